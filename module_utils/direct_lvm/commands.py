@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Run an external command: argv only, never a shell, a fixed locale, no standard input, a bound on time."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from typing import NamedTuple, Tuple
+
+PATH = os.pathsep.join(
+    [os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"]
+).strip(os.pathsep)
+
+
+class Result(NamedTuple):
+    """What a command answered."""
+
+    argv: Tuple[str, ...]
+    rc: int
+    out: str
+    err: str
+
+
+class CommandFailed(Exception):
+    """A command failed, hung or answered what cannot be read. The text names the command and its own words."""
+
+    def __init__(self, argv, problem, err=""):
+        self.argv = tuple(argv)
+        self.problem = problem
+        self.err = err.strip()
+        text = "`%s` %s" % (" ".join(self.argv), problem)
+        super(CommandFailed, self).__init__(text + (": " + self.err if self.err else "."))
+
+
+def find(name):
+    """The full path of a tool, None when it is not installed. Looks into the sbin folders too."""
+    return shutil.which(name, path=PATH)
+
+
+def run(argv, timeout=60, ok=(0,)):
+    """Run argv and return its Result.
+
+    timeout in seconds; ok: return codes that are not a failure, None accepts all of them.
+    Raises CommandFailed. A command that hangs is killed with everything that it started.
+    LVM complains about every inherited descriptor unless LVM_SUPPRESS_FD_WARNINGS is set (lvm(8)).
+    """
+    environment = dict(os.environ, LC_ALL="C", LANG="C", PATH=PATH, LVM_SUPPRESS_FD_WARNINGS="1")
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+            cwd="/",
+        )
+    except OSError as error:
+        raise CommandFailed(argv, "could not be started", str(error))
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise CommandFailed(argv, "did not finish within %d s and was stopped" % timeout)
+    result = Result(tuple(argv), process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+    if ok is not None and result.rc not in ok:
+        raise CommandFailed(argv, "failed with return code %d" % result.rc, result.err or result.out)
+    return result
+
+
+def run_json(argv, timeout=60):
+    """Run argv and return (the JSON value it printed, its Result). Raises CommandFailed, for unreadable JSON too."""
+    result = run(argv, timeout=timeout)
+    try:
+        return json.loads(result.out), result
+    except ValueError as error:
+        raise CommandFailed(argv, "printed what is not JSON (%s)" % error, result.out[:200])

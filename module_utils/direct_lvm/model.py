@@ -1,0 +1,332 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The nouns: what is wanted (Spec), what is there (Host), what to do (steps), and why not (Refused).
+
+Values only, no behaviour that reads or changes a host. Sizes are bytes as int, extents are counts,
+absent is None. Python 3.6, standard library.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from typing import NamedTuple, Optional, Tuple
+
+
+class Refused(Exception):
+    """The host is not touched, or not touched further. The text is for the operator.
+
+    what: one sentence, what was found and where.  way_out: commands or YAML to paste, and what they cost.
+    """
+
+    def __init__(self, what, way_out=""):
+        super(Refused, self).__init__(what + ("\n" + way_out if way_out else ""))
+        self.what = what
+        self.way_out = way_out
+
+
+# --- what is wanted -----------------------------------------------------------------------------------
+
+
+class Size(NamedTuple):
+    """An LV size: a whole percent of the VG's extents, or bytes. Exactly one of the two is set."""
+
+    percent: Optional[int]
+    bytes: Optional[int]
+    text: str
+
+
+class Wipe(NamedTuple):
+    """Leave to erase one signature from one disk; both must match what is found."""
+
+    device: str
+    signature: str
+
+
+class Pool(NamedTuple):
+    """The wanted thin pool. chunk_size in bytes; threshold and percent as in lvm.conf(5)."""
+
+    devices: Tuple[str, ...]
+    vg: str = "vgdocker"
+    name: str = "thinpool"
+    data_size: Size = Size(75, None, "75%VG")
+    metadata_size: Size = Size(1, None, "1%VG")
+    chunk_size: int = 524288
+    zero: bool = False
+    threshold: int = 80
+    percent: int = 20
+    profile_name: str = "docker-thinpool"
+    profile_text: str = ""
+    wipe: Tuple[Wipe, ...] = ()
+    adopt_vg: bool = False
+    require_autoextend: bool = False
+    error_when_full: bool = False
+    state: str = "present"
+
+
+class DockerStorage(NamedTuple):
+    """The wanted storage of Docker. engine is 'auto' or 'devicemapper'.
+
+    dropin_text carries the marker of model.VENDOR_COMMAND where the installed unit's own command line goes.
+    options: the extra dm.* options, as {name without 'dm.': value}, already part of dropin_text.
+    """
+
+    engine: str
+    dropin: str
+    dropin_text: str
+    start_timeout: int = 300
+
+
+class Spec(NamedTuple):
+    """Everything wanted of one host. docker None: the pool only, Docker is not looked at."""
+
+    pool: Pool
+    docker: Optional[DockerStorage] = None
+
+
+VENDOR_COMMAND = "@@VENDOR_COMMAND@@"
+MANAGED = "# Managed by direct_lvm"  # first line of every file of ours
+TAG = "direct-lvm"  # on what we made; on the VG it is written in the commit that creates it
+
+
+# --- what is there --------------------------------------------------------------------------------------
+
+
+class Signature(NamedTuple):
+    """One thing that blkid(8) or wipefs(8) found. offset in bytes, None when the probe does not say.
+
+    usage: 'filesystem', 'raid', 'crypto', 'partition-table', 'other'.
+    """
+
+    type: str
+    offset: Optional[int]
+    usage: str
+    label: str = ""
+
+
+class Disk(NamedTuple):
+    """A device as the operator named it, and everything that speaks for or against its being blank.
+
+    path: the real /dev node (symlinks resolved), None when nothing is there.
+    kind: 'disk', 'part', 'loop', 'raid', 'dm', 'mpath', 'lvm', 'rom', or 'not a block device' / 'directory' ...
+    mounts: mount points of the device, its partitions and whatever is stacked on it.
+    holders: kernel names stacked on it (md, dm), partitions not included.
+    in_use: what holds it, as a phrase ("opened exclusively by another process"), None when O_EXCL opened.
+    data_at: byte offset of the first non-zero byte within the first or last MiB when no signature explains it.
+    label_header: True when the only non-zero bytes are LVM's metadata header without a label: the mark
+        of a pvcreate that was killed.
+    our_pv_uuid: the PV UUID that this tool gives to this disk on this host, so that an orphan PV left by
+        a killed run is known as ours (PVs outside a VG cannot carry tags).
+    unreadable: why it could not be told, None when everything was read.
+    """
+
+    asked: str
+    path: Optional[str] = None
+    kind: str = "disk"
+    size: int = 0
+    read_only: bool = False
+    sector_size: int = 512
+    partitions: Tuple[str, ...] = ()
+    holders: Tuple[str, ...] = ()
+    mounts: Tuple[str, ...] = ()
+    swap: bool = False
+    system: bool = False
+    signatures: Tuple[Signature, ...] = ()
+    data_at: Optional[int] = None
+    label_header: bool = False
+    in_use: Optional[str] = None
+    our_pv_uuid: str = ""
+    unreadable: Optional[str] = None
+
+
+class Pv(NamedTuple):
+    """One line of `pvs`. vg None: an orphan. missing: LVM knows it, the kernel does not."""
+
+    name: str
+    uuid: str
+    vg: Optional[str]
+    size: int
+    dev_size: int
+    pe_start: int
+    extents: int
+    extents_used: int
+    missing: bool
+    exported: bool
+    duplicate: bool = False
+
+
+class Vg(NamedTuple):
+    """One line of `vgs`. extent_size in bytes."""
+
+    name: str
+    uuid: str
+    tags: Tuple[str, ...]
+    extent_size: int
+    extents: int
+    free: int
+    exported: bool
+    missing_pvs: int
+    system_id: str = ""
+    shared: bool = False
+
+
+class Lv(NamedTuple):
+    """One LV with its first segment. Hidden LVs have hidden=True and no brackets in their name.
+
+    data_percent, metadata_percent: None when LVM cannot tell (inactive). zero: None when it does not apply.
+    monitored: None when LVM cannot tell (inactive).
+    """
+
+    name: str
+    vg: str
+    hidden: bool
+    segtype: str
+    size: int
+    tags: Tuple[str, ...]
+    active: bool
+    open: bool
+    profile: str
+    data_lv: str
+    metadata_lv: str
+    pool_lv: str
+    data_percent: Optional[float]
+    metadata_percent: Optional[float]
+    chunk_size: int
+    zero: Optional[bool]
+    monitored: Optional[bool]
+    thin_count: int
+    transaction_id: int
+    when_full: str
+    health: str
+    check_needed: bool
+    skip_activation: bool
+    dm_path: str
+    devices: Tuple[str, ...] = ()
+
+
+class Lvm(NamedTuple):
+    """What LVM reports, one consistent answer. warnings: its stderr lines."""
+
+    pvs: Tuple[Pv, ...]
+    vgs: Tuple[Vg, ...]
+    lvs: Tuple[Lv, ...]
+    warnings: Tuple[str, ...] = ()
+
+    def vg(self, name):
+        """The VG of that name or None."""
+        return next((v for v in self.vgs if v.name == name), None)
+
+    def lv(self, vg, name):
+        """The LV of that VG and name (without brackets) or None."""
+        return next((x for x in self.lvs if x.vg == vg and x.name == name), None)
+
+    def lvs_of(self, vg):
+        """All LVs of a VG, hidden ones too."""
+        return tuple(x for x in self.lvs if x.vg == vg)
+
+    def pvs_of(self, vg):
+        """All PVs of a VG, missing ones too."""
+        return tuple(p for p in self.pvs if p.vg == vg)
+
+
+class Unit(NamedTuple):
+    """A systemd service as installed. files: (path, text) of fragment and drop-ins in systemd's order.
+
+    command: the effective ExecStart without the drop-in that we own, as written (variables not expanded).
+    """
+
+    load_state: str
+    active_state: str
+    need_reload: bool
+    files: Tuple[Tuple[str, str], ...]
+    command: str = ""
+    socket_active: bool = False
+    socket_exists: bool = False
+
+
+class DockerInfo(NamedTuple):
+    """The fields of `docker info` that storage depends on. status: DriverStatus as pairs."""
+
+    version: str
+    driver: str
+    status: Tuple[Tuple[str, str], ...]
+    root: str
+    images: int
+    containers: int
+    warnings: Tuple[str, ...] = ()
+
+    def field(self, name):
+        """A DriverStatus value, '' when the driver does not print it."""
+        return dict(self.status).get(name, "")
+
+
+class Docker(NamedTuple):
+    """Docker on this host. version None: not installed. info None: the daemon did not answer (why in problem).
+
+    conflicts: sentences about storage settings found elsewhere.  volumes: names; images, containers: one-line texts.
+    """
+
+    version: Optional[str]
+    unit: Optional[Unit] = None
+    info: Optional[DockerInfo] = None
+    problem: str = ""
+    conflicts: Tuple[str, ...] = ()
+    images: Tuple[str, ...] = ()
+    containers: Tuple[str, ...] = ()
+    volumes: Tuple[str, ...] = ()
+    dropin_text: Optional[str] = None
+    root_state: Tuple[str, ...] = ()
+
+
+class Host(NamedTuple):
+    """Everything the planner may know. missing: tools and kernel parts not found, as (name, what it is for)."""
+
+    disks: Tuple[Disk, ...]
+    lvm: Lvm
+    profile_text: Optional[str] = None
+    missing: Tuple[str, ...] = ()
+    lvm_version: Optional[Tuple[int, int, int]] = None
+    docker: Optional[Docker] = None
+
+
+# --- what to do -------------------------------------------------------------------------------------------
+
+
+class Command(NamedTuple):
+    """Run argv. timeout in seconds. ok: return codes that mean success."""
+
+    argv: Tuple[str, ...]
+    why: str
+    timeout: int = 120
+    ok: Tuple[int, ...] = (0,)
+
+
+class WriteFile(NamedTuple):
+    """Replace path by text, atomically."""
+
+    path: str
+    text: str
+    why: str
+    mode: int = 0o644
+
+
+class RemoveFile(NamedTuple):
+    """Remove path if it is there."""
+
+    path: str
+    why: str
+
+
+class MustBeBlank(NamedTuple):
+    """Stop unless nothing is found on this device: asked again right before something is made of it."""
+
+    path: str
+    why: str
+
+
+class MustBeTrue(NamedTuple):
+    """Wait until docker info shows what is wanted, at most timeout seconds."""
+
+    what: str
+    why: str
+    timeout: int
