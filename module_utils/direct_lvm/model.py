@@ -191,6 +191,7 @@ class Lv(NamedTuple):
     pool_lv: str
     data_percent: Optional[float]
     metadata_percent: Optional[float]
+    metadata_size: int
     chunk_size: int
     zero: Optional[bool]
     monitored: Optional[bool]
@@ -278,14 +279,22 @@ class Docker(NamedTuple):
     root_state: Tuple[str, ...] = ()
 
 
+class Missing(NamedTuple):
+    """A tool or kernel part that is not there, and the packages that bring it."""
+
+    name: str
+    why: str
+    debian: str
+    redhat: str
+
+
 class Host(NamedTuple):
-    """Everything the planner may know. missing: tools and kernel parts not found, as (name, what it is for)."""
+    """Everything the planner may know. profile_text: the LVM profile's file, None when it is not there."""
 
     disks: Tuple[Disk, ...]
     lvm: Lvm
     profile_text: Optional[str] = None
-    missing: Tuple[str, ...] = ()
-    lvm_version: Optional[Tuple[int, int, int]] = None
+    missing: Tuple[Missing, ...] = ()
     docker: Optional[Docker] = None
 
 
@@ -324,9 +333,16 @@ class MustBeBlank(NamedTuple):
     why: str
 
 
-class MustBeTrue(NamedTuple):
-    """Wait until docker info shows what is wanted, at most timeout seconds."""
+class WaitForDocker(NamedTuple):
+    """Ask the daemon until it answers, at most timeout seconds."""
 
-    what: str
     why: str
     timeout: int
+
+
+class Switch(NamedTuple):
+    """The critical section: all of steps, or the way back."""
+
+    steps: Tuple
+    way_back: Tuple
+    why: str

@@ -1,0 +1,244 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+---
+module: direct_lvm
+short_description: Put a host's containers on an LVM thin pool
+version_added: "0.1.0"
+description:
+  - Takes the whole desired state (disks, volume group, thin pool, autoextend policy and, when asked, Docker's storage)
+    and carries out what is missing, or says in one sentence why it will not.
+  - Observes the host, plans, carries the plan out with pvcreate, vgcreate, lvcreate, lvconvert and lvchange, then
+    observes and plans again. Only an empty second plan is a success.
+  - A disk is used only when it is blank. Nothing that may be somebody else's is changed.
+author:
+  - The direct-lvm contributors (@lvmops)
+options:
+  pool:
+    description: The thin pool.
+    type: dict
+    required: true
+    suboptions:
+      devices:
+        description:
+          - Disks, partitions or md arrays that make up the volume group.
+          - May be empty only together with O(pool.adopt_vg=true).
+        type: list
+        elements: str
+        required: true
+      vg:
+        description: Name of the volume group.
+        type: str
+        default: vgdocker
+      name:
+        description: Name of the thin pool.
+        type: str
+        default: thinpool
+      data_size:
+        description: Size of the pool's data, as C(75%VG) or C(20G). A pool that autoextend made larger is left as it is.
+        type: str
+        default: 75%VG
+      metadata_size:
+        description: Size of the pool's metadata, as C(1%VG) or C(512M). LVM keeps a hidden spare of the same size.
+        type: str
+        default: 1%VG
+      chunk_size:
+        description: Chunk size, a multiple of 64K. It cannot be changed later.
+        type: str
+        default: 512K
+      zero:
+        description: Whether new blocks are zeroed.
+        type: bool
+        default: false
+      autoextend_threshold:
+        description: Percentage of use from which the pool is extended. 100 switches autoextend off.
+        type: int
+        default: 80
+      autoextend_percent:
+        description: By how many percent of its current size the pool is extended.
+        type: int
+        default: 20
+      profile_name:
+        description: Name of the LVM profile that carries the autoextend policy, without C(.profile).
+        type: str
+        default: docker-thinpool
+      profile_text:
+        description: The profile's text. Its first line must be C(# Managed by direct_lvm).
+        type: str
+        required: true
+      wipe:
+        description: Leave to erase a signature. Device and signature must both be what is found.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          device:
+            description: The device, as in O(pool.devices).
+            type: str
+            required: true
+          signature:
+            description: The signature as blkid or wipefs names it, or V(data) for data without a signature.
+            type: str
+            required: true
+      adopt_vg:
+        description: Whether a volume group of that name that was not made by this module may be used. Its other LVs are left alone.
+        type: bool
+        default: false
+      require_autoextend:
+        description: Whether sizes with which the pool can never extend itself are refused instead of warned about.
+        type: bool
+        default: false
+      error_when_full:
+        description: Whether writes to a full pool fail at once instead of waiting 60 seconds for space.
+        type: bool
+        default: false
+  docker:
+    description: Docker's storage. Without it only the pool is made, and Docker is not looked at.
+    type: dict
+    suboptions:
+      engine:
+        description: Which storage engine. V(auto) takes what the installed Docker can do.
+        type: str
+        choices: [auto, devicemapper]
+        default: auto
+      dropin:
+        description: The systemd drop-in of docker.service to write.
+        type: path
+        default: /etc/systemd/system/docker.service.d/daemon.conf
+      dropin_text:
+        description:
+          - The drop-in's text. Its first line must be C(# Managed by direct_lvm).
+          - C(@@VENDOR_COMMAND@@) in it stands for the command line of the installed unit.
+        type: str
+        required: true
+      options:
+        description: The extra C(dm.*) options that O(docker.dropin_text) carries; they are checked against those that Docker knows.
+        type: dict
+        default: {}
+      start_timeout:
+        description: Seconds to wait for Docker to answer after a start.
+        type: int
+        default: 300
+  lock_timeout:
+    description: Seconds to wait for another run of this module on the same host.
+    type: int
+    default: 600
+attributes:
+  check_mode:
+    support: full
+    description: Returns the steps that a real run would take and changes nothing.
+  diff_mode:
+    support: full
+    description: Shows the files and the LVM layout.
+  platform:
+    support: full
+    platforms: posix
+    description: Linux with systemd and LVM 2.02.112 or newer.
+notes:
+  - Runs as root. Needs Python 3.6 and nothing beyond its standard library.
+seealso:
+  - module: direct_lvm_info
+"""
+
+EXAMPLES = r"""
+- name: A thin pool on /dev/sdb, Docker not touched
+  direct_lvm:
+    pool:
+      devices: [/dev/sdb]
+      profile_text: |
+        # Managed by direct_lvm
+        activation {
+          thin_pool_autoextend_threshold=80
+          thin_pool_autoextend_percent=20
+        }
+"""
+
+RETURN = r"""
+steps:
+  description: What was done, or would be done in check mode, in order.
+  type: list
+  elements: dict
+  returned: always
+  sample:
+    - argv: [pvcreate, /dev/sdb]
+      why: make /dev/sdb a physical volume
+waiting_for:
+  description: Devices that are not there (yet).
+  type: list
+  elements: str
+  returned: always
+way_out:
+  description: After a refusal, what the operator can do about it.
+  type: str
+  returned: failure
+host:
+  description: The host as it is after the run (in check mode before it), as M(direct_lvm_info) returns it.
+  type: dict
+  returned: when the host could be looked at
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.direct_lvm import apply, commands, files, plan, report
+from ..module_utils.direct_lvm.arguments import ARGUMENTS
+from ..module_utils.direct_lvm.model import Refused
+from ..module_utils.direct_lvm.observe import observe
+from ..module_utils.direct_lvm.spec import read_spec
+
+
+def converge(module, result):
+    """Observe, plan, carry out, observe and plan again. Fills result as it goes, so that a failure tells how far it came."""
+    spec = read_spec(module.params)
+    host = observe(spec)
+    result["host"] = report.summary(spec.pool, host)
+    result["waiting_for"] = [disk.asked for disk in host.disks if disk.path is None]
+    steps = plan.plan(spec, host)
+    result["warnings"] = list(plan.warnings(spec, host))
+    result["diff"] = report.diff(steps)
+    if module.check_mode or not steps:
+        result.update(changed=bool(steps), steps=report.describe(steps))
+        return
+    done = []
+    try:
+        apply.carry_out(steps, done)
+    finally:
+        result.update(changed=bool(done), steps=report.describe(done))
+    after = observe(spec)
+    result["host"] = report.summary(spec.pool, after)
+    result["warnings"] = list(plan.warnings(spec, after))
+    needed = report.describe(plan.plan(spec, after))
+    if needed:
+        raise Refused(
+            "all steps were carried out, yet these are still needed: "
+            + "; ".join(" ".join(step.get("argv", ())) or step["why"] for step in needed)
+        )
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    result = {"changed": False, "steps": [], "warnings": [], "waiting_for": []}
+    try:
+        files.must_be_root()
+        if module.check_mode:
+            converge(module, result)
+        else:
+            with files.only_one_run(module.params["lock_timeout"]):
+                converge(module, result)
+    except Refused as refusal:
+        module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
+    except (commands.CommandFailed, apply.SwitchFailed, OSError) as failure:
+        module.fail_json(
+            msg="%s\nNothing was done after that; the next run goes on from here." % failure, way_out="", **result
+        )
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

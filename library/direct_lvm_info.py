@@ -1,0 +1,107 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+---
+module: direct_lvm_info
+short_description: Report a host's thin pool and what uses it
+version_added: "0.1.0"
+description:
+  - Reads LVM's report and, when it runs, Docker's own. Changes nothing.
+author:
+  - The direct-lvm contributors (@lvmops)
+options:
+  vg:
+    description: Name of the volume group.
+    type: str
+    default: vgdocker
+  name:
+    description: Name of the thin pool.
+    type: str
+    default: thinpool
+  autoextend_threshold:
+    description: The policy's threshold, to count the growth steps that are left.
+    type: int
+    default: 80
+  autoextend_percent:
+    description: The policy's percentage, to count the growth steps that are left.
+    type: int
+    default: 20
+  profile_name:
+    description: Name of the LVM profile that should be attached, without C(.profile).
+    type: str
+    default: docker-thinpool
+attributes:
+  check_mode:
+    support: full
+    description: It never changes anything.
+  diff_mode:
+    support: none
+    description: There is nothing to show.
+  platform:
+    support: full
+    platforms: posix
+    description: Linux with LVM 2.02.112 or newer.
+seealso:
+  - module: direct_lvm
+"""
+
+EXAMPLES = r"""
+- name: How full is the pool
+  direct_lvm_info:
+  register: storage
+"""
+
+RETURN = r"""
+host:
+  description:
+    - V(vg) (name, size, free, ours, devices), V(pool) (name, device, size, metadata_size, chunk_size, zero, data_percent,
+      metadata_percent, active, monitored, profile, profile_file, health, growth_steps_left) and V(docker) (version, active,
+      driver, status, root, images, containers, volumes, problem).
+    - Each is null while it is missing. Sizes in bytes.
+  type: dict
+  returned: always
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.direct_lvm import commands, docker, files, lvm, report
+from ..module_utils.direct_lvm.arguments import INFO_ARGUMENTS
+from ..module_utils.direct_lvm.model import DockerStorage, Host, Pool, Refused
+from ..module_utils.direct_lvm.plan_pool import profile_path
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(argument_spec=INFO_ARGUMENTS, supports_check_mode=True)
+    given = module.params
+    pool = Pool(
+        devices=(),
+        vg=given["vg"],
+        name=given["name"],
+        threshold=given["autoextend_threshold"],
+        percent=given["autoextend_percent"],
+        profile_name=given["profile_name"],
+    )
+    try:
+        files.must_be_root()
+        host = Host(
+            disks=(),
+            lvm=lvm.ask(),
+            profile_text=files.read_text(profile_path(pool)),
+            docker=docker.observe_docker(DockerStorage(engine="auto", dropin="", dropin_text="")),
+        )
+    except Refused as refusal:
+        module.fail_json(msg=str(refusal))
+    except (commands.CommandFailed, OSError) as failure:
+        module.fail_json(msg=str(failure))
+    module.exit_json(changed=False, host=report.summary(pool, host))
+
+
+if __name__ == "__main__":
+    main()

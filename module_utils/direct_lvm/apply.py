@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Carry the planned steps out: the only code that changes a host, and it decides nothing."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import signal
+from contextlib import contextmanager
+
+from . import commands, disks, docker, files
+from .model import Command, MustBeBlank, Refused, RemoveFile, Switch, WaitForDocker, WriteFile
+
+
+class SwitchFailed(Exception):
+    """Docker did not come up on the new storage. The text says what failed and where Docker is now."""
+
+
+def carry_out(steps, done):
+    """Carry steps out in order. done: a list that gets each step once it has happened.
+
+    Raises commands.CommandFailed, model.Refused, SwitchFailed or OSError; nothing is done after the step that raised.
+    """
+    for step in steps:
+        if isinstance(step, Switch):
+            switch(step, done)
+        else:
+            one(step)
+            done.append(step)
+
+
+def one(step):
+    """Carry a single step out."""
+    if isinstance(step, Command):
+        commands.run(step.argv, timeout=step.timeout, ok=step.ok)
+    elif isinstance(step, WriteFile):
+        files.write_text(step.path, step.text, step.mode)
+    elif isinstance(step, RemoveFile):
+        files.remove(step.path)
+    elif isinstance(step, MustBeBlank):
+        must_be_blank(step)
+    elif isinstance(step, WaitForDocker):
+        docker.wait(step.timeout)
+    else:
+        raise TypeError("no such step: %r" % (step,))
+
+
+def must_be_blank(step):
+    """Refuse when a device that is about to be overwritten holds something after all."""
+    disk = disks.observe_disk(step.path)
+    reason = disk.in_use or disk.unreadable
+    if disk.signatures:
+        reason = ", ".join(found.type for found in disk.signatures) + " found on it"
+    elif disk.data_at is not None:
+        reason = "data found at byte %d" % disk.data_at
+    if reason:
+        raise Refused(
+            "%s is not blank: %s." % (step.path, reason), "Look at it: wipefs %s. If nobody needs it: lvremove it." % step.path
+        )
+
+
+def switch(step, done):
+    """The critical section. When any step of it fails, the way back is taken before the failure is told."""
+    with hang_ups_ignored():
+        try:
+            carry_out(step.steps, done)
+        except (commands.CommandFailed, Refused, OSError) as failure:
+            log = docker.journal()
+            try:
+                carry_out(step.way_back, [])
+            except (commands.CommandFailed, Refused, OSError) as worse:
+                raise SwitchFailed(
+                    "%s\nThe way back failed too, Docker is down: %s\nThe daemon's log:\n%s" % (failure, worse, log)
+                )
+            raise SwitchFailed(
+                "%s\nDocker runs again as before, with its former configuration and data.\nThe daemon's log:\n%s" % (failure, log)
+            )
+
+
+@contextmanager
+def hang_ups_ignored():
+    """A controller that is lost in the middle must not stop the section half-way: no SIGHUP, SIGINT, SIGTERM, SIGPIPE."""
+    names = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
+    former = [signal.signal(name, signal.SIG_IGN) for name in names]
+    try:
+        yield
+    finally:
+        for name, handler in zip(names, former):
+            signal.signal(name, handler)

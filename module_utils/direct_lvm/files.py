@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Files: read, replace atomically, and the lock that keeps two runs on one host apart."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import errno
+import fcntl
+import io
+import os
+import time
+from contextlib import contextmanager
+
+from .model import Refused
+
+LOCK = "/run/lock/direct-lvm.lock"
+
+
+def must_be_root():
+    """Raise Refused unless this process is root: LVM and systemd answer nobody else."""
+    if os.geteuid() != 0:
+        raise Refused("this runs as user id %d, not as root." % os.geteuid(), "Set become: true, or connect as root.")
+
+
+def read_text(path):
+    """The text of a file, None when it is not there. Undecodable bytes are kept as surrogates."""
+    try:
+        with io.open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            return stream.read()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return None
+        raise
+
+
+def write_text(path, text, mode=0o644):
+    """Replace path by text: a temporary file beside it, fsync, rename, fsync of the folder. Makes missing folders."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    temporary = "%s.direct-lvm-new" % path  # one name: what a killed run leaves is overwritten by the next
+    with io.open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        os.fchmod(stream.fileno(), mode)
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.rename(temporary, path)
+    sync_folder(folder)
+
+
+def remove(path):
+    """Remove a file if it is there."""
+    try:
+        os.unlink(path)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return
+    sync_folder(os.path.dirname(path))
+
+
+def sync_folder(folder):
+    """fsync a folder, so that a rename or unlink in it survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def only_one_run(timeout):
+    """Hold the host's lock. Waits at most timeout seconds, then raises Refused. The kernel frees it with the process."""
+    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EACCES, errno.EAGAIN):
+                    raise
+            if time.monotonic() > deadline:
+                raise Refused(
+                    "another run of direct_lvm is at work on this host since more than %d s." % timeout,
+                    "Wait for it, or see who it is: fuser -v %s" % LOCK,
+                )
+            time.sleep(0.5)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Ask LVM once, and read its answer into model.Lvm."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import re
+
+from . import commands
+from .model import Lv, Lvm, Pv, Vg
+
+# Segment fields asked in the lv report end with rc 5 and cut JSON, so they stand in the seg report.
+REPORTS = (
+    (
+        "pv",
+        "pv_name,pv_uuid,pv_size,dev_size,pe_start,pv_pe_count,pv_pe_alloc_count,pv_missing,pv_exported,pv_duplicate",
+    ),
+    (
+        "vg",
+        "vg_name,vg_uuid,vg_tags,vg_extent_size,vg_extent_count,vg_free_count,vg_exported,vg_missing_pv_count,"
+        "vg_systemid,vg_lock_type",
+    ),
+    (
+        "lv",
+        "lv_uuid,lv_name,lv_size,lv_tags,lv_active,lv_device_open,lv_profile,data_lv,metadata_lv,pool_lv,"
+        "data_percent,metadata_percent,lv_metadata_size,lv_when_full,lv_health_status,lv_check_needed,"
+        "lv_skip_activation,lv_dm_path",
+    ),
+    ("pvseg", "pvseg_start"),
+    ("seg", "lv_uuid,segtype,chunk_size,zero,seg_monitor,thin_count,transaction_id,devices"),
+)
+
+
+def ask():
+    """One `lvm fullreport` (lvmreport(7)): PVs, VGs and LVs, hidden ones too, in one consistent answer.
+
+    PVs come under their /dev nodes, symlinks resolved; a missing one as [unknown].
+
+    Raises commands.CommandFailed.
+    """
+    argv = ["lvm", "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
+    for report, fields in REPORTS:
+        argv += ["--configreport", report, "-o", fields]
+    answer, result = commands.run_json(argv, timeout=120)
+    try:
+        report = parse(answer, result.err)
+        # LVM prefers other names for some devices (/dev/mapper/mpatha); disks are compared by their /dev node.
+        return report._replace(pvs=tuple(pv._replace(name=pv.name if pv.missing else os.path.realpath(pv.name)) for pv in report.pvs))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise commands.CommandFailed(argv, "gave a report that cannot be read (%r)" % error, result.out[:200])
+
+
+def version(text):
+    """(2, 3, 16) from the output of `lvm version`, None when it is not there."""
+    found = re.search(r"LVM version:\s+(\d+)\.(\d+)\.(\d+)", text)
+    return tuple(int(part) for part in found.groups()) if found else None
+
+
+def parse(answer, stderr=""):
+    """Read a fullreport, as json.loads gave it, into model.Lvm. Raises KeyError, TypeError or ValueError on other input.
+
+    Segments repeat per LV when there are several: the first one stands for the LV, devices are joined.
+    """
+    pvs, vgs, lvs = [], [], []
+    for report in answer["report"]:
+        names = [vg["vg_name"] for vg in report.get("vg", ())]
+        vg_name = names[0] if names else None
+        vgs += [_vg(row) for row in report.get("vg", ())]
+        # --all lists every block device among the orphans; those without a UUID are not PVs.
+        pvs += [_pv(row, vg_name) for row in report.get("pv", ()) if row["pv_uuid"]]
+        segments = {}
+        for segment in report.get("seg", ()):
+            segments.setdefault(segment["lv_uuid"], []).append(segment)
+        lvs += [_lv(row, vg_name, segments.get(row["lv_uuid"], [{}])) for row in report.get("lv", ())]
+    warnings = tuple(line.strip() for line in stderr.splitlines() if line.strip())
+    return Lvm(tuple(pvs), tuple(vgs), tuple(lvs), warnings)
+
+
+def _tags(text):
+    return tuple(tag for tag in text.split(",") if tag)
+
+
+def _pv(row, vg):
+    return Pv(
+        name=row["pv_name"],
+        uuid=row["pv_uuid"],
+        vg=vg,
+        size=int(row["pv_size"]),
+        dev_size=int(row["dev_size"]),
+        pe_start=int(row["pe_start"] or 0),
+        extents=int(row["pv_pe_count"] or 0),
+        extents_used=int(row["pv_pe_alloc_count"] or 0),
+        missing=bool(row["pv_missing"]),
+        exported=bool(row["pv_exported"]),
+        duplicate=bool(row["pv_duplicate"]),
+    )
+
+
+def _vg(row):
+    return Vg(
+        name=row["vg_name"],
+        uuid=row["vg_uuid"],
+        tags=_tags(row["vg_tags"]),
+        extent_size=int(row["vg_extent_size"]),
+        extents=int(row["vg_extent_count"]),
+        free=int(row["vg_free_count"]),
+        exported=bool(row["vg_exported"]),
+        missing_pvs=int(row["vg_missing_pv_count"]),
+        system_id=row["vg_systemid"],
+        shared=row["vg_lock_type"] not in ("", "none"),
+    )
+
+
+def _lv(row, vg, segments):
+    first = segments[0]
+    return Lv(
+        name=row["lv_name"].strip("[]"),
+        vg=vg,
+        hidden=row["lv_name"].startswith("["),
+        segtype=first.get("segtype", ""),
+        size=int(row["lv_size"]),
+        tags=_tags(row["lv_tags"]),
+        active=row["lv_active"] == "active",
+        open=row["lv_device_open"] == "open",
+        profile=row["lv_profile"],
+        data_lv=row["data_lv"].strip("[]"),
+        metadata_lv=row["metadata_lv"].strip("[]"),
+        pool_lv=row["pool_lv"].strip("[]"),
+        data_percent=_float(row["data_percent"]),
+        metadata_percent=_float(row["metadata_percent"]),
+        metadata_size=int(row["lv_metadata_size"] or 0),
+        chunk_size=int(first.get("chunk_size") or 0),
+        zero={"": False, "zero": True}.get(first.get("zero", "unknown")),
+        monitored={"monitored": True, "not monitored": False}.get(first.get("seg_monitor")),
+        thin_count=int(first.get("thin_count") or 0),
+        transaction_id=int(first.get("transaction_id") or 0),
+        when_full=row["lv_when_full"],
+        health=row["lv_health_status"],
+        check_needed=row["lv_check_needed"] == "check needed",
+        skip_activation=bool(row["lv_skip_activation"]),
+        dm_path=row["lv_dm_path"],
+        devices=tuple(device for segment in segments for device in segment.get("devices", "").split(",") if device),
+    )
+
+
+def _float(text):
+    return float(text) if text not in ("", "-1") else None

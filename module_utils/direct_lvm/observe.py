@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Look at the host: everything that the planner needs, nothing changed, as few processes as possible."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+
+from . import commands, disks, docker, files, lvm
+from .model import Host, Missing, Refused
+from .plan_pool import profile_path
+
+TOOLS = (
+    Missing("lvm", "LVM itself", "lvm2", "lvm2"),
+    Missing("thin_check", "without it no thin pool is activated", "thin-provisioning-tools", "device-mapper-persistent-data"),
+    Missing("dmeventd", "without it no pool is monitored or extended", "dmeventd", "device-mapper-event"),
+    Missing("blkid", "to tell a blank disk", "util-linux", "util-linux"),
+    Missing("wipefs", "to tell a blank disk", "util-linux", "util-linux"),
+)
+THIN_TARGET = Missing("dm_thin_pool", "the kernel's thin pool target", "linux-image-amd64", "kernel-modules")
+OLDEST_LVM = (2, 2, 112)  # older ones lose the pool's transaction id at reboot (moby#15629)
+
+
+def observe(spec):
+    """A host, as a model.Host, for one model.Spec. Raises commands.CommandFailed and model.Refused."""
+    missing = tuple(tool for tool in TOOLS if commands.find(tool.name) is None)
+    if missing:
+        return Host((), lvm.parse({"report": []}), missing=missing)
+    report = lvm.ask()
+    pool = spec.pool
+    if report.lv(pool.vg, pool.name) is None:
+        missing = kernel_and_version()
+    in_place = {pv.name for pv in report.pvs_of(pool.vg)}
+    found = []
+    for name in pool.devices:
+        disk = disks.observe_disk(name, probe=False)
+        found.append(disk if disk.path in in_place else disks.observe_disk(name))
+    return Host(
+        disks=tuple(found),
+        lvm=report,
+        profile_text=files.read_text(profile_path(pool)),
+        missing=missing,
+        docker=docker.observe_docker(spec.docker) if spec.docker else None,
+    )
+
+
+def kernel_and_version():
+    """What a pool still to be made needs besides tools: (Missing, ...). Raises Refused when LVM is too old."""
+    text = commands.run(("lvm", "version")).out
+    found = lvm.version(text)
+    if found and found < OLDEST_LVM:
+        raise Refused(
+            "LVM here is %d.%02d.%d; before 2.02.112 a thin pool loses its transaction id at reboot." % found,
+            "Upgrade lvm2 first.",
+        )
+    if os.path.isdir("/sys/module/dm_thin_pool"):
+        return ()
+    return () if commands.run(("modprobe", "--dry-run", "dm_thin_pool"), ok=None).rc == 0 else (THIN_TARGET,)

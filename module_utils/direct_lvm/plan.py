@@ -1,0 +1,46 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What to do: plan(Spec, Host) -> steps, or Refused. No I/O, no clock: the same facts give the same plan."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from . import geometry, plan_docker, plan_pool, plan_vg
+from .model import Refused
+
+
+def plan(spec, host):
+    """The steps (model.Command, WriteFile, ...) that are still due, () when the host is as wanted.
+
+    Raises model.Refused, before any step: a host is changed as a whole or not at all.
+    """
+    check_tools(spec, host)
+    steps, layout = plan_vg.plan_vg(spec.pool, host)
+    steps += plan_pool.plan_pool(spec.pool, host, layout)
+    if spec.docker:
+        steps += plan_docker.plan_docker(spec, host, pool_ready=not steps)
+    return tuple(steps)
+
+
+def warnings(spec, host):
+    """Sentences about what is not wrong enough to be refused. Raises what plan() raises."""
+    layout = geometry.current_layout(host.lvm, spec.pool)
+    if layout is None:
+        layout = plan_pool.future_layout(spec.pool, host.lvm, plan_vg.plan_vg(spec.pool, host)[1])
+    found = [geometry.autoextend_warning(layout, spec.pool)]
+    found += plan_pool.warnings(spec.pool, host)
+    return tuple(sentence for sentence in found if sentence)
+
+
+def check_tools(spec, host):
+    """Raise Refused when a tool that the work or the pool's later life needs is not installed."""
+    if host.missing:
+        raise Refused(
+            "this host lacks " + "; ".join("%s (%s)" % (part.name, part.why) for part in host.missing) + ".",
+            "Debian, Ubuntu: apt-get install %s\nRHEL family: dnf install %s"
+            % (
+                " ".join(sorted({part.debian for part in host.missing})),
+                " ".join(sorted({part.redhat for part in host.missing})),
+            ),
+        )

@@ -1,0 +1,288 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The thin pool and its policy, from whatever is there: nothing, half of it, all of it, or somebody else's. Pure."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from . import geometry
+from .model import TAG, Command, MustBeBlank, Refused, WriteFile
+
+PROFILE_FOLDER = "/etc/lvm/profile/"  # lvm.conf(5) config/profile_dir
+
+
+def plan_pool(pool, host, room):
+    """[step]: create or finish the pool, correct what has drifted, attach and check the policy.
+
+    room: plan_vg.Room. Raises model.Refused for anything that is not ours or that LVM cannot change.
+    """
+    lv = host.lvm.lv(pool.vg, pool.name)
+    check_names(pool, host.lvm)
+    if lv and lv.segtype == "thin-pool":
+        steps = corrections(pool, host.lvm, lv) + resize(pool, host.lvm, lv, room)
+    else:
+        steps = creation(pool, host.lvm, room)
+    return steps + policy(pool, host, lv if lv and lv.segtype == "thin-pool" else None)
+
+
+def profile_path(pool):
+    """Where LVM looks for the pool's profile."""
+    return PROFILE_FOLDER + pool.profile_name + ".profile"
+
+
+def metadata_name(pool):
+    """The name of the metadata LV before lvconvert hides it."""
+    return pool.name + "meta"
+
+
+def full(pool, name=None):
+    """vg/lv, as LVM's commands take it."""
+    return "%s/%s" % (pool.vg, name or pool.name)
+
+
+def check_names(pool, lvm):
+    """Refuse what stands in the way under the pool's names, whoever made it."""
+    lv, meta = lvm.lv(pool.vg, pool.name), lvm.lv(pool.vg, metadata_name(pool))
+    if lv and lv.segtype == "thin-pool":
+        if meta and not lv.data_percent:
+            raise Refused(
+                "%s stands beside the finished pool %s, which looks empty: creating the metadata LV again and converting "
+                "swaps a pool's metadata silently." % (full(pool, meta.name), full(pool)),
+                "If images are missing, swap back first:\n"
+                "lvchange -an {0} && lvconvert -y --thinpool {0} --poolmetadata {1} && lvchange -ay {0}\n"
+                "If the pool really is new, remove the stray LV: lvremove {1}".format(full(pool), full(pool, meta.name)),
+            )
+        return
+    for found in (lv, meta):
+        if found is None:
+            continue
+        if found.segtype not in ("linear", "striped"):
+            raise Refused(
+                "%s exists and is of type %s." % (full(pool, found.name), found.segtype),
+                "Choose another thin_pool_name.",
+            )
+        if TAG not in found.tags:
+            raise Refused(
+                "%s exists, is a plain LV and does not carry our tag %s: converting it would destroy what it holds."
+                % (full(pool, found.name), TAG),
+                "Choose another thin_pool_name. If it is the rest of a set-up by hand and holds nothing: lvremove %s"
+                % full(pool, found.name),
+            )
+        if found.open:
+            raise Refused(
+                "%s is in use (mounted, or something is stacked on it)." % full(pool, found.name),
+                "See what it is: lsblk %s" % found.dm_path,
+            )
+
+
+def creation(pool, lvm, room):
+    """[step] from no pool, or from the plain LVs of a run of ours that was cut off, to a pool."""
+    lv, meta = lvm.lv(pool.vg, pool.name), lvm.lv(pool.vg, metadata_name(pool))
+    layout = future_layout(pool, lvm, room)
+    warning = geometry.autoextend_warning(layout, pool)
+    if warning and pool.require_autoextend:
+        raise Refused(warning, "thin_pool_require_autoextend is on, so nothing was done.")
+    steps = []
+    for found, name, extents, size in (
+        (lv, pool.name, layout.data, pool.data_size),
+        (meta, metadata_name(pool), layout.metadata, pool.metadata_size),
+    ):
+        what = "metadata" if name != pool.name else "data"
+        if found is None:
+            steps.append(
+                Command(
+                    ("lvcreate", "--yes", "--wipesignatures", "y", "--zero", "y", "--addtag", TAG, "--name", name)
+                    + length(size, extents, room)
+                    + (pool.vg,),
+                    "make the %s LV, %s" % (what, geometry.human(extents * room.extent_size)),
+                )
+            )
+            continue
+        if found.size != extents * room.extent_size:
+            raise Refused(
+                "%s is ours, but has %s instead of the wanted %s."
+                % (full(pool, name), geometry.human(found.size), geometry.human(extents * room.extent_size)),
+                "It is left of a run that was cut off, with other sizes. Remove it and run again: lvremove %s"
+                % full(pool, name),
+            )
+        if not found.active:
+            steps.append(Command(("lvchange", "--activate", "y", full(pool, name)), "activate the %s LV" % what))
+    steps.append(MustBeBlank("/dev/%s" % full(pool), "lvconvert destroys what the LV holds: it must hold nothing"))
+    steps.append(
+        Command(
+            ("lvconvert", "--yes", "--zero", "y" if pool.zero else "n", "--chunksize", "%dk" % (pool.chunk_size // 1024))
+            + ("--thinpool", full(pool), "--poolmetadata", full(pool, metadata_name(pool))),
+            "convert both to thin pool %s" % full(pool),
+        )
+    )
+    return steps
+
+
+def future_layout(pool, lvm, room):
+    """The geometry.Layout of a pool still to be made; the plain LVs that become the pool do not count as taken."""
+    ours = [x for x in (lvm.lv(pool.vg, pool.name), lvm.lv(pool.vg, metadata_name(pool))) if x]
+    taken = room.taken - sum(x.size for x in ours) // room.extent_size
+    return geometry.planned_layout(pool, room.total, room.extent_size, taken)
+
+
+def length(size, extents, room):
+    """lvcreate's length option: the wanted percentage as written where LVM comes to the same extents, else extents."""
+    if size.percent is not None and room.total * size.percent // 100 == extents:
+        return ("--extents", "%d%%VG" % size.percent)
+    return ("--extents", str(extents))
+
+
+def corrections(pool, lvm, lv):
+    """[step] that bring an existing pool back to what is wanted; Refused where LVM cannot."""
+    steps = []
+    if lv.chunk_size != pool.chunk_size:
+        raise Refused(
+            "pool %s has a chunk size of %dK, wanted %dK. LVM cannot change it."
+            % (full(pool), lv.chunk_size // 1024, pool.chunk_size // 1024),
+            "Keep it: thin_pool_chunk_size: %dK\nOr make a new pool under another thin_pool_name and switch to it."
+            % (lv.chunk_size // 1024),
+        )
+    thin = [x.name for x in lvm.lvs_of(pool.vg) if x.pool_lv == pool.name]
+    if thin:
+        raise Refused(
+            "pool %s holds thin LVs of LVM's own: %s. Containers do not share a pool with them."
+            % (full(pool), ", ".join(thin)),
+            "Choose another thin_pool_name, or remove them if nobody needs them: lvremove %s" % full(pool, thin[0]),
+        )
+    if lv.health == "failed" or lv.check_needed:
+        raise Refused(
+            "pool %s needs repair (%s)." % (full(pool), lv.health or "check needed"),
+            "Stop Docker, then: lvchange -an %s && lvconvert --repair %s && lvchange -ay %s" % ((full(pool),) * 3),
+        )
+    stray = interrupted_spare(pool, lvm, lv)
+    if stray:
+        steps.append(Command(("lvremove", "--yes", full(pool, stray)), "remove the spare that a killed lvconvert left half-made"))
+    if lv.skip_activation:
+        steps.append(
+            Command(("lvchange", "--setactivationskip", "n", full(pool)), "activate the pool at boot, as Docker needs it")
+        )
+    if not lv.active:
+        steps.append(Command(("lvchange", "--activate", "y", full(pool)), "activate the pool"))
+    if lv.zero is not None and lv.zero != pool.zero:
+        steps.append(
+            Command(
+                ("lvchange", "--zero", "y" if pool.zero else "n", full(pool)),
+                "zero new blocks: %s" % ("yes" if pool.zero else "no"),
+            )
+        )
+    return steps
+
+
+def interrupted_spare(pool, lvm, lv):
+    """The visible lvolN that lvconvert, killed between its last commits, leaves in the place of the hidden spare."""
+    lvs = lvm.lvs_of(pool.vg)
+    if any(x.name.endswith("_pmspare") for x in lvs):
+        return None
+    for x in lvs:
+        if (
+            x.name.startswith("lvol")
+            and not (x.hidden or x.active or x.tags)
+            and x.segtype == "linear"
+            and x.size == lv.metadata_size
+        ):
+            return x.name
+    return None
+
+
+def resize(pool, lvm, lv, room):
+    """[step] that grow the pool to the wanted sizes. A pool that autoextend made larger stays as it is."""
+    size, extents = room.extent_size, lv.size // room.extent_size
+    metadata = lv.metadata_size // size
+    data_more = max(0, geometry.data_extents(pool.data_size, room.total, size) - extents)
+    wanted_metadata = geometry.metadata_extents(pool.metadata_size, room.total, size)
+    geometry.check_metadata_size(pool, wanted_metadata * size)
+    metadata_more = max(0, wanted_metadata - metadata)
+    need, free = data_more + 2 * metadata_more, room.total - room.taken
+    if need > free:
+        raise Refused(
+            "pool %s is to grow by %d extents (data %d, metadata and its spare %d each), VG %s has %d free."
+            % (full(pool), need, data_more, metadata_more, pool.vg, free),
+            "Add a disk to thin_pool_devices, or set thin_pool_data_size: %s and thin_pool_metadata_size: %s (what it has)."
+            % (exact(lv.size), exact(lv.metadata_size)),
+        )
+    after = geometry.Layout(size, room.total, extents + data_more, metadata + metadata_more, free - need)
+    warning = geometry.autoextend_warning(after, pool)
+    if warning and pool.require_autoextend and need:
+        raise Refused(warning, "thin_pool_require_autoextend is on, so nothing was done.")
+    steps = []
+    if metadata_more:
+        steps.append(
+            Command(
+                ("lvextend", "--poolmetadatasize", "+%db" % (metadata_more * size), full(pool)),
+                "grow the metadata to the wanted %s" % geometry.human(wanted_metadata * size),
+            )
+        )
+    if data_more:
+        steps.append(
+            Command(
+                ("lvextend", "--extents", "+%d" % data_more, full(pool)),
+                "grow the pool to the wanted %s" % geometry.human((extents + data_more) * size),
+            )
+        )
+    return steps
+
+
+def exact(size):
+    """Bytes as a size that thin_pool_*_size takes back."""
+    return "%dM" % (size // geometry.MIB) if size % geometry.MIB == 0 else "%dK" % (size // 1024)
+
+
+def policy(pool, host, lv):
+    """[step]: the profile file, attached; the pool monitored; what happens when it is full. lv None: pool just made."""
+    path = profile_path(pool)
+    steps = []
+    if host.profile_text != pool.profile_text:
+        if host.profile_text is not None and not host.profile_text.startswith(pool.profile_text.split("\n", 1)[0]):
+            raise Refused(
+                "%s exists and was not written by this tool." % path,
+                "Choose another thin_pool_profile_name, or move it away: mv %s %s.before-direct-lvm" % (path, path),
+            )
+        steps.append(WriteFile(path, pool.profile_text, "the autoextend policy: at %d %%, by %d %%" % (pool.threshold, pool.percent)))
+        # LVM stays silent about a profile it cannot read: ask it for the values (lvmconfig(8), rc 5 when broken).
+        steps.append(
+            Command(
+                ("lvmconfig", "--metadataprofile", pool.profile_name)
+                + ("activation/thin_pool_autoextend_threshold", "activation/thin_pool_autoextend_percent"),
+                "have LVM read the profile: a broken one is ignored silently later",
+            )
+        )
+    if lv is None or lv.profile != pool.profile_name:
+        steps.append(Command(("lvchange", "--metadataprofile", pool.profile_name, full(pool)), "attach the policy to the pool"))
+    if lv is None or not lv.monitored:
+        # Attaching a profile never switches monitoring on, and dmeventd forgets pools when it is restarted.
+        steps.append(Command(("lvchange", "--monitor", "y", full(pool)), "have dmeventd watch the pool"))
+    when_full = "error" if pool.error_when_full else "queue"
+    if (lv.when_full if lv else "queue") != when_full:
+        steps.append(
+            Command(
+                ("lvchange", "--errorwhenfull", "y" if pool.error_when_full else "n", full(pool)),
+                "when the pool is full: %s" % ("fail writes at once" if pool.error_when_full else "queue writes for 60 s"),
+            )
+        )
+    return steps
+
+
+def warnings(pool, host):
+    """Sentences about the pool as it is, for an operator to act on."""
+    lv = host.lvm.lv(pool.vg, pool.name)
+    if lv is None or lv.segtype != "thin-pool":
+        return []
+    found = []
+    meta = host.lvm.lv(pool.vg, metadata_name(pool))
+    if meta:
+        found.append(
+            "%s stands beside the pool and takes %s of its reserve; it is not part of it. If nobody needs it: lvremove %s"
+            % (full(pool, meta.name), geometry.human(meta.size), full(pool, meta.name))
+        )
+    if lv.health:
+        found.append("LVM reports the health of pool %s as %s: see lvmthin(7)." % (full(pool), lv.health))
+    for what, used in (("data", lv.data_percent), ("metadata", lv.metadata_percent)):
+        if used is not None and used > max(pool.threshold, 90):
+            found.append("%s of pool %s is %.1f %% full." % (what, full(pool), used))
+    return found

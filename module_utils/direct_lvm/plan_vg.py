@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Disks and volume group: which PVs are still to be made, and whether the VG is ours to change. Pure."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from typing import NamedTuple
+
+from . import blank, geometry
+from .model import TAG, Command, Refused
+
+
+class Room(NamedTuple):
+    """The VG as it will be after the steps planned here. taken: extents used by LVs that are there already."""
+
+    extent_size: int
+    total: int
+    taken: int
+
+
+def plan_vg(pool, host):
+    """([Command], Room): pvcreate, vgcreate or vgextend, pvresize, and the extents that there will be.
+
+    Raises model.Refused for a disk that may hold something and for a VG that is not ours.
+    """
+    check_vg(pool, host.lvm)
+    vg = host.lvm.vg(pool.vg)
+    steps, new, room = [], [], 0
+    extent_size = vg.extent_size if vg else geometry.EXTENT
+    listed = set()
+    for disk in host.disks:
+        pv = next((p for p in host.lvm.pvs if p.name == disk.path and not p.missing), None)
+        if disk.path in listed:
+            raise Refused(
+                "thin_pool_devices names %s twice, once as %s." % (disk.path, disk.asked), "Name each disk once."
+            )
+        if disk.path:
+            listed.add(disk.path)
+        if vg and pv and pv.vg == pool.vg:
+            more, step = grown(pv, extent_size)
+            room += more
+            steps += step
+            continue
+        wipes = blank.why_not_blank(disk, host.lvm, pool)
+        steps += wipe_steps(disk, wipes)
+        if not (pv and pv.vg is None and pv.uuid == disk.our_pv_uuid):
+            steps.append(
+                Command(
+                    ("pvcreate", "--uuid", disk.our_pv_uuid, "--norestorefile", disk.path),
+                    "make %s a physical volume; its UUID marks it as ours until a VG can carry our tag" % disk.path,
+                )
+            )
+        new.append(disk.path)
+        room += geometry.usable_extents(disk.size, extent_size)
+    if vg is None:
+        steps.append(
+            Command(
+                ("vgcreate", "--addtag", TAG, pool.vg) + tuple(new),
+                "make volume group %s, tagged as ours in the same commit" % pool.vg,
+            )
+        )
+        return steps, Room(extent_size, room, 0)
+    check_listed(pool, host, listed)
+    if TAG not in vg.tags:
+        steps.insert(0, Command(("vgchange", "--addtag", TAG, pool.vg), "take over VG %s, as asked" % pool.vg))
+    if new:
+        steps.append(Command(("vgextend", pool.vg) + tuple(new), "add the new disks to VG %s" % pool.vg))
+    return steps, Room(extent_size, vg.extents + room, vg.extents - vg.free)
+
+
+def check_vg(pool, lvm):
+    """Raise Refused when a VG of the wanted name exists that is not ours, or cannot be changed now."""
+    same = [vg for vg in lvm.vgs if vg.name == pool.vg]
+    if len(same) > 1:
+        raise Refused(
+            "this host has %d volume groups named %s." % (len(same), pool.vg),
+            "Rename the other one by its UUID: vgrename %s NEWNAME" % same[-1].uuid,
+        )
+    if not same:
+        return
+    vg = same[0]
+    if vg.exported:
+        raise Refused(
+            "VG %s is exported." % vg.name, "If it belongs to this host: vgimport %s && vgchange -ay %s" % ((vg.name,) * 2)
+        )
+    if vg.missing_pvs:
+        raise Refused(
+            "VG %s is missing %d of its PVs; nothing is changed while a disk is away." % (vg.name, vg.missing_pvs),
+            "Bring the disk back and run again. `pvs -o+pv_uuid` names it. Only if it is lost for ever and carried "
+            "nothing of the pool: vgreduce --removemissing %s" % vg.name,
+        )
+    if vg.shared:
+        raise Refused("VG %s is shared between hosts (lvmlockd)." % vg.name, "Choose another thin_pool_vg.")
+    if TAG not in vg.tags and not pool.adopt_vg:
+        raise Refused(
+            "VG %s exists and was not made by this tool (no tag %s)." % (vg.name, TAG),
+            "Choose another thin_pool_vg, or take it over as it is with:\nthin_pool_adopt_vg: true\n"
+            "Its other LVs are never touched; its free space will be used.",
+        )
+
+
+def check_listed(pool, host, listed):
+    """Raise Refused when our VG has a PV that thin_pool_devices does not name (unless the VG was adopted)."""
+    extra = [pv.name for pv in host.lvm.pvs_of(pool.vg) if pv.name not in listed]
+    if extra and not pool.adopt_vg:
+        away = " ".join(extra)
+        raise Refused(
+            "VG %s has %s, which thin_pool_devices does not name. A disk is never taken out silently." % (pool.vg, away),
+            "Name it in thin_pool_devices, or move its data away and take it out yourself (the other disks need the room):\n"
+            + "\n".join("pvmove %s && vgreduce %s %s && pvremove %s" % (pv, pool.vg, pv, pv) for pv in extra),
+        )
+
+
+def grown(pv, extent_size):
+    """(extents to come, [pvresize]) when the disk under a PV has grown by at least one extent."""
+    more = geometry.usable_extents(pv.dev_size, extent_size, pv.pe_start) - pv.extents
+    if more < 1:
+        return 0, []
+    return more, [Command(("pvresize", pv.name), "%s has grown by %d extents" % (pv.name, more))]
+
+
+def wipe_steps(disk, signatures):
+    """Commands that erase the signatures that thin_pool_wipe allows."""
+    steps = []
+    if any(s.type == "LVM2_member" for s in signatures):
+        steps.append(Command(("pvremove", "--force", "--force", "--yes", disk.path), "erase the PV label, as thin_pool_wipe allows"))
+    others = [s.type for s in signatures if s.type not in ("LVM2_member", "data")]
+    if others:
+        steps.append(
+            Command(("wipefs", "--all", disk.path), "erase %s, as thin_pool_wipe allows" % ", ".join(sorted(set(others))))
+        )
+    if signatures:
+        for seek, where in ((0, "first"), (disk.size // geometry.MIB - 1, "last")):
+            steps.append(
+                Command(
+                    ("dd", "if=/dev/zero", "of=" + disk.path, "bs=1M", "count=1", "seek=%d" % seek, "conv=notrunc,fsync"),
+                    "zero the %s MiB of %s, so that nothing stale comes back" % (where, disk.path),
+                )
+            )
+    return steps

@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the modules return about a host: plain values for people, playbooks and reports."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from . import files, geometry
+from .model import TAG, Command, RemoveFile, Switch, WriteFile
+
+
+def summary(pool, host):
+    """{vg, pool, docker}: each None while it is missing. Sizes in bytes, percentages as LVM reports them."""
+    return {
+        "vg": vg_summary(pool, host.lvm),
+        "pool": pool_summary(pool, host),
+        "docker": docker_summary(host.docker),
+    }
+
+
+def vg_summary(pool, lvm):
+    """The volume group: size, free, disks, whether it is ours."""
+    vg = lvm.vg(pool.vg)
+    if vg is None:
+        return None
+    return {
+        "name": vg.name,
+        "size": vg.extents * vg.extent_size,
+        "free": vg.free * vg.extent_size,
+        "ours": TAG in vg.tags,
+        "devices": [pv.name for pv in lvm.pvs_of(vg.name)],
+    }
+
+
+def pool_summary(pool, host):
+    """The thin pool: sizes, use, policy, and the autoextend steps that still fit (None: autoextend is off)."""
+    layout = geometry.current_layout(host.lvm, pool)
+    if layout is None:
+        return None
+    lv = host.lvm.lv(pool.vg, pool.name)
+    return {
+        "name": lv.name,
+        "device": lv.dm_path,
+        "size": lv.size,
+        "metadata_size": lv.metadata_size,
+        "chunk_size": lv.chunk_size,
+        "zero": lv.zero,
+        "data_percent": lv.data_percent,
+        "metadata_percent": lv.metadata_percent,
+        "active": lv.active,
+        "monitored": bool(lv.monitored),
+        "profile": lv.profile,
+        "profile_file": host.profile_text is not None,
+        "health": lv.health,
+        "growth_steps_left": geometry.growth_steps(layout, pool.threshold, pool.percent),
+    }
+
+
+def docker_summary(docker):
+    """Docker: version, driver and its status lines; problem says why the daemon did not answer."""
+    if docker is None:
+        return None
+    return {
+        "version": docker.version,
+        "active": bool(docker.unit and docker.unit.active_state == "active"),
+        "driver": docker.info.driver if docker.info else None,
+        "status": dict(docker.info.status) if docker.info else {},
+        "root": docker.info.root if docker.info else None,
+        "images": list(docker.images),
+        "containers": list(docker.containers),
+        "volumes": list(docker.volumes),
+        "problem": docker.problem,
+    }
+
+
+def diff(steps):
+    """Ansible's diff of the planned steps: files before and after, and the commands as one text."""
+    shown = []
+    lines = []
+    for step in flat(steps):
+        if isinstance(step, (WriteFile, RemoveFile)):
+            shown.append(
+                {
+                    "before_header": step.path,
+                    "after_header": step.path,
+                    "before": files.read_text(step.path) or "",
+                    "after": step.text if isinstance(step, WriteFile) else "",
+                }
+            )
+        elif isinstance(step, Command):
+            lines.append(" ".join(step.argv) + "\n")
+    if lines:
+        shown.append({"before_header": "commands", "after_header": "commands", "before": "", "after": "".join(lines)})
+    return shown
+
+
+def describe(steps):
+    """Steps as the operator reads them: [{'argv' or 'file' or 'check': ..., 'why': ...}]."""
+    shown = []
+    for step in flat(steps):
+        if isinstance(step, Command):
+            what = {"argv": list(step.argv)}
+        elif isinstance(step, (WriteFile, RemoveFile)):
+            what = {"file": step.path}
+        else:
+            what = {"check": getattr(step, "path", "docker info")}
+        shown.append(dict(what, why=step.why))
+    return shown
+
+
+def flat(steps):
+    """The steps with critical sections opened up."""
+    for step in steps:
+        if isinstance(step, Switch):
+            for inner in flat(step.steps):
+                yield inner
+        else:
+            yield step

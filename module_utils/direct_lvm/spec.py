@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From module parameters to model.Spec: everything that is wrong is said before anything is looked at."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import re
+
+from . import docker, geometry
+from .model import MANAGED, VENDOR_COMMAND, DockerStorage, Pool, Refused, Size, Spec, Wipe
+
+CHUNK_MIN, CHUNK_MAX, CHUNK_STEP = 64 * 1024, geometry.GIB, 64 * 1024  # lvmthin(7)
+# lvm(8), "VALID NAMES"
+NAME = re.compile(r"^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*\Z")
+RESERVED_STARTS = ("snapshot", "pvmove")
+RESERVED_PARTS = (
+    "_cdata _cmeta _corig _cpool _cvol _imeta _iorig _mimage _mlog _pmspare _rimage _rmeta _tdata _tmeta "
+    "_vdata _vorigin _wcorig"
+).split()
+DROPIN_FOLDER = "/etc/systemd/system/docker.service.d/"
+
+
+def read_spec(params):
+    """module.params -> model.Spec. Raises model.Refused with the first thing that is wrong."""
+    pool = read_pool(params["pool"])
+    storage = params.get("docker")
+    return Spec(pool, read_docker(storage) if storage else None)
+
+
+def read_pool(given):
+    """The `pool` parameter -> model.Pool. Raises model.Refused."""
+    pool = Pool(
+        devices=tuple(_device(name, "thin_pool_devices") for name in given["devices"]),
+        vg=_lvm_name(given["vg"], "thin_pool_vg", ()),
+        name=_lvm_name(given["name"], "thin_pool_name", RESERVED_PARTS),
+        data_size=read_size(given["data_size"], "thin_pool_data_size"),
+        metadata_size=read_size(given["metadata_size"], "thin_pool_metadata_size"),
+        chunk_size=_chunk(given["chunk_size"]),
+        zero=given["zero"],
+        threshold=_between(given["autoextend_threshold"], 50, 100, "thin_pool_autoextend_threshold", "lvm.conf(5)"),
+        percent=_between(given["autoextend_percent"], 1, 100, "thin_pool_autoextend_percent", "percent of its size"),
+        profile_name=_profile_name(given["profile_name"]),
+        profile_text=_managed_text(given["profile_text"], "profile_text"),
+        wipe=tuple(Wipe(_device(w["device"], "thin_pool_wipe"), w["signature"]) for w in given["wipe"] or ()),
+        adopt_vg=given["adopt_vg"],
+        require_autoextend=given["require_autoextend"],
+        error_when_full=given["error_when_full"],
+    )
+    if not pool.devices and not pool.adopt_vg:
+        raise Refused(
+            "thin_pool_devices is empty: no disk to make the thin pool from.",
+            'Name at least one, for example -e \'{"thin_pool_devices": ["/dev/sdb"]}\'; `lsblk` lists a host\'s disks.',
+        )
+    if len(set(pool.devices)) != len(pool.devices):
+        raise Refused("thin_pool_devices names a disk twice: %s." % ", ".join(pool.devices), "Name each disk once.")
+    # device-mapper doubles every hyphen; DM_NAME_LEN is 128 and LVM adds up to 6 characters for hidden LVs.
+    if len((pool.vg + pool.name).replace("-", "--")) > 120:
+        raise Refused("thin_pool_vg and thin_pool_name are together too long for device-mapper (120 characters).")
+    return pool
+
+
+def read_docker(given):
+    """The `docker` parameter -> model.DockerStorage. Raises model.Refused."""
+    dropin = given["dropin"]
+    folder, name = os.path.split(dropin)
+    if folder + "/" != DROPIN_FOLDER or not re.match(r"^[A-Za-z0-9_@:][A-Za-z0-9_.@:-]*\.conf\Z", name):
+        raise Refused(
+            "docker_storage_dropin %r is not a drop-in of docker.service." % dropin,
+            "systemd reads %s*.conf; the default is %sdaemon.conf." % (DROPIN_FOLDER, DROPIN_FOLDER),
+        )
+    text = _managed_text(given["dropin_text"], "dropin_text")
+    if text.count(VENDOR_COMMAND) != 1:
+        raise Refused("docker.dropin_text must hold %s once, where the installed command goes." % VENDOR_COMMAND)
+    docker.check_options(given["options"] or {})
+    return DockerStorage(given["engine"], dropin, text, given["start_timeout"])
+
+
+def read_size(text, name):
+    """`75%VG` or `20G` -> model.Size. Raises model.Refused."""
+    percent = re.match(r"^(\d{1,3})%VG\Z", text)
+    if percent and 1 <= int(percent.group(1)) <= 100:
+        return Size(int(percent.group(1)), None, text)
+    size = geometry.parse_bytes(text)
+    if size:
+        return Size(None, size, text)
+    raise Refused(
+        "%s: %r is not a size." % (name, text),
+        "Write 1%VG to 100%VG, or a number with its unit: 512M, 20G, 1.5T.",
+    )
+
+
+def _chunk(text):
+    size = geometry.parse_bytes(text)
+    if size is None or size % CHUNK_STEP or not CHUNK_MIN <= size <= CHUNK_MAX:
+        raise Refused(
+            "thin_pool_chunk_size: %r is not a thin pool's chunk size." % text,
+            "LVM takes multiples of 64K from 64K to 1G; 512K is the usual one for containers.",
+        )
+    return size
+
+
+def _between(value, least, most, name, source):
+    if not least <= value <= most:
+        raise Refused("%s: %d is out of range, %d to %d (%s)." % (name, value, least, most, source))
+    return value
+
+
+def _lvm_name(text, name, reserved):
+    problem = None
+    if not NAME.match(text) or text in (".", ".."):
+        problem = "LVM names are made of A-Z a-z 0-9 + _ . - and do not begin with a hyphen"
+    elif reserved and (text.startswith(RESERVED_STARTS) or any(part in text for part in reserved)):
+        problem = "LVM keeps that name for itself"
+    elif not reserved and os.path.exists("/dev/" + text) and not os.path.isdir("/dev/" + text):
+        problem = "/dev/%s exists and is not a volume group" % text
+    if problem:
+        raise Refused("%s: %r cannot be used: %s." % (name, text, problem), "Choose another name (lvm(8), VALID NAMES).")
+    return text
+
+
+def _profile_name(text):
+    if not re.match(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z", text):
+        raise Refused(
+            "thin_pool_profile_name: %r cannot be a file name in /etc/lvm/profile." % text,
+            "Use letters, digits, hyphens, dots and underscores.",
+        )
+    return text
+
+
+def _device(text, name):
+    if text.startswith("/dev/"):
+        parts = text[len("/dev/") :].split("/")
+    else:
+        parts = [text]
+    if not all(re.match(r"^[A-Za-z0-9_+:.@=#%,~\\-]+\Z", part) and part not in (".", "..") for part in parts) or any(
+        part.startswith("-") for part in parts
+    ):
+        raise Refused(
+            "%s: %r is not a device name." % (name, text),
+            "Give a path below /dev (best /dev/disk/by-id/...), or a kernel name such as sdb.",
+        )
+    return text
+
+
+def _managed_text(text, name):
+    if not text.startswith(MANAGED + "\n") or "\0" in text:
+        raise Refused("%s must begin with the line %r, by which later runs know the file." % (name, MANAGED))
+    return text if text.endswith("\n") else text + "\n"
