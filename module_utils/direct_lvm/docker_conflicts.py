@@ -1,0 +1,271 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where else Docker's storage is set: found before anything changes, each as a sentence with the way out. Pure.
+
+dockerd refuses to start when one setting comes as a flag and from its configuration file (moby, cmd/dockerd and
+daemon/config.findConfigurationConflicts), and a second --storage-driver flag silently wins over the first.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import json
+import os
+import re
+from shlex import quote
+
+from .model import MANAGED
+from .systemd import command_words, exec_start, same, settings, variables
+
+SOCKET = "unix:///var/run/docker.sock"
+REINSTALL = "reinstall the package: its unit, its socket and its program do not belong together."
+LISTEN = "write %s instead of fd:// there; then: systemctl daemon-reload" % SOCKET
+DAEMON_JSON = "/etc/docker/daemon.json"
+DATA_ROOT = "/var/lib/docker"
+SHELLS = ("sh", "bash", "dash")
+STORAGE_KEYS = ("storage-driver", "storage-opts", "storage-opt")
+SHORT = {"s": "storage-driver", "g": "graph", "H": "host"}
+# daemon.json names the flags that may be repeated in the plural (moby, opts.NamedOption)
+PLURAL = {
+    "host": "hosts", "storage-opt": "storage-opts", "label": "labels", "log-opt": "log-opts", "exec-opt": "exec-opts",
+    "insecure-registry": "insecure-registries", "registry-mirror": "registry-mirrors", "dns-opt": "dns-opts",
+}  # fmt: skip
+
+
+def find_conflicts(unit, daemon_json, env_files, ours, version="", json_path=DAEMON_JSON):
+    """Sentences, one per setting that stands in the way of the drop-in `ours`: both places, and the way out.
+
+    unit: model.Unit.  daemon_json: the text of json_path, None when there is no such file.
+    env_files: {path: text} of the unit's EnvironmentFile=s in order.  version: "20.10.24", "" when not known.
+    """
+    if unit.load_state != "loaded":
+        return (not_loaded(unit),)
+    found = foreign_dropin(unit, ours) + later_dropins(unit, ours)
+    words = daemon_words(unit, env_files, ours)
+    place = exec_start(unit.files, ours)[0]
+    found += command_problems(unit, words, place, ours, version)
+    for text, where in storage_flags(words):
+        found.append("%s sets %s, and %s would set it too. %s" % (where, text, ours, remove_flag(where, place)))
+    found += json_problems(daemon_json, words, ours, version, json_path)
+    return tuple(dict.fromkeys(found))
+
+
+def not_loaded(unit):
+    """The sentence for a docker.service that systemd has not loaded."""
+    if unit.load_state == "masked":
+        return "docker.service is masked, so Docker cannot be started. Way out: systemctl unmask docker.service"
+    if unit.load_state == "not-found":
+        return (
+            "There is no docker.service on this host, and a drop-in for it would do nothing. Docker from a snap or a "
+            "static archive has none. Way out: install Docker from the distribution's or docker.com's packages."
+        )
+    return "systemd could not load docker.service (%s). Look at: systemctl status docker.service" % unit.load_state
+
+
+def foreign_dropin(unit, ours):
+    """A sentence when the file at our path is not ours: its first line is not model.MANAGED."""
+    for path, text in unit.files:
+        if same(path, ours) and not text.split("\n", 1)[0].startswith(MANAGED):
+            command = [one.value for one in settings([(path, text)]) if one.key == "ExecStart" and one.value]
+            what = " It starts `%s`." % command[-1] if command else ""
+            if command and is_docker_daemon(command_words(command[-1], path, {})):
+                what += " On Docker 17.12 and newer that makes `systemctl start docker` hang for ever."
+            return [
+                "%s is somebody else's: its first line is not `%s`.%s Way out, which keeps the text and changes "
+                "Docker's command line at its next start: %s" % (path, MANAGED, what, move_away(path))
+            ]
+    return []
+
+
+def later_dropins(unit, ours):
+    """Sentences: drop-ins that systemd reads after ours, by name, and that set ExecStart again."""
+    found = []
+    for path, text in unit.files[1:]:
+        later = not same(path, ours) and os.path.basename(path) > os.path.basename(ours)
+        if later and any((one.section, one.key) == ("Service", "ExecStart") for one in settings([(path, text)])):
+            first = os.path.join(os.path.dirname(path), "00-" + os.path.basename(path))
+            found.append(
+                "%s sets ExecStart and is read after %s, so that our storage settings would not count. Way out: rename "
+                "it so that it comes first: mv %s %s && systemctl daemon-reload"
+                % (path, ours, quote(path), quote(first))
+            )
+    return found
+
+
+def move_away(path):
+    """The command that sets a unit file aside: systemd reads only *.conf and *.service."""
+    return "mv %s %s && systemctl daemon-reload" % (quote(path), quote(path + ".before-direct-lvm"))
+
+
+def is_docker_daemon(words):
+    """Whether the words start `docker daemon` (1.8 to 17.11) or `docker -d` (before): docker, docker-current, ..."""
+    if len(words) < 2 or words[1].text not in ("daemon", "-d"):
+        return False
+    return bool(re.match(r"docker(-\w+)?\Z", os.path.basename(words[0].text)))
+
+
+def newer_than(version, major, minor):
+    """Whether a version is major.minor or newer; one that cannot be told counts as new."""
+    match = re.match(r"v?(\d+)\.(\d+)", version)
+    return not match or (int(match.group(1)), int(match.group(2))) >= (major, minor)
+
+
+def command_problems(unit, words, place, ours, version):
+    """Sentences about the command line itself: none, a shell, `docker daemon`, `-H fd://` without a socket."""
+    if not words:
+        return ["docker.service has no ExecStart. Look at: systemctl cat docker.service"]
+    found = []
+    program = words[0].text
+    vendor = bool(unit.files) and same(place, unit.files[0][0]) and not place.startswith(("/etc/", "/run/"))
+    if os.path.basename(program) in SHELLS:
+        inner = next((word.text for word in words[1:] if "docker" in word.text), "/usr/bin/dockerd")
+        found.append(
+            "%s starts Docker through `%s`: flags added by %s would go to the shell and not to Docker. "
+            "Way out: a drop-in that sorts before ours, with an empty `ExecStart=` and then Docker's own command "
+            "without the shell, made from: %s" % (place, program, ours, inner)
+        )
+    if is_docker_daemon(words) and newer_than(version, 17, 12):
+        found.append(
+            "%s starts `%s %s`, which Docker %s does not have: with docker.socket, `systemctl start docker` hangs for "
+            "ever, otherwise it fails. Way out: %s"
+            % (place, program, words[1].text, version or "17.12 and newer", REINSTALL if vendor else move_away(place))
+        )
+    activation = [word for word in words[1:] if "fd://" in word.text]
+    if activation and not unit.socket_exists and unit.active_state != "active":
+        found.append(
+            "%s has `-H fd://`, which takes Docker's socket from systemd, and there is no docker.socket: the daemon "
+            "would say `no sockets found via socket activation`. Way out: %s"
+            % (activation[0].place, REINSTALL if vendor else LISTEN)
+        )
+    return found
+
+
+def daemon_words(unit, env_files, ours):
+    """The words of Docker's command line without our drop-in, variables expanded, as [systemd.Word]."""
+    place = exec_start(unit.files, ours)[0]
+    return command_words(unit.command, place, variables(unit.files, env_files, ours))
+
+
+def flags(words):
+    """[(name, value, Word)] of the daemon's flags, `-s`, `-g`, `-H` by long name; value None: it is the last word."""
+    found = []
+    for index, word in enumerate(words[1:], 1):
+        following = words[index + 1].text if index + 1 < len(words) else None
+        long = re.match(r"--([a-z][a-z0-9-]*)(?:=(.*))?\Z", word.text, re.S)
+        short = re.match(r"-D*([sgH])=?(.*)\Z", word.text, re.S)
+        if long:
+            found.append((long.group(1), following if long.group(2) is None else long.group(2), word))
+        elif short:
+            found.append((SHORT[short.group(1)], short.group(2) or following, word))
+    return found
+
+
+def storage_flags(words):
+    """[(text, place)] of the storage flags, a shell's inner command line included."""
+    if words and os.path.basename(words[0].text) in SHELLS:
+        words = words[:1] + [word._replace(text=part) for word in words[1:] for part in word.text.split()]
+    return [
+        ("--%s %s" % (name, value or ""), word.place)
+        for name, value, word in flags(words)
+        if name in ("storage-driver", "storage-opt")
+    ]
+
+
+def remove_flag(where, place):
+    """How to take a flag out of the place that sets it."""
+    if where == place:
+        if place.startswith(("/etc/", "/run/")):
+            return "Way out: take the flag out of %s, or set the file aside: %s" % (place, move_away(place))
+        return "Way out: sudo systemctl edit --full docker.service, and take the flag out of ExecStart."
+    return "Way out: take it out of %s; then: systemctl daemon-reload" % where
+
+
+def json_problems(text, words, ours, version, path):
+    """Sentences about daemon.json: not readable as JSON, storage settings, and keys that are flags too."""
+    if text is None:
+        return []
+    if not text.strip():
+        if newer_than(version, 23, 0):
+            return []
+        return [
+            "%s is empty, which Docker before 23.0 does not start with. Way out: echo '{}' > %s" % (path, quote(path))
+        ]
+    try:
+        config = read_json(text)
+    except ValueError as error:
+        return ["%s is not valid JSON (%s): Docker does not start with it. Correct it first; to look at it: "
+                "python3 -m json.tool %s" % (path, error, quote(path))]  # fmt: skip
+    found = []
+    keys = [key for key in STORAGE_KEYS if key in config]
+    if keys:
+        found.append(
+            "%s sets %s, and %s would set it too: Docker does not start when a setting comes from both. "
+            "Way out, which takes effect when Docker is next started: cp -a %s %s && python3 -c %s"
+            % (path, " and ".join("`%s`" % key for key in keys), ours, quote(path), quote(path + ".before-direct-lvm"),
+               quote("import json; p = '%s'; c = json.load(open(p)); [c.pop(k, 0) for k in %r]; "
+                     "json.dump(c, open(p, 'w'), indent=2)" % (path, keys)))
+        )  # fmt: skip
+    features = config.get("features")
+    if isinstance(features, dict) and features.get("containerd-snapshotter") is True:
+        found.append(
+            "%s switches the containerd image store on (features: containerd-snapshotter), which does not use the "
+            "storage driver that %s sets. Way out: set it to false there; images of that store are then not shown."
+            % (path, ours)
+        )
+    for name, _value, word in flags(words):
+        key = next((one for one in (name, PLURAL.get(name)) if one in config), None)
+        if key and key not in STORAGE_KEYS and key != "runtimes":
+            found.append(
+                "%s sets `%s`, and %s has the flag --%s: Docker does not start when a setting comes from both. "
+                "Way out: take one of them out." % (path, key, word.place, name)
+            )
+    return found
+
+
+def read_json(text):
+    """The first JSON object of a text, as Docker reads its file. Raises ValueError."""
+    try:
+        config, _end = json.JSONDecoder().raw_decode(text.strip())
+    except RecursionError:
+        raise ValueError("nested too deeply")
+    if not isinstance(config, dict):
+        raise ValueError("not an object")
+    return config
+
+
+def setting(unit, daemon_json, env_files, ours, names, keys):
+    """The value of a flag or else of a key of daemon.json, the last one wins; None when nothing sets it."""
+    values = [value for name, value, _word in flags(daemon_words(unit, env_files, ours)) if name in names and value]
+    if values:
+        return values[-1]
+    try:
+        config = read_json(daemon_json or "{}")
+    except ValueError:
+        return None
+    return next((config[key] for key in keys if config.get(key)), None)
+
+
+def data_root(unit, daemon_json, env_files=None, ours=""):
+    """The folder in which Docker keeps everything: --data-root, --graph, -g, or daemon.json, else /var/lib/docker."""
+    found = setting(unit, daemon_json, env_files, ours, ("data-root", "graph"), ("data-root", "graph"))
+    return found if isinstance(found, str) and found.startswith("/") else DATA_ROOT
+
+
+def config_file(unit, env_files=None, ours=""):
+    """The path of Docker's configuration file: --config-file, else /etc/docker/daemon.json."""
+    found = setting(unit, None, env_files, ours, ("config-file",), ())
+    return found if found and found.startswith("/") else DAEMON_JSON
+
+
+def client_host(unit, daemon_json, env_files=None, ours=""):
+    """The unix socket on which this host's daemon listens, as the -H of the client: never another host's."""
+    values = [value for name, value, _word in flags(daemon_words(unit, env_files, ours)) if name == "host" and value]
+    try:
+        listed = read_json(daemon_json or "{}").get("hosts")
+    except ValueError:
+        listed = None
+    values += [value for value in listed if isinstance(value, str)] if isinstance(listed, list) else []
+    if any(value.startswith("fd://") for value in values):
+        return SOCKET
+    return next((value for value in values if value.startswith("unix:///")), SOCKET)

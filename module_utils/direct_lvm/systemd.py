@@ -1,0 +1,326 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A systemd service as installed: one question to systemctl, and its files read by systemd's own rules.
+
+Sources: systemd.unit(5), systemd.service(5) "COMMAND LINES", systemd.exec(5) "EnvironmentFile", systemd.syntax(7);
+where the manual pages are silent, conf-parser.c, env-file.c and extract-word.c of systemd 219 to 252.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import glob
+import os
+import re
+import shlex
+from typing import NamedTuple
+
+from .commands import CommandFailed, run
+from .model import Refused, Unit
+
+RUNNING = "/run/systemd/system"  # sd_booted(3)
+FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+PROPERTIES = "Id,LoadState,ActiveState,FragmentPath,DropInPaths,NeedDaemonReload"
+PREFIXES = "@-:+!|"  # special executable prefixes of systemd.service(5)
+ESCAPES = {
+    "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " ",
+    "\\": "\\", '"': '"', "'": "'",
+}  # fmt: skip
+
+
+class Setting(NamedTuple):
+    """One assignment in a unit file: where it stands, and what it says."""
+
+    path: str
+    section: str
+    key: str
+    value: str
+
+
+class Word(NamedTuple):
+    """One word of a command line as the program receives it, and the place to change when it is not wanted."""
+
+    text: str
+    place: str
+
+
+def observe_unit(name, ours):
+    """The Unit of name.service and name.socket: one process, and the service's files read from disk.
+
+    ours: the path of the drop-in that belongs to this tool; its ExecStart does not count for Unit.command. It is
+    among Unit.files whenever it is on disk, even when systemd has not loaded it yet.
+    When systemd says that files changed since it read them, the drop-in folders are listed again: what is on disk
+    now is what the next daemon-reload makes true.
+    Raises Refused (no systemd, more than one ExecStart, a file that cannot be read) and CommandFailed.
+    """
+    if not os.path.isdir(RUNNING):
+        raise Refused(
+            "this host does not run systemd (%s is not there), and %s.service is what would be configured"
+            % (RUNNING, name),
+            "Use a host that boots with systemd; inside a container there is none.",
+        )
+    service, socket = name + ".service", name + ".socket"
+    result = run(["systemctl", "show", "--property=" + PROPERTIES, service, socket], timeout=60, ok=None)
+    blocks = dict((block.get("Id", ""), block) for block in parse_show(result.out))
+    if service not in blocks:
+        raise CommandFailed(result.argv, "said nothing about " + service, result.err or result.out[:200])
+    shown = blocks[service]
+    need_reload = shown.get("NeedDaemonReload") == "yes"
+    dropins = listed_dropins(service) if need_reload else show_words(shown.get("DropInPaths", ""))
+    paths = [shown.get("FragmentPath", "")] + [path for path in dropins if not same(path, ours)]
+    files = [(path, read_text(path)) for path in paths if path]
+    files = [(path, text) for path, text in files if text is not None]
+    own = read_text(ours) if ours else None
+    if own is not None:
+        files.append((ours, own))
+    return Unit(
+        load_state=shown.get("LoadState", "not-found"),
+        active_state=shown.get("ActiveState", "inactive"),
+        need_reload=need_reload,
+        files=tuple(files),
+        command=command_line(files, ours),
+        socket_active=blocks.get(socket, {}).get("ActiveState") == "active",
+        socket_exists=blocks.get(socket, {}).get("LoadState", "not-found") != "not-found",
+    )
+
+
+def parse_show(text):
+    """The blocks of `systemctl show UNIT UNIT` as a list of {property: value}; blocks are parted by an empty line."""
+    blocks = []
+    for block in re.split(r"\n\s*\n", text):
+        pairs = [line.partition("=") for line in block.splitlines() if "=" in line]
+        if pairs:
+            blocks.append(dict((key.strip(), value) for key, _equals, value in pairs))
+    return blocks
+
+
+def show_words(value):
+    """The paths in a list property of `systemctl show`; newer systemd quotes those with special characters."""
+    try:
+        return shlex.split(value)
+    except ValueError:
+        return value.split()
+
+
+def listed_dropins(unit, folders=FOLDERS):
+    """The drop-in files of a unit on disk, in systemd's order: sorted by name, /etc before /run before /usr/lib.
+
+    The first file of a name hides the others; a link to /dev/null or an empty file hides them too (systemd.unit(5)).
+    """
+    found = {}
+    for kind in ("service.d", unit + ".d"):
+        for folder in reversed(folders):
+            for path in sorted(glob.glob(os.path.join(folder, kind, "*.conf"))):
+                found[os.path.basename(path)] = path
+    return [found[name] for name in sorted(found) if os.path.realpath(found[name]) != os.devnull]
+
+
+def read_text(path):
+    """The text of a file, None when there is none. Undecodable bytes are replaced. Raises Refused."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read().decode("utf-8", "replace")
+    except (IOError, OSError) as error:
+        if not os.path.lexists(path):
+            return None
+        raise Refused(
+            "%s cannot be read (%s), so what it sets is not known" % (path, error.strerror or error),
+            "ls -ld %s    # then correct it, or move it away" % shlex.quote(path),
+        )
+
+
+def same(path, other):
+    """Whether two paths name the same file, as text."""
+    return bool(path and other) and os.path.normpath(path) == os.path.normpath(other)
+
+
+def settings(files):
+    """Every assignment of (path, text) files in order, as Setting. Never raises: systemd skips what it cannot read.
+
+    A line that ends in a backslash goes on in the next one, joined by a space; comment lines in between are skipped.
+    """
+    found = []
+    for path, text in files:
+        section, pending = "", None
+        for line in re.split(r"\r\n|\n\r|[\n\r\0]", text.lstrip("\ufeff")) + [""]:
+            line = line.lstrip(" \t")
+            if line[:1] in ("#", ";"):
+                continue
+            line = line if pending is None else pending + line
+            if (len(line) - len(line.rstrip("\\"))) % 2:
+                pending = line[:-1] + " "
+                continue
+            pending = None
+            line = line.strip()
+            if line.startswith("["):
+                section = line[1:-1] if line.endswith("]") else ""
+            elif "=" in line:
+                key, _equals, value = line.partition("=")
+                found.append(Setting(path, section, key.strip(), value.strip()))
+    return found
+
+
+def exec_start(files, ours):
+    """(path, command line) of the ExecStart in force without the file `ours`; ("", "") when there is none.
+
+    An empty `ExecStart=` forgets the ones before. Raises Refused for more than one: only Type=oneshot may have that,
+    and systemd would not load such a service either.
+    """
+    commands = []
+    for one in settings([(path, text) for path, text in files if not same(path, ours)]):
+        if (one.section, one.key) == ("Service", "ExecStart"):
+            commands = commands + [one] if one.value else []
+    if len(commands) > 1:
+        raise Refused(
+            "the service has %d ExecStart lines, in %s and in %s: without an empty `ExecStart=` before the last one "
+            "systemd does not start it" % (len(commands), commands[-2].path, commands[-1].path),
+            "Put a line `ExecStart=` right before the ExecStart in %s; then: systemctl daemon-reload"
+            % commands[-1].path,
+        )
+    return (commands[0].path, commands[0].value) if commands else ("", "")
+
+
+def command_line(files, ours):
+    """The ExecStart in force without the file `ours`, as written: prefixes, quotes and variables untouched."""
+    return exec_start(files, ours)[1]
+
+
+def split_words(text):
+    """A command line or a list value in words by systemd's rules: quotes removed, C escapes, never an error.
+
+    A quote that is not closed ends at the end of the text; an unknown escape stays as it is.
+    """
+    words, word, quote, position = [], None, "", 0
+    while position < len(text):
+        char = text[position]
+        position += 1
+        if char == "\\" and position < len(text):
+            escape = re.compile(r"x[0-9a-fA-F]{2}|[0-7]{3}").match(text, position)
+            if escape:
+                digits = escape.group()
+                value = int(digits[1:], 16) if digits[0] == "x" else int(digits, 8)
+                word, position = (word or "") + chr(value), escape.end()
+            else:
+                word = (word or "") + ESCAPES.get(text[position], "\\" + text[position])
+                position += 1
+        elif quote:
+            if char == quote:
+                quote = ""
+            else:
+                word = (word or "") + char
+        elif char in "\"'":
+            quote, word = char, word or ""
+        elif char in " \t\n\r":
+            words, word = words + ([] if word is None else [word]), None
+        else:
+            word = (word or "") + char
+    return words + ([] if word is None else [word])
+
+
+def environment_files(files, ours=""):
+    """The paths of EnvironmentFile= in order, without the `-` of "may be missing". Patterns are not expanded."""
+    paths = []
+    for one in settings([(path, text) for path, text in files if not same(path, ours)]):
+        if (one.section, one.key) == ("Service", "EnvironmentFile"):
+            paths = paths + [one.value.lstrip("-")] if one.value else []
+    return [path for path in paths if path.startswith("/")]
+
+
+def parse_environment_file(text):
+    """The assignments of an EnvironmentFile as {name: value}, by systemd's rules; lines it would skip are skipped.
+
+    Comments start with # or ; as first character. Quoted parts may span lines, a backslash joins lines.
+    """
+    found, state, key, value = {}, "before", "", ""
+    quotes = {"'": "single", '"': "double"}
+
+    def take(ready):
+        if re.match(r"[A-Za-z_][A-Za-z0-9_]*\Z", key.strip()):
+            found[key.strip()] = ready
+
+    for char in text + "\n":
+        if state == "before":
+            if char in "#;":
+                state = "comment"
+            elif char not in " \t\r\n":
+                state, key, value = "key", char, ""
+        elif state == "comment":
+            state = "before" if char in "\r\n" else state
+        elif state == "key":
+            if char in "\r\n":
+                state = "before"
+            elif char == "=":
+                state = "ready"
+            else:
+                key += char
+        elif state in ("ready", "value"):
+            if char in "\r\n":
+                take(value.rstrip(" \t") if state == "value" else value)
+                state = "before"
+            elif char == "\\":
+                state = "escape"
+            elif state == "ready" and char in quotes:
+                state = quotes[char]
+            elif state == "value" or char not in " \t":
+                state, value = "value", value + char
+        elif state == "escape":
+            state, value = "value", value + ("" if char in "\r\n" else char)
+        elif state == "single":
+            state, value = ("ready", value) if char == "'" else (state, value + char)
+        elif state == "double":
+            if char == '"':
+                state = "ready"
+            elif char == "\\":
+                state = "double escape"
+            else:
+                value += char
+        elif state == "double escape":
+            state, value = "double", value + (char if char in '"\\`$' else "" if char == "\n" else "\\" + char)
+    return found
+
+
+def variables(files, env_files, ours=""):
+    """What the service's environment sets, as {name: Word(value, place)}. env_files: {path: text}, in order.
+
+    EnvironmentFile= wins over Environment=, later files win over earlier ones (systemd.exec(5)).
+    """
+    found = {}
+    for one in settings([(path, text) for path, text in files if not same(path, ours)]):
+        if (one.section, one.key) == ("Service", "Environment"):
+            if not one.value:
+                found = {}
+            for word in split_words(one.value):
+                name, equals, value = word.partition("=")
+                if equals:
+                    found[name] = Word(value, "Environment=%s in %s" % (name, one.path))
+    for path, text in (env_files or {}).items():
+        for name, value in parse_environment_file(text).items():
+            found[name] = Word(value, "%s in %s" % (name, path))
+    return found
+
+
+def command_words(command, place, known):
+    """The words that the program receives, as [Word]. known: {name: Word} of variables().
+
+    `$NAME` as a word of its own becomes as many words as its value has; `${NAME}` is replaced inside its word;
+    `$$` is a dollar sign; unknown names are empty; the prefix `:` switches that off; after the prefix `@` the second
+    word is only a name and is left out (systemd.service(5)). A word keeps the place that can be edited.
+    """
+    words, prefix = [], command[: len(command) - len(command.lstrip(PREFIXES))]
+
+    def value_of(match):
+        return known[match.group(1)].text if match.group(1) in known else ""
+
+    for text in split_words(command[len(prefix) :]):
+        whole = re.match(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z", text)
+        if ":" in prefix:
+            words.append(Word(text, place))
+        elif whole:
+            value = known.get(whole.group(1), Word("", place))
+            words += [Word(part, value.place) for part in split_words(value.text)]
+        else:
+            inside = [name for name in re.findall(r"(?<!\$)\$\{(\w+)\}", text) if name in known]
+            text = re.sub(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value_of, text).replace("$$", "$")
+            words.append(Word(text, known[inside[0]].place if inside else place))
+    return words[:1] + words[2:] if "@" in prefix else words
