@@ -9,7 +9,7 @@ __metaclass__ = type
 import signal
 from contextlib import contextmanager
 
-from . import commands, disks, docker, files
+from . import commands, daemon, disks, files
 from .model import Command, MustBeBlank, Refused, RemoveFile, Switch, WaitForDocker, WriteFile
 
 
@@ -41,7 +41,7 @@ def one(step):
     elif isinstance(step, MustBeBlank):
         must_be_blank(step)
     elif isinstance(step, WaitForDocker):
-        docker.wait(step.timeout)
+        daemon.wait(step.host, step.timeout)
     else:
         raise TypeError("no such step: %r" % (step,))
 
@@ -66,7 +66,7 @@ def switch(step, done):
         try:
             carry_out(step.steps, done)
         except (commands.CommandFailed, Refused, OSError) as failure:
-            log = docker.journal()
+            log = daemon.journal()
             try:
                 carry_out(step.way_back, [])
             except (commands.CommandFailed, Refused, OSError) as worse:

@@ -61,6 +61,7 @@ def observe_docker(wanted):
         volumes=content[2],
         dropin_text=systemd.read_text(wanted.dropin),
         root_state=root_state(root),
+        host=host,
     )
 
 

@@ -277,6 +277,7 @@ class Docker(NamedTuple):
     volumes: Tuple[str, ...] = ()
     dropin_text: Optional[str] = None
     root_state: Tuple[str, ...] = ()
+    host: str = "unix:///var/run/docker.sock"
 
 
 class Missing(NamedTuple):
@@ -334,8 +335,9 @@ class MustBeBlank(NamedTuple):
 
 
 class WaitForDocker(NamedTuple):
-    """Ask the daemon until it answers, at most timeout seconds."""
+    """Ask the daemon at host (a unix:// address) until it answers, at most timeout seconds."""
 
+    host: str
     why: str
     timeout: int
 

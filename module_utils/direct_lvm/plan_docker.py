@@ -52,6 +52,15 @@ def check_content(spec, found):
         pool = found.info.field("Pool Name")
         if pool == device_name(spec.pool):
             return  # same pool, other settings: nothing is hidden by a restart
+    if found.info is None:
+        held = [name for name in found.root_state if name.startswith("image/") or name in ("containers", "volumes")]
+        held = [name for name in held if name != "image/devicemapper"]
+        if held:
+            raise Refused(
+                "Docker is not running (%s) and its data root holds %s, which would be hidden by the change of the storage "
+                "driver." % (found.problem, ", ".join(held)),
+                "Start it, so that it can tell what it holds: systemctl start docker",
+            )
     held = [
         "%d %s (%s)" % (len(names), what if len(names) != 1 else what[:-1], ", ".join(names[:5]) + (", ..." if names[5:] else ""))
         for names, what in ((found.images, "images"), (found.containers, "containers"), (found.volumes, "volumes"))
@@ -75,7 +84,7 @@ def switch(spec, found, text):
     start = Command(
         ("systemctl", "start", "--no-block") + services, "start Docker without waiting for a unit that may never be ready"
     )
-    wait = WaitForDocker("wait until the daemon answers", wanted.start_timeout)
+    wait = WaitForDocker(found.host, "wait until the daemon answers", wanted.start_timeout)
     put_back = (
         RemoveFile(wanted.dropin, "take our drop-in away again")
         if found.dropin_text is None

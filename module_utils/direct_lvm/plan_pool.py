@@ -7,7 +7,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 from . import geometry
-from .model import TAG, Command, MustBeBlank, Refused, WriteFile
+from .model import MANAGED, TAG, Command, MustBeBlank, Refused, WriteFile
 
 PROFILE_FOLDER = "/etc/lvm/profile/"  # lvm.conf(5) config/profile_dir
 
@@ -238,7 +238,8 @@ def policy(pool, host, lv):
     path = profile_path(pool)
     steps = []
     if host.profile_text != pool.profile_text:
-        if host.profile_text is not None and not host.profile_text.startswith(pool.profile_text.split("\n", 1)[0]):
+        attached = lv is not None and lv.profile == pool.profile_name
+        if host.profile_text is not None and not (attached or replaceable(host.profile_text, pool.profile_text)):
             raise Refused(
                 "%s exists and was not written by this tool." % path,
                 "Choose another thin_pool_profile_name, or move it away: mv %s %s.before-direct-lvm" % (path, path),
@@ -266,6 +267,15 @@ def policy(pool, host, lv):
             )
         )
     return steps
+
+
+def replaceable(there, wanted):
+    """Whether a profile file may be replaced: it is ours, or it says the same (the article's own file does)."""
+
+    def settings(text):
+        return sorted(line.replace(" ", "").strip() for line in text.splitlines() if "=" in line and "#" not in line)
+
+    return there.startswith(MANAGED) or settings(there) == settings(wanted)
 
 
 def warnings(pool, host):

@@ -16,7 +16,7 @@ import re
 import shlex
 from typing import NamedTuple
 
-from .commands import CommandFailed, run
+from . import commands
 from .model import Refused, Unit
 
 RUNNING = "/run/systemd/system"  # sd_booted(3)
@@ -61,10 +61,10 @@ def observe_unit(name, ours):
             "Use a host that boots with systemd; inside a container there is none.",
         )
     service, socket = name + ".service", name + ".socket"
-    result = run(["systemctl", "show", "--property=" + PROPERTIES, service, socket], timeout=60, ok=None)
-    blocks = dict((block.get("Id", ""), block) for block in parse_show(result.out))
+    result = commands.run(["systemctl", "show", "--property=" + PROPERTIES, service, socket], timeout=60, ok=None)
+    blocks = {block.get("Id", ""): block for block in parse_show(result.out)}
     if service not in blocks:
-        raise CommandFailed(result.argv, "said nothing about " + service, result.err or result.out[:200])
+        raise commands.CommandFailed(result.argv, "said nothing about " + service, result.err or result.out[:200])
     shown = blocks[service]
     need_reload = shown.get("NeedDaemonReload") == "yes"
     dropins = listed_dropins(service) if need_reload else show_words(shown.get("DropInPaths", ""))
@@ -91,7 +91,7 @@ def parse_show(text):
     for block in re.split(r"\n\s*\n", text):
         pairs = [line.partition("=") for line in block.splitlines() if "=" in line]
         if pairs:
-            blocks.append(dict((key.strip(), value) for key, _equals, value in pairs))
+            blocks.append({key.strip(): value for key, _equals, value in pairs})
     return blocks
 
 
@@ -121,13 +121,13 @@ def read_text(path):
     try:
         with open(path, "rb") as stream:
             return stream.read().decode("utf-8", "replace")
-    except (IOError, OSError) as error:
+    except OSError as error:
         if not os.path.lexists(path):
             return None
         raise Refused(
             "%s cannot be read (%s), so what it sets is not known" % (path, error.strerror or error),
             "ls -ld %s    # then correct it, or move it away" % shlex.quote(path),
-        )
+        ) from error
 
 
 def same(path, other):
@@ -135,24 +135,28 @@ def same(path, other):
     return bool(path and other) and os.path.normpath(path) == os.path.normpath(other)
 
 
-def settings(files):
-    """Every assignment of (path, text) files in order, as Setting. Never raises: systemd skips what it cannot read.
+def logical_lines(text):
+    """The lines of a unit file as systemd reads them, stripped, without comments.
 
     A line that ends in a backslash goes on in the next one, joined by a space; comment lines in between are skipped.
     """
+    pending = ""
+    for physical in [*re.split(r"\r\n|\n\r|[\n\r\0]", text.lstrip("\ufeff")), ""]:
+        if physical.lstrip(" \t")[:1] in ("#", ";"):
+            continue
+        line = pending + physical.lstrip(" \t")
+        goes_on = (len(line) - len(line.rstrip("\\"))) % 2 == 1
+        pending = line[:-1] + " " if goes_on else ""
+        if not goes_on and line.strip():
+            yield line.strip()
+
+
+def settings(files):
+    """Every assignment of (path, text) files in order, as Setting. Never raises: systemd skips what it cannot read."""
     found = []
     for path, text in files:
-        section, pending = "", None
-        for line in re.split(r"\r\n|\n\r|[\n\r\0]", text.lstrip("\ufeff")) + [""]:
-            line = line.lstrip(" \t")
-            if line[:1] in ("#", ";"):
-                continue
-            line = line if pending is None else pending + line
-            if (len(line) - len(line.rstrip("\\"))) % 2:
-                pending = line[:-1] + " "
-                continue
-            pending = None
-            line = line.strip()
+        section = ""
+        for line in logical_lines(text):
             if line.startswith("["):
                 section = line[1:-1] if line.endswith("]") else ""
             elif "=" in line:
@@ -167,18 +171,18 @@ def exec_start(files, ours):
     An empty `ExecStart=` forgets the ones before. Raises Refused for more than one: only Type=oneshot may have that,
     and systemd would not load such a service either.
     """
-    commands = []
+    starts = []
     for one in settings([(path, text) for path, text in files if not same(path, ours)]):
         if (one.section, one.key) == ("Service", "ExecStart"):
-            commands = commands + [one] if one.value else []
-    if len(commands) > 1:
+            starts = [*starts, one] if one.value else []
+    if len(starts) > 1:
         raise Refused(
             "the service has %d ExecStart lines, in %s and in %s: without an empty `ExecStart=` before the last one "
-            "systemd does not start it" % (len(commands), commands[-2].path, commands[-1].path),
+            "systemd does not start it" % (len(starts), starts[-2].path, starts[-1].path),
             "Put a line `ExecStart=` right before the ExecStart in %s; then: systemctl daemon-reload"
-            % commands[-1].path,
+            % starts[-1].path,
         )
-    return (commands[0].path, commands[0].value) if commands else ("", "")
+    return (starts[0].path, starts[0].value) if starts else ("", "")
 
 
 def command_line(files, ours):
@@ -223,11 +227,11 @@ def environment_files(files, ours=""):
     paths = []
     for one in settings([(path, text) for path, text in files if not same(path, ours)]):
         if (one.section, one.key) == ("Service", "EnvironmentFile"):
-            paths = paths + [one.value.lstrip("-")] if one.value else []
+            paths = [*paths, one.value.lstrip("-")] if one.value else []
     return [path for path in paths if path.startswith("/")]
 
 
-def parse_environment_file(text):
+def parse_environment_file(text):  # noqa: PLR0912 (the states of systemd's own env-file.c, one branch each)
     """The assignments of an EnvironmentFile as {name: value}, by systemd's rules; lines it would skip are skipped.
 
     Comments start with # or ; as first character. Quoted parts may span lines, a backslash joins lines.
@@ -321,6 +325,6 @@ def command_words(command, place, known):
             words += [Word(part, value.place) for part in split_words(value.text)]
         else:
             inside = [name for name in re.findall(r"(?<!\$)\$\{(\w+)\}", text) if name in known]
-            text = re.sub(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value_of, text).replace("$$", "$")
-            words.append(Word(text, known[inside[0]].place if inside else place))
+            filled = re.sub(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value_of, text).replace("$$", "$")
+            words.append(Word(filled, known[inside[0]].place if inside else place))
     return words[:1] + words[2:] if "@" in prefix else words

@@ -1,0 +1,2 @@
+activation {
+  thin_pool_autoextend_threshold=

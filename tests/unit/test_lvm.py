@@ -1,0 +1,71 @@
+"""The parser of LVM's report, on recorded reports of four Debian releases."""
+
+import pytest
+import states
+from hypothesis import given
+from hypothesis import strategies as st
+from module_utils.direct_lvm import commands, lvm
+
+
+@pytest.mark.parametrize(("suite", "state"), states.names())
+def test_every_recorded_report_is_read(suite, state):
+    report = states.report(suite, state)
+    assert all(pv.uuid for pv in report.pvs)
+    assert all(lv.segtype and lv.size for lv in report.lvs)
+
+
+@pytest.mark.parametrize("suite", ["bullseye", "bookworm", "trixie", "forky"])
+def test_the_articles_pool_has_the_articles_figures(suite):
+    report = states.report(suite, "07-complete-profile-attached")
+    pool = report.lv("vgdocker", "thinpool")
+    assert pool.size == 7295 * 4194304
+    assert pool.metadata_size == 304 * 1024**2
+    assert (pool.chunk_size, pool.zero, pool.monitored, pool.active) == (524288, False, True, True)
+    assert pool.profile == "docker-thinpool"
+    assert pool.dm_path == "/dev/mapper/vgdocker-thinpool"
+    assert [lv.name for lv in report.lvs if lv.hidden] == ["lvol0_pmspare", "thinpool_tdata", "thinpool_tmeta"]
+    assert report.vg("vgdocker").free == 232
+
+
+def test_an_inactive_pool_cannot_tell_use_or_monitoring():
+    pool = states.report("bookworm", "13-complete-inactive").lv("vgdocker", "thinpool")
+    assert (pool.active, pool.data_percent, pool.monitored) == (False, None, None)
+
+
+def test_missing_and_exported():
+    missing = states.report("bookworm", "26-vg-missing-pv")
+    assert [pv.missing for pv in missing.pvs] == [False, True]
+    assert missing.vg("vgdocker").missing_pvs == 1
+    assert states.report("bookworm", "25-vg-exported").vg("vgdocker").exported
+
+
+def test_version():
+    assert lvm.version("  LVM version:     2.03.16(2) (2022-05-18)\n  Library version: 1.02.185") == (2, 3, 16)
+    assert lvm.version("nothing") is None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["report", "vg", "pv", "lv", "seg", "lv_uuid"]), inner),
+)
+
+
+@given(json_values)
+def test_any_json_is_read_or_refused_with_the_command(monkeypatch_answer, answer):
+    monkeypatch_answer(answer)
+    try:
+        lvm.ask()
+    except commands.CommandFailed as failure:
+        assert "lvm fullreport" in str(failure)
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_answer():
+    """Have the next question to LVM answered by the given value."""
+    patch = pytest.MonkeyPatch()
+
+    def answer(value):
+        patch.setattr(commands, "run_json", lambda argv, timeout: (value, commands.Result(tuple(argv), 0, "", "")))
+
+    yield answer
+    patch.undo()

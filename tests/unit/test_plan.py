@@ -1,0 +1,175 @@
+"""The planner's table: a situation, recorded on a real guest, and the commands that are still due."""
+
+import pytest
+import states
+from module_utils.direct_lvm import plan, report
+from module_utils.direct_lvm.model import Refused
+
+PVCREATE = "pvcreate --uuid %s --norestorefile /dev/vdb" % states.OUR_UUID
+VGCREATE = "vgcreate --addtag direct-lvm vgdocker /dev/vdb"
+ADOPT = "vgchange --addtag direct-lvm vgdocker"
+LVCREATE = "lvcreate --yes --wipesignatures y --zero y --addtag direct-lvm --name "
+DATA = LVCREATE + "thinpool --extents 95%VG vgdocker"
+META = LVCREATE + "thinpoolmeta --extents 1%VG vgdocker"
+BLANK = "blank? /dev/vgdocker/thinpool"
+CONVERT = (
+    "lvconvert --yes --zero n --chunksize 512k --thinpool vgdocker/thinpool --poolmetadata vgdocker/thinpoolmeta"
+)
+ON_DATA, ON_META, ON_POOL = (
+    "lvchange --activate y vgdocker/" + name for name in ("thinpool", "thinpoolmeta", "thinpool")
+)
+PROFILE = [
+    "write /etc/lvm/profile/docker-thinpool.profile",
+    "lvmconfig --metadataprofile docker-thinpool activation/thin_pool_autoextend_threshold "
+    "activation/thin_pool_autoextend_percent",
+]
+ATTACH = "lvchange --metadataprofile docker-thinpool vgdocker/thinpool"
+MONITOR = "lvchange --monitor y vgdocker/thinpool"
+POLICY = [*PROFILE, ATTACH, MONITOR]
+ALL = [PVCREATE, VGCREATE, DATA, META, BLANK, CONVERT, *POLICY]
+
+# What our own runs leave: VG and plain LVs carry our tag.
+OURS = [
+    ("00-blank", ALL),
+    ("02-vg", ALL[2:]),
+    ("03-data-lv-only", ALL[3:]),
+    ("04-data-and-meta-not-converted", ALL[4:]),
+    ("05-converted-no-profile", POLICY),
+    ("06-converted-profile-file-only", POLICY),
+    ("07-complete-profile-attached", PROFILE),  # the article's own file: same policy, brought under management
+    ("08-profile-attached-file-missing", PROFILE),
+    ("09-profile-attached-file-broken", PROFILE),
+    ("10-meta-lv-only", [DATA, BLANK, CONVERT, *POLICY]),
+    ("13-complete-inactive", [ON_POOL, *PROFILE, MONITOR]),
+    ("14-complete-not-monitored", [*PROFILE, MONITOR]),
+    ("15-pool-used-by-foreign-thin", PROFILE),
+    ("25-vg-exported", "VG vgdocker is exported"),
+    ("26-vg-missing-pv", "missing 1 of its PVs"),
+    ("27-pool-other-chunk-created-by-lvcreate", "chunk size"),
+    ("29-both-not-converted-inactive", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
+    ("30-converted-plus-stray-meta", "stands beside the finished pool"),
+    ("33-metadata-swapped-by-naive-rerun", "lvconvert -y --thinpool vgdocker/thinpool --poolmetadata"),
+    ("34-docker-devicemapper-running-no-container", PROFILE),
+    ("40-lvconvert-killed-at-write-01", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
+    ("40-lvconvert-killed-at-write-02", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
+    ("40-lvconvert-killed-at-write-03", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
+    ("40-lvconvert-killed-at-write-04", ["lvremove --yes vgdocker/lvol0", ON_POOL, *POLICY]),
+    ("40-lvconvert-killed-at-write-05", ["lvremove --yes vgdocker/lvol0", ON_POOL, *POLICY]),
+    ("40-lvconvert-killed-at-write-06", ["lvremove --yes vgdocker/lvol0", ON_POOL, *POLICY]),
+]
+
+# What others left: the same states without a tag, and disks that hold something.
+THEIRS = [
+    ("01-pv-only", "orphan"),
+    ("02-vg", "was not made by this tool"),
+    ("07-complete-profile-attached", "was not made by this tool"),
+    ("11-thinpool-is-linear-lv-with-ext4", "was not made by this tool"),
+    ("18-disk-in-other-vg", "othervg"),
+    ("19-disk-ext4", "signature: ext4"),
+    ("20-disk-xfs-mounted", "mounted on /mnt"),
+    ("21-disk-gpt-two-parts", "/dev/vdb1"),
+    ("22-disk-gpt-empty", "signature: gpt"),
+    ("23-vg-on-partition", "was not made by this tool"),
+    ("24-disk-swap-on", "swap"),
+    ("31-pv-label-but-mda-zeroed", "LVM2_member"),
+    ("32-pool-no-free-space", "was not made by this tool"),
+]
+
+ADOPTED = [
+    ("02-vg", [ADOPT, *ALL[2:]]),
+    ("03-data-lv-only", "does not carry our tag"),
+    ("07-complete-profile-attached", [ADOPT, *PROFILE]),
+    ("11-thinpool-is-linear-lv-with-ext4", "does not carry our tag"),
+    ("12-thinpool-linear-mounted", "does not carry our tag"),
+    ("16-pool-with-lvm-thin-lv", "thin LVs of LVM's own: tv1"),
+    ("28-vg-with-foreign-lv", "does not fit into VG vgdocker"),
+    ("32-pool-no-free-space", "chunk size of 64K"),
+]
+
+
+def shown(steps):
+    """Steps as short lines."""
+    lines = []
+    for step in report.describe(steps):
+        check = "blank? " + step["check"] if "check" in step else None
+        lines.append(" ".join(step.get("argv", ())) or check or "write " + step["file"])
+    return lines
+
+
+def expect(spec, host, due):
+    """The plan is due's commands, or a refusal that says due."""
+    if isinstance(due, str):
+        with pytest.raises(Refused) as refusal:
+            plan.plan(spec, host)
+        assert due in str(refusal.value)
+    else:
+        assert shown(plan.plan(spec, host)) == due
+
+
+@pytest.mark.parametrize(("state", "due"), OURS, ids=[row[0] for row in OURS])
+def test_what_our_own_runs_left_is_finished(state, due):
+    expect(states.spec(), states.tagged(states.host("bookworm", state)), due)
+
+
+@pytest.mark.parametrize("suite", ["bullseye", "trixie", "forky"])
+@pytest.mark.parametrize(("state", "due"), OURS, ids=[row[0] for row in OURS])
+def test_other_releases_report_alike(suite, state, due):
+    if (suite, state) in states.names():
+        expect(states.spec(), states.tagged(states.host(suite, state)), due)
+
+
+@pytest.mark.parametrize(("state", "due"), THEIRS, ids=[row[0] for row in THEIRS])
+def test_what_others_left_is_refused(state, due):
+    expect(states.spec(), states.host("bookworm", state), due)
+
+
+@pytest.mark.parametrize(("state", "due"), ADOPTED, ids=[row[0] for row in ADOPTED])
+def test_an_adopted_vg(state, due):
+    expect(states.spec(adopt_vg=True), states.host("bookworm", state), due)
+
+
+def test_every_recorded_state_is_in_the_table():
+    assert {state for _suite, state in states.names()} - {row[0] for row in OURS + THEIRS + ADOPTED} == {
+        "17-vg-on-other-disk"  # below: its volume group is on a disk that is not listed
+    }
+
+
+def test_a_vg_on_a_disk_that_is_not_listed_is_refused_with_the_way_out():
+    host = states.tagged(states.host("bookworm", "17-vg-on-other-disk"))
+    ours = host.lvm._replace(pvs=tuple(pv._replace(uuid=states.OUR_UUID) if pv.vg is None else pv for pv in host.lvm.pvs))
+    expect(states.spec(), host._replace(lvm=ours), "pvmove /dev/vdc && vgreduce vgdocker /dev/vdc")
+
+
+def test_an_orphan_pv_of_our_own_run_is_used_without_a_second_pvcreate():
+    host = states.host("bookworm", "01-pv-only")
+    ours = host.lvm._replace(pvs=tuple(pv._replace(uuid=states.OUR_UUID) for pv in host.lvm.pvs))
+    expect(states.spec(), host._replace(lvm=ours), ALL[1:])
+
+
+def test_a_plain_lv_of_ours_with_another_size_is_refused():
+    host = states.tagged(states.host("bookworm", "03-data-lv-only"))
+    expect(states.spec()._replace(pool=states.ARTICLE), host, "instead of the wanted 22.50g")
+
+
+def test_a_plain_lv_of_ours_that_is_mounted_is_refused():
+    expect(states.spec(), states.tagged(states.host("bookworm", "12-thinpool-linear-mounted")), "in use")
+
+
+def test_the_same_facts_give_the_same_plan():
+    host = states.host("bookworm", "00-blank")
+    assert plan.plan(states.spec(), host) == plan.plan(states.spec(), host)
+
+
+def test_the_article_can_never_extend_itself_and_the_default_can():
+    host = states.host("bookworm", "00-blank")
+    (sentence,) = plan.warnings(states.spec(), host)
+    assert "needs 1824 extents" in sentence
+    assert "232 free" in sentence
+    default = states.spec()._replace(pool=states.ARTICLE)
+    assert plan.warnings(default, host) == ()
+    with pytest.raises(Refused, match="autoextend can never run"):
+        plan.plan(states.spec(require_autoextend=True), host)
+
+
+def test_autoextend_switched_off_is_no_reason_to_warn():
+    assert plan.warnings(states.spec(threshold=100), states.host("bookworm", "00-blank")) == ()

@@ -1,0 +1,127 @@
+"""What is said twice must be the same: argument specs, defaults, module documentation, tasks, templates."""
+
+import pathlib
+
+import jinja2
+import pytest
+import yaml
+from module_utils.direct_lvm.arguments import ARGUMENTS, INFO_ARGUMENTS
+from module_utils.direct_lvm.model import MANAGED, VENDOR_COMMAND
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+DOCUMENTED = {
+    name: yaml.safe_load((ROOT / "library" / (name + ".py")).read_text().split('r"""')[1].split('"""')[0])["options"]
+    for name in ("direct_lvm", "direct_lvm_info")
+}
+
+
+def load(*parts):
+    """A YAML file of the project, {} when it is not there."""
+    path = ROOT.joinpath(*parts)
+    return yaml.safe_load(path.read_text()) if path.exists() else {}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_defaults_are_the_argument_specs_defaults(role):
+    options = load("roles", role, "meta", "argument_specs.yml")["argument_specs"]["main"]["options"]
+    specified = {name: option["default"] for name, option in options.items() if "default" in option}
+    assert load("roles", role, "defaults", "main.yml") == specified
+    for name, option in options.items():
+        assert ("default" in option) != option.get("required", False), name
+
+
+def test_role_defaults_are_the_modules_defaults():
+    defaults = load("roles", "preflight", "defaults", "main.yml")
+    for parameter, prefix in (("pool", "thin_pool_"), ("docker", "docker_storage_")):
+        for name, option in ARGUMENTS[parameter]["options"].items():
+            if prefix + name in defaults:
+                assert defaults[prefix + name] == option["default"], name
+
+
+def compare(documented, arguments):
+    """Documentation and argument spec name the same options, types, defaults and choices, all the way down."""
+    assert set(documented) == set(arguments)
+    for name, option in documented.items():
+        for key in ("type", "default", "choices", "elements", "required"):
+            assert option.get(key) == arguments[name].get(key), (name, key)
+        if "suboptions" in option:
+            compare(option["suboptions"], arguments[name]["options"])
+
+
+def test_documentation_is_the_argument_spec():
+    compare(DOCUMENTED["direct_lvm"], ARGUMENTS)
+    compare(DOCUMENTED["direct_lvm_info"], INFO_ARGUMENTS)
+
+
+def tasks():
+    """Every task of roles, playbooks and molecule as (file, task)."""
+    for folder in ("roles", "playbooks", "molecule"):
+        for path in sorted((ROOT / folder).rglob("*.yml")):
+            if "vars" in path.parts or "meta" in path.parts or "defaults" in path.parts:
+                continue
+            todo = yaml.safe_load(path.read_text())
+            todo = list(todo) if isinstance(todo, list) else []
+            while todo:
+                task = todo.pop()
+                for key in ("tasks", "pre_tasks", "post_tasks", "block", "rescue", "always", "handlers"):
+                    todo += task.get(key, [])
+                yield path.relative_to(ROOT), task
+
+
+def test_tasks_use_only_options_that_our_modules_have():
+    seen = 0
+    for path, task in tasks():
+        for module, options in DOCUMENTED.items():
+            if module in task:
+                seen += 1
+                assert set(task[module] or {}) <= set(options), "%s: %s" % (path, task["name"])
+                for parameter, value in (task[module] or {}).items():
+                    if isinstance(value, dict):
+                        assert set(value) <= set(options[parameter]["suboptions"]), "%s: %s" % (path, task["name"])
+    assert seen >= 5
+
+
+def test_what_preflight_puts_together_is_what_the_module_takes():
+    together = load("roles", "preflight", "vars", "main.yml")
+    assert set(together["preflight_pool"]) == set(DOCUMENTED["direct_lvm"]["pool"]["suboptions"])
+    assert set(together["preflight_docker"]) == set(DOCUMENTED["direct_lvm"]["docker"]["suboptions"])
+
+
+def render(name, **changes):
+    """A template with the defaults and nothing undefined, as Ansible renders it."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(str(ROOT / "templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    return environment.get_template(name).render(dict(load("roles", "preflight", "defaults", "main.yml"), **changes))
+
+
+def test_the_profile():
+    text = render("lvm.profile.j2")
+    assert text.startswith(MANAGED + "\n")
+    assert "\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n" in text
+
+
+def test_the_dropin_is_the_articles_with_the_units_own_command():
+    lines = render("docker.service.conf.j2").splitlines()
+    assert lines[0] == MANAGED
+    assert [line for line in lines if not line.startswith("#")] == [
+        "[Service]",
+        "ExecStart=",
+        "ExecStart=" + VENDOR_COMMAND + " --storage-driver=devicemapper"
+        " --storage-opt dm.thinpooldev=/dev/mapper/vgdocker-thinpool --storage-opt dm.use_deferred_removal=true",
+    ]
+
+
+def test_the_dropin_carries_extra_options_and_escaped_names():
+    text = render("docker.service.conf.j2", docker_storage_options={"dm.basesize": "20G"}, thin_pool_vg="vg-a")
+    assert "dm.thinpooldev=/dev/mapper/vg--a-thinpool " in text
+    assert text.endswith(" --storage-opt dm.basesize=20G\n")
+
+
+def test_the_articles_variables_exist():
+    assert set(load("playbooks", "vars", "article.yml")) <= set(load("roles", "preflight", "defaults", "main.yml"))
