@@ -98,6 +98,10 @@ options:
         description: Whether writes to a full pool fail at once instead of waiting 60 seconds for space.
         type: bool
         default: false
+      remove_data:
+        description: With O(state=absent), whether a pool may be removed that holds data of a former set-up. They are lost then.
+        type: bool
+        default: false
   docker:
     description: Docker's storage. Without it only the pool is made, and Docker is not looked at.
     type: dict
@@ -125,6 +129,12 @@ options:
         description: Seconds to wait for Docker to answer after a start.
         type: int
         default: 300
+  state:
+    description:
+      - V(absent) removes pool, volume group, PV labels and profile, as far as they carry the module's tag and are not used.
+    type: str
+    choices: [present, absent]
+    default: present
   lock_timeout:
     description: Seconds to wait for another run of this module on the same host.
     type: int

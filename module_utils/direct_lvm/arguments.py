@@ -27,6 +27,7 @@ POOL = dict(
     adopt_vg=dict(type="bool", default=False),
     require_autoextend=dict(type="bool", default=False),
     error_when_full=dict(type="bool", default=False),
+    remove_data=dict(type="bool", default=False),
 )
 
 DOCKER = dict(
@@ -40,6 +41,7 @@ DOCKER = dict(
 ARGUMENTS = dict(
     pool=dict(type="dict", required=True, options=POOL),
     docker=dict(type="dict", options=DOCKER),
+    state=dict(type="str", choices=["present", "absent"], default="present"),
     lock_timeout=dict(type="int", default=600),
 )
 

@@ -61,7 +61,7 @@ class Pool(NamedTuple):
     adopt_vg: bool = False
     require_autoextend: bool = False
     error_when_full: bool = False
-    state: str = "present"
+    remove_data: bool = False
 
 
 class DockerStorage(NamedTuple):
@@ -82,10 +82,12 @@ class Spec(NamedTuple):
 
     pool: Pool
     docker: Optional[DockerStorage] = None
+    present: bool = True
 
 
 VENDOR_COMMAND = "@@VENDOR_COMMAND@@"
 MANAGED = "# Managed by direct_lvm"  # first line of every file of ours
+SIZE_TAG = "direct-lvm/data_size="  # + the wanted size, so that a later, smaller wish is told from autoextend's work
 TAG = "direct-lvm"  # on what we made; on the VG it is written in the commit that creates it
 
 
@@ -110,7 +112,7 @@ class Disk(NamedTuple):
     path: the real /dev node (symlinks resolved), None when nothing is there.
     kind: 'disk', 'part', 'loop', 'raid', 'dm', 'mpath', 'lvm', 'rom', or 'not a block device' / 'directory' ...
     mounts: mount points of the device, its partitions and whatever is stacked on it.
-    holders: kernel names stacked on it (md, dm), partitions not included.
+    holders: kernel names stacked on it (md, dm), partitions not included.  held_by: the same as phrases.
     in_use: what holds it, as a phrase ("opened exclusively by another process"), None when O_EXCL opened.
     data_at: byte offset of the first non-zero byte within the first or last MiB when no signature explains it.
     label_header: True when the only non-zero bytes are LVM's metadata header without a label: the mark
@@ -137,6 +139,7 @@ class Disk(NamedTuple):
     in_use: Optional[str] = None
     our_pv_uuid: str = ""
     unreadable: Optional[str] = None
+    held_by: Tuple[str, ...] = ()
 
 
 class Pv(NamedTuple):
@@ -290,12 +293,17 @@ class Missing(NamedTuple):
 
 
 class Host(NamedTuple):
-    """Everything the planner may know. profile_text: the LVM profile's file, None when it is not there."""
+    """Everything the planner may know.
+
+    profile_text: the LVM profile's file, None when it is not there.
+    snapshotter_pools: device-mapper names of pools that containerd's configuration names.
+    """
 
     disks: Tuple[Disk, ...]
     lvm: Lvm
     profile_text: Optional[str] = None
     missing: Tuple[Missing, ...] = ()
+    snapshotter_pools: Tuple[str, ...] = ()
     docker: Optional[Docker] = None
 
 

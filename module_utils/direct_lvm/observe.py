@@ -8,8 +8,8 @@ __metaclass__ = type
 
 import os
 
-from . import commands, disks, docker, files, lvm
-from .model import Host, Missing, Refused
+from . import commands, containerd, disks, docker, files, lvm
+from .model import DockerStorage, Host, Missing, Refused
 from .plan_pool import profile_path
 
 TOOLS = (
@@ -32,6 +32,9 @@ def observe(spec):
     pool = spec.pool
     if report.lv(pool.vg, pool.name) is None:
         missing = kernel_and_version()
+    storage = spec.docker
+    if not spec.present and storage is None:
+        storage = DockerStorage("auto", "", "")  # nothing is removed without asking whether Docker uses it
     in_place = {pv.name for pv in report.pvs_of(pool.vg)}
     found = []
     for name in pool.devices:
@@ -42,7 +45,8 @@ def observe(spec):
         lvm=report,
         profile_text=files.read_text(profile_path(pool)),
         missing=missing,
-        docker=docker.observe_docker(spec.docker) if spec.docker else None,
+        docker=docker.observe_docker(storage) if storage else None,
+        snapshotter_pools=() if spec.present else containerd.configured_pools(),
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import geometry, plan_docker, plan_pool, plan_vg
+from . import geometry, plan_docker, plan_pool, plan_remove, plan_vg
 from .model import Refused
 
 
@@ -16,6 +16,8 @@ def plan(spec, host):
     Raises model.Refused, before any step: a host is changed as a whole or not at all.
     """
     check_tools(spec, host)
+    if not spec.present:
+        return tuple(plan_remove.plan_remove(spec, host))
     steps, layout = plan_vg.plan_vg(spec.pool, host)
     steps += plan_pool.plan_pool(spec.pool, host, layout)
     if spec.docker:
@@ -25,6 +27,8 @@ def plan(spec, host):
 
 def warnings(spec, host):
     """Sentences about what is not wrong enough to be refused. Raises what plan() raises."""
+    if not spec.present:
+        return plan_remove.left(spec, host)
     layout = geometry.current_layout(host.lvm, spec.pool)
     if layout is None:
         layout = plan_pool.future_layout(spec.pool, host.lvm, plan_vg.plan_vg(spec.pool, host)[1])

@@ -7,7 +7,8 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 from . import geometry
-from .model import MANAGED, TAG, Command, MustBeBlank, Refused, WriteFile
+from .model import MANAGED, SIZE_TAG, TAG, Command, MustBeBlank, Refused, WriteFile
+from .plan_vg import size_tag
 
 PROFILE_FOLDER = "/etc/lvm/profile/"  # lvm.conf(5) config/profile_dir
 
@@ -194,7 +195,16 @@ def resize(pool, lvm, lv, room):
     """[step] that grow the pool to the wanted sizes. A pool that autoextend made larger stays as it is."""
     size, extents = room.extent_size, lv.size // room.extent_size
     metadata = lv.metadata_size // size
-    data_more = max(0, geometry.data_extents(pool.data_size, room.total, size) - extents)
+    wanted = geometry.data_extents(pool.data_size, room.total, size)
+    data_more = max(0, wanted - extents)
+    tag = next((tag for tag in lvm.vg(pool.vg).tags if tag.startswith(SIZE_TAG)), None)
+    if wanted < extents and tag not in (None, size_tag(pool)):
+        raise Refused(
+            "pool %s has %s; thin_pool_data_size: %s is less, %s. LVM cannot make a thin pool smaller."
+            % (full(pool), geometry.human(lv.size), pool.data_size.text, geometry.human(wanted * size)),
+            "Keep it: thin_pool_data_size: %s\nOr make a new pool under another thin_pool_name and switch to it."
+            % tag[len(SIZE_TAG) :].replace("pc", "%"),
+        )
     wanted_metadata = geometry.metadata_extents(pool.metadata_size, room.total, size)
     geometry.check_metadata_size(pool, wanted_metadata * size)
     metadata_more = max(0, wanted_metadata - metadata)

@@ -9,7 +9,7 @@ __metaclass__ = type
 from typing import NamedTuple
 
 from . import blank, geometry
-from .model import TAG, Command, Refused
+from .model import SIZE_TAG, TAG, Command, Refused
 
 
 class Room(NamedTuple):
@@ -57,7 +57,7 @@ def plan_vg(pool, host):
     if vg is None:
         steps.append(
             Command(
-                ("vgcreate", "--addtag", TAG, pool.vg) + tuple(new),
+                ("vgcreate", "--addtag", TAG, "--addtag", size_tag(pool), pool.vg) + tuple(new),
                 "make volume group %s, tagged as ours in the same commit" % pool.vg,
             )
         )
@@ -65,9 +65,28 @@ def plan_vg(pool, host):
     check_listed(pool, host, listed)
     if TAG not in vg.tags:
         steps.insert(0, Command(("vgchange", "--addtag", TAG, pool.vg), "take over VG %s, as asked" % pool.vg))
+    steps += retag(pool, vg)
     if new:
         steps.append(Command(("vgextend", pool.vg) + tuple(new), "add the new disks to VG %s" % pool.vg))
     return steps, Room(extent_size, vg.extents + room, vg.extents - vg.free)
+
+
+def size_tag(pool):
+    """The wanted data size as an LVM tag; `%` is not allowed in one (lvm(8), VALID NAMES)."""
+    return SIZE_TAG + pool.data_size.text.replace("%", "pc")
+
+
+def retag(pool, vg):
+    """[vgchange] when the VG does not carry the wanted data size as its tag."""
+    old = [tag for tag in vg.tags if tag.startswith(SIZE_TAG) and tag != size_tag(pool)]
+    if not old and size_tag(pool) in vg.tags:
+        return []
+    argv = ["vgchange"]
+    for tag in old:
+        argv += ["--deltag", tag]
+    if size_tag(pool) not in vg.tags:
+        argv += ["--addtag", size_tag(pool)]
+    return [Command(tuple(argv) + (pool.vg,), "note the wanted data size on the VG")]
 
 
 def check_vg(pool, lvm):

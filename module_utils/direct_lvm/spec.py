@@ -27,7 +27,7 @@ def read_spec(params):
     """module.params -> model.Spec. Raises model.Refused with the first thing that is wrong."""
     pool = read_pool(params["pool"])
     storage = params.get("docker")
-    return Spec(pool, read_docker(storage) if storage else None)
+    return Spec(pool, read_docker(storage) if storage else None, params["state"] == "present")
 
 
 def read_pool(given):
@@ -48,6 +48,7 @@ def read_pool(given):
         adopt_vg=given["adopt_vg"],
         require_autoextend=given["require_autoextend"],
         error_when_full=given["error_when_full"],
+        remove_data=given["remove_data"],
     )
     if not pool.devices and not pool.adopt_vg:
         raise Refused(

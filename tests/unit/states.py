@@ -4,7 +4,7 @@ import json
 import os
 
 from module_utils.direct_lvm import lvm
-from module_utils.direct_lvm.model import MANAGED, TAG, Disk, Host, Pool, Signature, Spec
+from module_utils.direct_lvm.model import MANAGED, SIZE_TAG, TAG, Disk, Host, Pool, Signature, Spec
 
 RECORDED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded", "lvm-states")
 PROFILE = MANAGED + "\nactivation {\n\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n}\n"
@@ -99,7 +99,7 @@ def host(suite, state, asked="/dev/vdb"):
 
 def tagged(found, lvs=True):
     """The same host as if our runs had made it: tag on the VG, and on its plain LVs."""
-    vgs = tuple(vg._replace(tags=(TAG,)) for vg in found.lvm.vgs)
+    vgs = tuple(vg._replace(tags=(TAG, SIZE_TAG + "95pcVG")) for vg in found.lvm.vgs)
     plain = tuple(
         lv._replace(tags=(TAG,)) if lvs and lv.name in ("thinpool", "thinpoolmeta") and lv.segtype == "linear" else lv
         for lv in found.lvm.lvs

@@ -6,8 +6,9 @@ from module_utils.direct_lvm import plan, report
 from module_utils.direct_lvm.model import Refused
 
 PVCREATE = "pvcreate --uuid %s --norestorefile /dev/vdb" % states.OUR_UUID
-VGCREATE = "vgcreate --addtag direct-lvm vgdocker /dev/vdb"
-ADOPT = "vgchange --addtag direct-lvm vgdocker"
+SIZE = "--addtag direct-lvm/data_size=95pcVG vgdocker"
+VGCREATE = "vgcreate --addtag direct-lvm " + SIZE + " /dev/vdb"
+ADOPT = ["vgchange --addtag direct-lvm vgdocker", "vgchange " + SIZE]
 LVCREATE = "lvcreate --yes --wipesignatures y --zero y --addtag direct-lvm --name "
 DATA = LVCREATE + "thinpool --extents 95%VG vgdocker"
 META = LVCREATE + "thinpoolmeta --extents 1%VG vgdocker"
@@ -76,9 +77,9 @@ THEIRS = [
 ]
 
 ADOPTED = [
-    ("02-vg", [ADOPT, *ALL[2:]]),
+    ("02-vg", [*ADOPT, *ALL[2:]]),
     ("03-data-lv-only", "does not carry our tag"),
-    ("07-complete-profile-attached", [ADOPT, *PROFILE]),
+    ("07-complete-profile-attached", [*ADOPT, *PROFILE]),
     ("11-thinpool-is-linear-lv-with-ext4", "does not carry our tag"),
     ("12-thinpool-linear-mounted", "does not carry our tag"),
     ("16-pool-with-lvm-thin-lv", "thin LVs of LVM's own: tv1"),
@@ -153,6 +154,38 @@ def test_a_plain_lv_of_ours_with_another_size_is_refused():
 
 def test_a_plain_lv_of_ours_that_is_mounted_is_refused():
     expect(states.spec(), states.tagged(states.host("bookworm", "12-thinpool-linear-mounted")), "in use")
+
+
+def test_a_smaller_pool_is_refused_and_one_that_autoextend_made_larger_is_not():
+    host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
+    smaller = states.spec(data_size=states.ARTICLE.data_size)
+    expect(smaller, host, "thin_pool_data_size: 95%VG")
+    vg = host.lvm.vgs[0]._replace(tags=("direct-lvm", "direct-lvm/data_size=75pcVG"))
+    expect(smaller, host._replace(lvm=host.lvm._replace(vgs=(vg,))), PROFILE)
+
+
+def test_a_second_disk_extends_the_vg_and_the_pool():
+    host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
+    second = host.disks[0]._replace(asked="/dev/vdd", path="/dev/vdd", signatures=(), our_pv_uuid="other")
+    expect(
+        states.spec(devices=("/dev/vdb", "/dev/vdd")),
+        host._replace(disks=(*host.disks, second)),
+        [
+            "pvcreate --uuid other --norestorefile /dev/vdd",
+            "vgextend vgdocker /dev/vdd",
+            "lvextend --poolmetadatasize +%db vgdocker/thinpool" % (77 * 4194304),
+            "lvextend --extents +7295 vgdocker/thinpool",
+            *PROFILE,
+        ],
+    )
+
+
+def test_a_grown_disk_is_resized_and_the_pool_with_it():
+    host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
+    pv = host.lvm.pvs[0]._replace(dev_size=60 * states.GIB)
+    due = plan.plan(states.spec(), host._replace(lvm=host.lvm._replace(pvs=(pv,))))
+    assert shown(due)[0] == "pvresize /dev/vdb"
+    assert "lvextend --extents +7296 vgdocker/thinpool" in shown(due)
 
 
 def test_the_same_facts_give_the_same_plan():

@@ -22,6 +22,7 @@ GOOD_POOL = {
     "adopt_vg": False,
     "require_autoextend": False,
     "error_when_full": False,
+    "remove_data": False,
 }
 GOOD_DOCKER = {
     "engine": "auto",
@@ -33,7 +34,7 @@ GOOD_DOCKER = {
 
 
 def read(docker=None, **changes):
-    return read_spec({"pool": dict(GOOD_POOL, **changes), "docker": docker and dict(GOOD_DOCKER, **docker)})
+    return read_spec({"state": "present", "pool": dict(GOOD_POOL, **changes), "docker": docker and dict(GOOD_DOCKER, **docker)})
 
 
 def test_good_input_is_read():

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Taking the pool away again: only what carries our tag, only when nobody uses it. Pure."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from . import docker, plan_docker
+from .model import MANAGED, TAG, Command, Refused, RemoveFile
+from .plan_pool import full, metadata_name, profile_path
+
+
+def plan_remove(spec, host):
+    """[step]: remove pool, VG, PV labels and profile, as far as they are there and ours.
+
+    Raises model.Refused when they are somebody else's, or Docker or containerd still uses them.
+    """
+    pool, lvm = spec.pool, host.lvm
+    vg = lvm.vg(pool.vg)
+    steps = []
+    if vg:
+        check_removable(spec, host, vg)
+        steps += remove_lvs(pool, lvm)
+        if others(pool, lvm):
+            return steps + remove_profile(pool, host)
+        steps.append(Command(("vgremove", pool.vg), "remove VG %s, which is empty now" % pool.vg))
+    ours = [pv.name for pv in lvm.pvs_of(pool.vg)] if vg else []
+    for disk in host.disks:
+        if any(pv.name == disk.path and pv.vg is None and pv.uuid == disk.our_pv_uuid for pv in lvm.pvs):
+            ours.append(disk.path)
+    steps += [Command(("pvremove", name), "remove the PV label of %s" % name) for name in ours]
+    return steps + remove_profile(pool, host)
+
+
+def left(spec, host):
+    """Sentences: what removing leaves, for the operator to know."""
+    names = others(spec.pool, host.lvm)
+    if not names:
+        return ()
+    return ("VG %s stays: it holds %s, which this tool did not make." % (spec.pool.vg, ", ".join(names)),)
+
+
+def others(pool, lvm):
+    """The visible LVs of the VG that are not the pool's."""
+    ours = (pool.name, metadata_name(pool))
+    return [lv.name for lv in lvm.lvs_of(pool.vg) if not lv.hidden and lv.name not in ours]
+
+
+def check_removable(spec, host, vg):
+    """Raise Refused unless the VG is ours and the pool is used by nobody."""
+    pool = spec.pool
+    if TAG not in vg.tags:
+        raise Refused(
+            "VG %s was not made by this tool (no tag %s): it is not removed." % (vg.name, TAG),
+            "If nobody needs it, remove it yourself: vgremove %s" % vg.name,
+        )
+    if vg.exported or vg.missing_pvs:
+        raise Refused("VG %s is %s." % (vg.name, "exported" if vg.exported else "missing PVs"), "Look: vgs %s; pvs" % vg.name)
+    lv = host.lvm.lv(pool.vg, pool.name)
+    if lv is None:
+        return
+    device = plan_docker.device_name(pool)
+    found = host.docker
+    if found and found.info and docker.storage_kind(found.info) == "direct-lvm" and found.info.field("Pool Name") == device:
+        raise Refused(
+            "Docker uses pool %s." % full(pool),
+            "Move Docker to another storage driver first. Its images and containers on the pool would be lost.",
+        )
+    if found and found.dropin_text and device in found.dropin_text:
+        raise Refused(
+            "%s still tells Docker to use pool %s." % (spec.docker.dropin, full(pool)),
+            "Remove it first: rm %s && systemctl daemon-reload" % spec.docker.dropin,
+        )
+    if device in host.snapshotter_pools:
+        raise Refused(
+            "containerd is configured to use pool %s." % full(pool),
+            "Take its devmapper section away first, and restart containerd.",
+        )
+    if lv.open or any(x.pool_lv == pool.name for x in host.lvm.lvs_of(pool.vg)):
+        raise Refused(
+            "pool %s is in use: thin volumes of it are active." % full(pool), "See them: lsblk; dmsetup ls --tree"
+        )
+    if lv.data_percent != 0.0 and not pool.remove_data:
+        used = "is inactive, so its use is not known" if lv.data_percent is None else "is %.2f %% full" % lv.data_percent
+        raise Refused(
+            "pool %s %s: it holds images or containers of a former set-up." % (full(pool), used),
+            "If nobody needs them: thin_pool_remove_data: true\nThey are lost then.",
+        )
+
+
+def remove_lvs(pool, lvm):
+    """lvremove of the pool, or of the plain LVs from which a run that was cut off would have made it."""
+    steps = []
+    for name in (pool.name, metadata_name(pool)):
+        lv = lvm.lv(pool.vg, name)
+        if lv is None:
+            continue
+        if lv.segtype != "thin-pool" and TAG not in lv.tags:
+            raise Refused(
+                "%s is a plain LV without our tag: it is not removed." % full(pool, name),
+                "If nobody needs it: lvremove %s" % full(pool, name),
+            )
+        steps.append(Command(("lvremove", "--yes", full(pool, name)), "remove %s" % full(pool, name)))
+    return steps
+
+
+def remove_profile(pool, host):
+    """Remove the profile's file when it is ours and no other LV uses it."""
+    users = [lv.name for lv in host.lvm.lvs if lv.profile == pool.profile_name and (lv.vg, lv.name) != (pool.vg, pool.name)]
+    if users or not (host.profile_text or "").startswith(MANAGED):
+        return []
+    return [RemoveFile(profile_path(pool), "remove the policy's profile")]
