@@ -33,10 +33,10 @@ PLURAL = {
 }  # fmt: skip
 
 
-def find_conflicts(unit, daemon_json, env_files, ours, version="", json_path=DAEMON_JSON):
+def find_conflicts(unit, daemon_json, env_files, ours, version=""):
     """Sentences, one per setting that stands in the way of the drop-in `ours`: both places, and the way out.
 
-    unit: model.Unit.  daemon_json: the text of json_path, None when there is no such file.
+    unit: model.Unit.  daemon_json: the text of config_file(), None when there is no such file.
     env_files: {path: text} of the unit's EnvironmentFile=s in order.  version: "20.10.24", "" when not known.
     """
     if unit.load_state != "loaded":
@@ -47,7 +47,7 @@ def find_conflicts(unit, daemon_json, env_files, ours, version="", json_path=DAE
     found += command_problems(unit, words, place, ours, version)
     for text, where in storage_flags(words):
         found.append("%s sets %s, and %s would set it too. %s" % (where, text, ours, remove_flag(where, place)))
-    found += json_problems(daemon_json, words, ours, version, json_path)
+    found += json_problems(daemon_json, words, ours, version, config_file(unit, env_files, ours))
     return tuple(dict.fromkeys(found))
 
 
@@ -100,7 +100,7 @@ def move_away(path):
 
 def is_docker_daemon(words):
     """Whether the words start `docker daemon` (1.8 to 17.11) or `docker -d` (before): docker, docker-current, ..."""
-    if len(words) < 2 or words[1].text not in ("daemon", "-d"):
+    if not words[1:] or words[1].text not in ("daemon", "-d"):
         return False
     return bool(re.match(r"docker(-\w+)?\Z", os.path.basename(words[0].text)))
 
@@ -227,45 +227,45 @@ def read_json(text):
     """The first JSON object of a text, as Docker reads its file. Raises ValueError."""
     try:
         config, _end = json.JSONDecoder().raw_decode(text.strip())
-    except RecursionError:
-        raise ValueError("nested too deeply")
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not isinstance(config, dict):
         raise ValueError("not an object")
     return config
 
 
-def setting(unit, daemon_json, env_files, ours, names, keys):
-    """The value of a flag or else of a key of daemon.json, the last one wins; None when nothing sets it."""
-    values = [value for name, value, _word in flags(daemon_words(unit, env_files, ours)) if name in names and value]
-    if values:
-        return values[-1]
+def flag_values(words, *names):
+    """The values of some flags, in order."""
+    return [value for name, value, _word in flags(words) if name in names and value]
+
+
+def json_values(daemon_json, *keys):
+    """The values of some keys of daemon.json as texts, in order; [] when it is missing or not readable."""
     try:
         config = read_json(daemon_json or "{}")
     except ValueError:
-        return None
-    return next((config[key] for key in keys if config.get(key)), None)
+        return []
+    values = [config.get(key) for key in keys]
+    flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    return [item for item in flat if isinstance(item, str)]
 
 
 def data_root(unit, daemon_json, env_files=None, ours=""):
     """The folder in which Docker keeps everything: --data-root, --graph, -g, or daemon.json, else /var/lib/docker."""
-    found = setting(unit, daemon_json, env_files, ours, ("data-root", "graph"), ("data-root", "graph"))
-    return found if isinstance(found, str) and found.startswith("/") else DATA_ROOT
+    given = flag_values(daemon_words(unit, env_files, ours), "data-root", "graph")
+    paths = [path for path in json_values(daemon_json, "graph", "data-root") + given if path.startswith("/")]
+    return paths[-1] if paths else DATA_ROOT
 
 
 def config_file(unit, env_files=None, ours=""):
     """The path of Docker's configuration file: --config-file, else /etc/docker/daemon.json."""
-    found = setting(unit, None, env_files, ours, ("config-file",), ())
-    return found if found and found.startswith("/") else DAEMON_JSON
+    paths = flag_values(daemon_words(unit, env_files, ours), "config-file")
+    return paths[-1] if paths and paths[-1].startswith("/") else DAEMON_JSON
 
 
 def client_host(unit, daemon_json, env_files=None, ours=""):
     """The unix socket on which this host's daemon listens, as the -H of the client: never another host's."""
-    values = [value for name, value, _word in flags(daemon_words(unit, env_files, ours)) if name == "host" and value]
-    try:
-        listed = read_json(daemon_json or "{}").get("hosts")
-    except ValueError:
-        listed = None
-    values += [value for value in listed if isinstance(value, str)] if isinstance(listed, list) else []
+    values = flag_values(daemon_words(unit, env_files, ours), "host") + json_values(daemon_json, "hosts")
     if any(value.startswith("fd://") for value in values):
         return SOCKET
     return next((value for value in values if value.startswith("unix:///")), SOCKET)

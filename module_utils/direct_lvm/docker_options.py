@@ -54,46 +54,43 @@ DM_OPTIONS = {
 def check_options(options):
     """Raise Refused unless a daemon on a ready thin pool starts with these options.
 
-    options: {name with or without "dm.": value}; a value's text is what counts, so true and "true" are the same.
+    options: {"dm.NAME": value}; a value's text is what counts, so true and "true" are the same.
     """
-    seen = {}
-    for given, value in options.items():
-        name = str(given)[3:] if str(given).startswith("dm.") else str(given)
-        if name in seen:
-            raise Refused("The storage option dm.%s is given twice" % name, "Keep one of them.")
-        seen[name] = str(value)
-        check_option(name, seen[name])
-    if seen.get("use_deferred_removal") in FALSE and seen.get("use_deferred_deletion") not in FALSE:
+    given = {str(name): str(value) for name, value in options.items()}
+    for name in sorted(given):
+        check_option(name, given[name])
+    if given.get("dm.use_deferred_removal") in FALSE and given.get("dm.use_deferred_deletion") not in FALSE:
         raise Refused(
             "dm.use_deferred_removal is off and dm.use_deferred_deletion is not: Docker does not start so",
-            "use_deferred_deletion: false    # or leave use_deferred_removal on",
+            "dm.use_deferred_deletion: false    # or leave dm.use_deferred_removal on",
         )
 
 
 def check_option(name, value):
-    """Raise Refused unless dm.NAME=VALUE is an option of upstream Docker that may be set here."""
-    rule = DM_OPTIONS.get(name)
-    if name == "no_warn_on_loop_devices":
+    """Raise Refused unless NAME=VALUE is a dm.* option of upstream Docker that may be set here."""
+    short = name[3:] if name.startswith("dm.") else ""
+    rule = DM_OPTIONS.get(short)
+    if short == "no_warn_on_loop_devices":
         raise Refused(
-            "dm.no_warn_on_loop_devices exists only in Red Hat's builds of Docker; no other daemon starts with it",
+            "%s exists only in Red Hat's builds of Docker; no other daemon starts with it" % name,
             "Leave it out: a thin pool has no loop devices to be warned of.",
         )
     if rule is None:
-        close = difflib.get_close_matches(name.lower(), list(DM_OPTIONS), 1)
-        settable = ", ".join(sorted(known for known, one in DM_OPTIONS.items() if isinstance(one, tuple)))
+        close = difflib.get_close_matches(name.lower(), ["dm." + known for known in DM_OPTIONS], 1)
+        settable = ", ".join(sorted("dm." + known for known, one in DM_OPTIONS.items() if isinstance(one, tuple)))
         raise Refused(
-            "dm.%s is not an option of Docker's devicemapper driver, and the daemon does not start with it%s"
-            % (name, "; did you mean dm.%s?" % close[0] if close else ""),
+            "%s is not an option of Docker's devicemapper driver, and the daemon does not start with it%s"
+            % (name, "; did you mean %s?" % close[0] if close else ""),
             "Known ones that may be set: " + settable,
         )
     if not isinstance(rule, tuple):
-        raise Refused("dm.%s cannot be set here: %s" % (name, rule), "Leave it out of the storage options.")
+        raise Refused("%s cannot be set here: %s" % (name, rule), "Leave it out of the storage options.")
     bad = [char for char in value if char.isspace() or not char.isprintable() or char in "\"'`\\$"]
-    bad += ["%"] if "%" in value and name != "min_free_space" else []
+    bad += ["%"] if "%" in value and short != "min_free_space" else []
     if bad:
         raise Refused(
-            "dm.%s=%s holds %r, which systemd would split or replace on its way to Docker" % (name, value, bad[0]),
+            "%s=%s holds %r, which systemd would split or replace on its way to Docker" % (name, value, bad[0]),
             "Use a value without blanks, quotes, backslashes, $ and %.",
         )
     if not re.match(r"(?:%s)\Z" % rule[0], value):
-        raise Refused("dm.%s=%s is refused by Docker" % (name, value), "It must be %s." % rule[1])
+        raise Refused("%s=%s is refused by Docker" % (name, value), "It must be %s." % rule[1])

@@ -103,14 +103,14 @@ def show_words(value):
         return value.split()
 
 
-def listed_dropins(unit, folders=FOLDERS):
+def listed_dropins(unit):
     """The drop-in files of a unit on disk, in systemd's order: sorted by name, /etc before /run before /usr/lib.
 
     The first file of a name hides the others; a link to /dev/null or an empty file hides them too (systemd.unit(5)).
     """
     found = {}
     for kind in ("service.d", unit + ".d"):
-        for folder in reversed(folders):
+        for folder in reversed(FOLDERS):
             for path in sorted(glob.glob(os.path.join(folder, kind, "*.conf"))):
                 found[os.path.basename(path)] = path
     return [found[name] for name in sorted(found) if os.path.realpath(found[name]) != os.devnull]
@@ -179,8 +179,7 @@ def exec_start(files, ours):
         raise Refused(
             "the service has %d ExecStart lines, in %s and in %s: without an empty `ExecStart=` before the last one "
             "systemd does not start it" % (len(starts), starts[-2].path, starts[-1].path),
-            "Put a line `ExecStart=` right before the ExecStart in %s; then: systemctl daemon-reload"
-            % starts[-1].path,
+            "Put a line `ExecStart=` right before the ExecStart in %s; then: systemctl daemon-reload" % starts[-1].path,
         )
     return (starts[0].path, starts[0].value) if starts else ("", "")
 

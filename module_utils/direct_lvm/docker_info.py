@@ -1,0 +1,194 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What Docker says of itself, read and judged: its version, docker info, and the driver that it can have. Pure.
+
+Sources: moby v1.11 to v24 (daemon/info.go, daemon/graphdriver/devmapper/driver.go), docker/cli, docker/go-units.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import json
+import re
+
+from .docker_conflicts import DATA_ROOT
+from .model import DockerInfo, Refused
+
+REMOVED_IN, EXPLICIT_FROM = 25, 23  # Docker versions: devicemapper is gone, devicemapper must be asked for
+KILO = 1000
+
+
+def podman():
+    """The refusal for a host where `docker` is podman."""
+    return Refused(
+        "`docker` on this host is podman's stand-in (package podman-docker), which has no daemon and no storage driver",
+        "Install Docker instead, for example: apt-get install docker.io    # or: dnf install moby-engine",
+    )
+
+
+def parse_version(text):
+    """The version in "Docker version 20.10.24+dfsg1, build 297e128"; podman is refused, anything else is ""."""
+    if "podman" in text.lower():
+        raise podman()
+    match = re.search(r"^Docker version ([^\s,]+)", text, re.M)
+    return match.group(1) if match else ""
+
+
+def parse_info_json(text):
+    """(DockerInfo or None, why it is None) from `docker info --format '{{json .}}'`.
+
+    A client that reaches no daemon prints its own part, an empty Driver and ServerErrors.
+    """
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        return None, "is not JSON: %s" % text.strip()[:200]
+    if not isinstance(fields, dict):
+        return None, "is not an object: %s" % text.strip()[:200]
+    errors = as_list(fields.get("ServerErrors"))
+    if errors or not fields.get("Driver"):
+        return None, " ".join(str(error) for error in errors) or "the daemon names no storage driver"
+    counts = [fields.get("Images"), fields.get("Containers")]
+    if not all(isinstance(count, int) for count in counts):
+        return None, "the daemon does not count its images and containers"
+    pairs = [
+        pair for pair in as_list(fields.get("DriverStatus")) if isinstance(pair, list) and pair[1:] and not pair[2:]
+    ]
+    return DockerInfo(
+        version=str(fields.get("ServerVersion") or ""),
+        driver=str(fields["Driver"]),
+        status=tuple((str(name), without_blank(str(value))) for name, value in pairs),
+        root=str(fields.get("DockerRootDir") or DATA_ROOT),
+        images=counts[0],
+        containers=counts[1],
+        warnings=tuple(str(line) for line in as_list(fields.get("Warnings"))),
+    ), ""
+
+
+def as_list(value):
+    """A list as it is, anything else as the empty list: JSON's null stands for an empty list in Go."""
+    return value if isinstance(value, list) else []
+
+
+def parse_info_text(text, errors=""):
+    """(DockerInfo or None, why it is None) from plain `docker info`, for Docker before 1.13.
+
+    The driver's fields are the lines indented deeper than "Storage Driver:"; WARNING lines, on standard error too,
+    become warnings.
+    """
+    fields, status, warnings, depth = {}, [], [], None
+    for line in text.splitlines() + errors.splitlines():
+        name, colon, value = line.strip().partition(":")
+        indent = len(line) - len(line.lstrip(" "))
+        if name.upper() == "WARNING":
+            warnings.append(line.strip())
+        elif depth is not None and indent > depth and colon:
+            status.append((name, without_blank(value.strip())))
+        elif colon:
+            fields.setdefault(name, value.strip())
+            depth = indent if name == "Storage Driver" else None
+    if not fields.get("Storage Driver"):
+        return None, (errors.strip() or "the daemon names no storage driver")
+    if not (fields.get("Images", "").isdigit() and fields.get("Containers", "").isdigit()):
+        return None, "the daemon does not count its images and containers"
+    return DockerInfo(
+        version=fields.get("Server Version", ""),
+        driver=fields["Storage Driver"],
+        status=tuple(status),
+        root=fields.get("Docker Root Dir") or fields.get("Root Dir") or DATA_ROOT,
+        images=int(fields["Images"]),
+        containers=int(fields["Containers"]),
+        warnings=tuple(warnings),
+    ), ""
+
+
+def without_blank(value):
+    """A size without the blank that Docker before 17.x prints: "524.3 kB" is "524.3kB". Other values as they are."""
+    return re.sub(r"\A([0-9.]+(?:e[+-]?[0-9]+)?) ([kMGTPEZY]?i?B)\Z", r"\1\2", value)
+
+
+def human_size(size):
+    """Bytes as docker info prints them: go-units HumanSize, four significant digits, powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB"):
+        if size < KILO:
+            return "%.4g%s" % (size, unit)
+        size /= float(KILO)
+    return "%.4gYB" % size
+
+
+def storage_kind(info):
+    """'direct-lvm', 'loop-lvm', 'devmapper-snapshotter', or the driver's own name ('overlay2', 'vfs', ...).
+
+    'devicemapper' alone is that driver on raw devices (dm.datadev), neither loop files nor a thin pool.
+    """
+    if info.driver == "devmapper" and info.field("driver-type").startswith("io.containerd.snapshotter"):
+        return "devmapper-snapshotter"
+    if info.driver != "devicemapper":
+        return info.driver
+    files = info.field("Data file") + " " + info.field("Metadata file")
+    if info.field("Data loop file") or info.field("Metadata loop file") or "/dev/loop" in files:
+        return "loop-lvm"
+    return "devicemapper" if files.strip() else "direct-lvm"
+
+
+def info_problems(info, pool, chunk_size):
+    """Sentences, one per field of docker info that is not as on direct-lvm; [] when all are right.
+
+    pool: the pool's device-mapper name, with or without /dev/mapper/.  chunk_size in bytes.
+    """
+    found = []
+    if info.driver != "devicemapper":
+        return ["docker info: Storage Driver is %s, wanted devicemapper" % (info.driver or "not told")]
+    for field in ("Data loop file", "Metadata loop file", "Data file", "Metadata file"):
+        if info.field(field):
+            found.append("docker info: %s is %s, and on a thin pool there is none" % (field, info.field(field)))
+    expected = (
+        ("Pool Name", (pool.rsplit("/", 1)[-1],)),
+        ("Pool Blocksize", (human_size(chunk_size),)),
+        ("Backing Filesystem", ("xfs", "ext4")),
+    )
+    for field, good in expected:
+        if info.field(field) not in good:
+            found.append(
+                "docker info: %s is %s, wanted %s" % (field, info.field(field) or "not told", " or ".join(good))
+            )
+    found += ["docker info: " + line for line in info.warnings if "loopback" in line or "loop device" in line]
+    return found
+
+
+def version_numbers(version):
+    """(major, minor) of a Docker version such as 20.10.24+dfsg1 or v24.0.7. Raises Refused when it cannot be told."""
+    match = re.match(r"v?([0-9]{1,4})\.([0-9]{1,4})(?![0-9])", version)
+    if not match:
+        raise Refused(
+            "Docker's version cannot be told from %r, and the version decides which storage drivers there are"
+            % version,
+            "Look at: dockerd --version",
+        )
+    return int(match.group(1)), int(match.group(2))
+
+
+def engine_for(version, asked):
+    """'devicemapper', the engine that this Docker can have. asked: 'auto' or 'devicemapper'. Raises Refused.
+
+    devicemapper is deprecated since 18.09, has to be chosen explicitly in 23 and 24, and is gone in 25.0
+    (docs.docker.com/engine/deprecated).
+    """
+    major = version_numbers(version)[0]
+    if asked not in ("auto", "devicemapper"):
+        raise Refused("docker_storage_engine is %r" % asked, "docker_storage_engine: auto    # or devicemapper")
+    if major >= REMOVED_IN:
+        raise Refused(
+            "Docker %s has no devicemapper storage driver: it was removed in Docker 25.0. Nothing was changed."
+            % version,
+            "Either leave Docker on overlay2 and take this host out of the play, or install Docker 24 or older, "
+            "which no longer gets fixes.",
+        )
+    if major >= EXPLICIT_FROM and asked != "devicemapper":
+        raise Refused(
+            "Docker %s still has the devicemapper storage driver, but deprecated, and it uses it only when told to; "
+            "Docker 25.0 has it no longer. Nothing was changed." % version,
+            "To use it all the same, and to stay on this major version of Docker: docker_storage_engine: devicemapper",
+        )
+    return "devicemapper"
