@@ -32,8 +32,8 @@ def test_defaults_are_the_argument_specs_defaults(role):
 
 
 def test_role_defaults_are_the_modules_defaults():
-    defaults = load("roles", "preflight", "defaults", "main.yml")
     for parameter, prefix in (("pool", "thin_pool_"), ("docker", "docker_storage_")):
+        defaults = load("roles", prefix.rstrip("_"), "defaults", "main.yml")
         for name, option in ARGUMENTS[parameter]["options"].items():
             if prefix + name in defaults:
                 assert defaults[prefix + name] == option["default"], name
@@ -82,10 +82,17 @@ def test_tasks_use_only_options_that_our_modules_have():
     assert seen >= 5
 
 
-def test_what_preflight_puts_together_is_what_the_module_takes():
-    together = load("roles", "preflight", "vars", "main.yml")
-    assert set(together["preflight_pool"]) == set(DOCUMENTED["direct_lvm"]["pool"]["suboptions"])
-    assert set(together["preflight_docker"]) == set(DOCUMENTED["direct_lvm"]["docker"]["suboptions"])
+def test_what_the_roles_put_together_is_what_the_module_takes():
+    for parameter, role in (("pool", "thin_pool"), ("docker", "docker_storage")):
+        desired = load("roles", role, "vars", "main.yml")[role + "_desired"]
+        assert set(desired) == set(DOCUMENTED["direct_lvm"][parameter]["suboptions"])
+
+
+DEFAULTS = {
+    name: value
+    for role in ROLES
+    for name, value in load("roles", role, "defaults", "main.yml").items()
+}
 
 
 def render(name, **changes):
@@ -97,7 +104,7 @@ def render(name, **changes):
         keep_trailing_newline=True,
         autoescape=False,
     )
-    return environment.get_template(name).render(dict(load("roles", "preflight", "defaults", "main.yml"), **changes))
+    return environment.get_template(name).render(dict(DEFAULTS, **changes))
 
 
 def test_the_profile():
@@ -124,4 +131,4 @@ def test_the_dropin_carries_extra_options_and_escaped_names():
 
 
 def test_the_articles_variables_exist():
-    assert set(load("playbooks", "vars", "article.yml")) <= set(load("roles", "preflight", "defaults", "main.yml"))
+    assert set(load("playbooks", "vars", "article.yml")) <= set(DEFAULTS)
