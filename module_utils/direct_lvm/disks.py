@@ -2,9 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Ask about a disk: from the name that the operator wrote to a model.Disk. Reads only.
 
-What is stacked on what comes from sysfs and procfs (no process, works without lsblk and udev). What is written on
-the disk comes from two probes that share no code path, blkid(8) and wipefs(8), and from reading both ends of it.
-What cannot be told is said in Disk.unreadable or Disk.in_use, never taken for blank.
+What is stacked on what comes from sysfs and procfs (no process, works without lsblk and udev); what is written on the
+disk comes from signatures.py. What cannot be told is said in Disk.unreadable or Disk.in_use, never taken for blank.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -19,25 +18,15 @@ import re
 import stat
 import string
 
-from . import commands
+from . import signatures
 from .model import Disk, Signature
 
 SYS = "/sys"
 PROC = "/proc"
 DEV = "/dev"
 UDEV = "/run/udev/data"
-MIB = 1024 * 1024
 SYSTEM_MOUNTS = ("/", "/boot", "/boot/efi", "/usr", "/var")
-MDA_HEADER = (4096, 4608)  # where LVM2 writes the header of its first metadata area: lib/format_text/layout.h
-MDA_MAGIC = b" LVM2 x[5A%r0N*>"  # FMTT_MAGIC, after a checksum of 4 bytes
 DM_KINDS = (("LVM-", "lvm"), ("mpath-", "mpath"), ("part", "part"), ("CRYPT-", "crypt"))
-# libblkid's names; wipefs does not print the usage. Everything else is a filesystem or says its usage through blkid.
-USAGES = {
-    "partition-table": "gpt dos PMBR sgi sun mac bsd atari aix minix solaris_x86 ultrix unixware hybrid".split(),
-    "raid": "LVM1_member LVM2_member drbd DM_snapshot_cow bcache mpath_member ceph_bluestore".split(),
-    "crypto": ["crypto_LUKS", "BitLocker"],
-    "other": ["swap", "swsuspend", "oracleasm"],
-}
 
 
 def observe_disk(asked, probe=True):
@@ -74,12 +63,12 @@ def structure(asked, path, number):
     stacked = [node for node in _above(folder) if node not in partitions]
     if whole != folder:  # whoever holds the whole disk holds its partitions too
         stacked += [node for node in _links(whole, "holders") if node not in stacked]
-    family = {_read(node, "dev") for node in [folder] + partitions + stacked}
+    family = {_read(node, "dev") for node in [folder, *partitions, *stacked]}
     mounted = _mounted()
     vital = {number for point, numbers in mounted if point in SYSTEM_MOUNTS for number in numbers}
-    leg = [Signature("mpath_member", None, "raid", _read(node, "dm/name")) for node in stacked if _kind(node) == "mpath"]
-    if not leg and "E:DM_MULTIPATH_DEVICE_PATH=1" in _read(UDEV, "b" + number).split():
-        leg = [Signature("mpath_member", None, "raid")]
+    maps = [_read(node, "dm/name") for node in stacked if _kind(node) == "mpath"]
+    if not maps and "E:DM_MULTIPATH_DEVICE_PATH=1" in _read(UDEV, "b" + number).split():
+        maps = [""]  # multipathd claims it, the map is not there yet
     return Disk(
         asked,
         path=path,
@@ -93,12 +82,12 @@ def structure(asked, path, number):
         mounts=tuple(point for point, numbers in mounted if numbers & family),
         swap=bool(_swaps() & family),
         system=bool(_below(folder) & {leaf for known in vital for leaf in _below(_folder(known))}),
-        signatures=tuple(leg),
+        signatures=tuple(Signature("mpath_member", None, "raid", name) for name in maps),
         our_pv_uuid=pv_uuid(folder),
     )
 
 
-# --- sysfs: what is stacked on what. A node is its folder in /sys --------------------------------------------
+# --- sysfs: what is stacked on what. A node is its folder in /sys ----------------------------------------
 
 
 def _read(*parts):
@@ -182,7 +171,7 @@ def _kind(folder):
 
 
 def _phrase(folder):
-    """A stacked node for the operator: `dm-0 (LUKS or plain crypt, secret)`."""
+    """A stacked node for the operator: `dm-0 (open encrypted device secret)`."""
     words = {
         "lvm": "logical volume",
         "mpath": "multipath device",
@@ -196,7 +185,7 @@ def _phrase(folder):
     return os.path.basename(folder) + (" (%s)" % text if text else "")
 
 
-# --- procfs: mounts, swap, processes ---------------------------------------------------------------------------
+# --- procfs: mounts, swap, processes ---------------------------------------------------------------------
 
 
 def _plain(text):
@@ -265,9 +254,9 @@ def _opened_by(number, writing):
             flags = int(re.search(r"flags:\s*(\d+)", _read(PROC, parts[-3], "fdinfo", parts[-1])).group(1), 8)
         except (OSError, AttributeError):  # gone meanwhile
             continue
-        if stat.S_ISBLK(status.st_mode) and _number(status.st_rdev) == number:
-            if not writing or flags & os.O_ACCMODE != os.O_RDONLY:
-                return "process %s (%s)" % (parts[-3], _read(PROC, parts[-3], "comm"))
+        same = stat.S_ISBLK(status.st_mode) and _number(status.st_rdev) == number
+        if same and not (writing and flags & os.O_ACCMODE == os.O_RDONLY):
+            return "process %s (%s)" % (parts[-3], _read(PROC, parts[-3], "comm"))
     for found in glob.glob(os.path.join(PROC, "[0-9]*/mountinfo")):  # containers and services with their own mounts
         if any(number == mounted for mounted, _point, _source in parse_mountinfo(_read(found))):
             return "a mount in the namespace of process %s (%s)" % (
@@ -277,16 +266,16 @@ def _opened_by(number, writing):
     return ""
 
 
-# --- what is written on it ---------------------------------------------------------------------------------------
+# --- what is written on it: signatures.py reads it, here it is put into the Disk -------------------------
 
 
 def _probed(disk, number):
     """The disk with signatures, data_at, label_header, in_use and unreadable filled in."""
-    signatures, unreadable = probe_signatures(disk.path)
-    signatures = disk.signatures + signatures
+    found, unreadable = signatures.probe(disk.path)
+    found = disk.signatures + found
     in_use, edges = None, []
     try:
-        edges = read_edges(disk.path, disk.size)
+        edges = signatures.read_edges(disk.path, disk.size)
         opener = _opened_by(number, writing=True)
         in_use = "%s has it open for writing" % opener if opener else None
     except OSError as error:
@@ -294,114 +283,17 @@ def _probed(disk, number):
             in_use = "%s has it open exclusively" % (_opened_by(number, writing=False) or "the kernel or a process")
         else:
             unreadable = unreadable or "reading it failed: %s" % error.strerror
-    data_at, label_header = weigh(edges)
+    data_at, label_header = signatures.weigh(edges)
     return disk._replace(
-        signatures=signatures,
-        data_at=None if signatures else data_at,
-        label_header=label_header and not signatures,
+        signatures=found,
+        data_at=None if found else data_at,
+        label_header=label_header and not found,
         in_use=in_use,
         unreadable=unreadable,
     )
 
 
-def probe_signatures(path):
-    """(signatures of blkid and wipefs together, why it could not be told or None)."""
-    try:
-        # 2: nothing found. 8: several signatures contradict each other, wipefs names them (blkid(8), RETURN CODE).
-        low = commands.run(("blkid", "-p", "-o", "export", path), ok=(0, 2, 8))
-        found = parse_wipefs(commands.run(("wipefs", "--parsable", "--no-act", path)).out)
-    except commands.CommandFailed as error:
-        return (), str(error)
-    merged = merge(parse_blkid(low.out), found)
-    if low.rc == 8 and not found:
-        return merged, "blkid finds signatures that contradict each other, and wipefs finds none"
-    return merged, None
-
-
-def parse_blkid(text):
-    """(Signature, ...) from `blkid -p -o export`: one for TYPE, one for PTTYPE. blkid does not tell offsets."""
-    fields = {}
-    for line in text.split("\n"):
-        key, equals, value = line.partition("=")
-        if equals:
-            fields[key] = re.sub(r"\\(.)", r"\1", value)
-    found = []
-    if fields.get("TYPE"):
-        usage = fields.get("USAGE") or _usage(fields["TYPE"])
-        found.append(Signature(fields["TYPE"], None, usage, fields.get("LABEL", "")))
-    if fields.get("PTTYPE"):
-        found.append(Signature(fields["PTTYPE"], None, "partition-table"))
-    return tuple(found)
-
-
-def parse_wipefs(text):
-    """(Signature, ...) from `wipefs --parsable`: lines of offset,uuid,label,type. A label may hold commas itself.
-
-    Raises commands.CommandFailed for anything else: what cannot be read must not pass for "nothing found".
-    """
-    found = []
-    for line in text.split("\n"):
-        if not line.strip() or line.startswith("#"):
-            continue
-        fields = line.split(",")
-        if len(fields) < 4 or not re.match(r"^0x[0-9a-f]{1,16}\Z", fields[0]) or not fields[-1].strip():
-            raise commands.CommandFailed(("wipefs", "--parsable"), "printed a line that cannot be read", line[:200])
-        label = re.sub(r"\\x([0-9a-f]{2})", lambda code: chr(int(code.group(1), 16)), ",".join(fields[2:-1]))
-        kind = fields[-1].strip()
-        found.append(Signature(kind, int(fields[0], 16), _usage(kind), label))
-    return tuple(found)
-
-
-def _usage(kind):
-    known = next((usage for usage, kinds in USAGES.items() if kind in kinds), None)
-    return known or ("raid" if kind.endswith("_raid_member") else "filesystem")
-
-
-def merge(low, found):
-    """Both probes' signatures: wipefs's, with the usage that blkid knows, and those that only blkid sees."""
-    usages = {signature.type: signature.usage for signature in low}
-    types = {signature.type for signature in found}
-    both = tuple(signature._replace(usage=usages.get(signature.type, signature.usage)) for signature in found)
-    return both + tuple(signature for signature in low if signature.type not in types)
-
-
-def read_edges(path, size):
-    """[(offset, bytes)]: the first and the last MiB. Opens exclusively; raises OSError, EBUSY when somebody holds it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
-    try:
-        edges = []
-        for offset, end in ((0, min(size, MIB)), (max(MIB, size - MIB), size)):
-            data = b""
-            if end > offset:  # from the disk, not from a cache that another path or host knows nothing of
-                os.posix_fadvise(descriptor, offset, end - offset, os.POSIX_FADV_DONTNEED)
-            while offset + len(data) < end:
-                more = os.pread(descriptor, end - offset - len(data), offset + len(data))
-                if not more:
-                    raise OSError(errno.EIO, "it ends at byte %d, before its size" % (offset + len(data)))
-                data += more
-            edges.append((offset, data))
-        return edges
-    finally:
-        os.close(descriptor)
-
-
-def weigh(edges):
-    """(data_at, label_header) of [(offset, bytes)]: see model.Disk.
-
-    pvcreate writes the header of the metadata area first, the label that makes it a PV last.
-    """
-    first = [offset + len(data) - len(data.lstrip(b"\0")) for offset, data in edges if data.strip(b"\0")]
-    if not first:
-        return None, False
-    start, end = MDA_HEADER
-    data = edges[0][1]
-    elsewhere = data[:start] + data[end:] + b"".join(more for _offset, more in edges[1:])
-    if not elsewhere.strip(b"\0") and data[start + 4 : start + 4 + len(MDA_MAGIC)] == MDA_MAGIC:
-        return None, True
-    return first[0], False
-
-
-# --- our own mark ----------------------------------------------------------------------------------------------------
+# --- our own mark ----------------------------------------------------------------------------------------
 
 
 def pv_uuid(folder):

@@ -1,0 +1,281 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether a disk may be overwritten, and what to tell the operator when it may not. Pure.
+
+Two kinds of no. What is in use is never ours to take: the way out is to stop using it. What is only written there can
+be erased, but not before the operator has named the disk and everything found on it in thin_pool_wipe.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from .model import Refused, Signature
+
+MIB = 1024 * 1024
+# A pool of 4 MiB extents with metadata, its spare and one growth step: less than this is a mistake, not a wish.
+SMALLEST = 64 * MIB
+ANOTHER = "Name another disk in thin_pool_devices."
+LVM_LABEL = "LVM2_member"
+LOST = {
+    "filesystem": "every file in it",
+    "crypto": "its key slots, so that what is encrypted on it can never be read again",
+    "raid": "this disk's part of the data, and the whole when no other member has a copy",
+    "partition-table": "the partition table, and with it the way to everything in the partitions",
+    "other": "what it holds",
+}
+
+
+def why_not_blank(disk, lvm, pool):
+    """Raise model.Refused unless the disk may be overwritten.
+
+    disk: model.Disk, probed; lvm: model.Lvm; pool: model.Pool, of which vg and wipe count.
+    Returns the (model.Signature, ...) to erase first, () for a blank disk. Data without a signature comes as type
+    'data'. A PV of pool.vg is refused here like any other; whether it is in place already is for the planner to say.
+    An orphan PV that carries our own UUID for this disk is blank.
+    """
+    check_there(disk)
+    check_vital(disk)
+    check_vg(disk, lvm)
+    check_in_use(disk)
+    check_fit(disk)
+    if disk.unreadable:
+        raise Refused(
+            "%s cannot be read, so nobody can tell whether it is blank: %s" % (name(disk), disk.unreadable),
+            "See what the kernel says: dmesg | grep %s" % disk.path.split("/")[-1],
+        )
+    return check_written(disk, lvm, pool)
+
+
+def name(disk):
+    """The disk for the operator: as written, and the device that it stands for."""
+    if disk.asked in (disk.path, (disk.path or "").replace("/dev/", "", 1)) or not disk.path:
+        return disk.path or disk.asked
+    return "%s (%s)" % (disk.asked, disk.path)
+
+
+def check_there(disk):
+    """Raise Refused when the name does not lead to a block device."""
+    if disk.kind == "relative name":
+        raise Refused(
+            "thin_pool_devices names %r, which is neither a path nor a kernel name." % disk.asked,
+            "Write the whole path (/dev/...) or a bare name such as sdb. This host's disks: ls -l /dev/disk/by-id",
+        )
+    if disk.path is None:
+        if disk.unreadable:
+            raise Refused("%s cannot be looked at: %s" % (disk.asked, disk.unreadable), "ls -l %s" % disk.asked)
+        raise Refused(
+            "%s does not exist on this host." % disk.asked,
+            "This host's disks, under names that stay the same: ls -l /dev/disk/by-id; lsblk",
+        )
+    if " " in disk.kind or disk.kind == "directory":
+        what = disk.kind if disk.kind.startswith("not ") else "a %s, not a block device" % disk.kind
+        raise Refused("%s is %s." % (name(disk), what), "Name a whole disk or a partition, see: lsblk")
+
+
+def check_vital(disk):
+    """Raise Refused for the disk that the system itself runs from, and for anything else on that disk."""
+    if not disk.system:
+        return
+    if disk.mounts:
+        what = "it is mounted on %s" % " ".join(disk.mounts)
+    elif disk.kind == "part":
+        what = "it is a partition of that disk"
+    else:
+        what = "it rests on that disk"
+    raise Refused("%s belongs to the disk that this system runs from: %s." % (name(disk), what), ANOTHER)
+
+
+def check_vg(disk, lvm):
+    """Raise Refused for a PV of a volume group, an exported one or one with missing disks too, and for a duplicate."""
+    rows = [pv for pv in lvm.pvs if pv.name == disk.path and not pv.missing]
+    unused = next((line for line in lvm.warnings if "Not using device %s for PV" % disk.path in line), "")
+    if any(pv.duplicate for pv in rows) or unused:
+        raise Refused(
+            "%s carries the same PV UUID as another device%s: it is a copy, a snapshot or a second path of it."
+            % (name(disk), " (LVM says: %s)" % unused if unused else ""),
+            "See both: pvs --all -o pv_name,pv_uuid,vg_name,pv_duplicate\n"
+            "A second path belongs under multipath; detach a copy from this host, or erase it if nobody needs it.",
+        )
+    for pv in rows:
+        vg = lvm.vg(pv.vg) if pv.vg else None
+        if pv.vg is None:
+            continue
+        notes = []
+        if pv.exported or (vg and vg.exported):
+            notes.append("exported, perhaps on its way to another host")
+        if vg and vg.missing_pvs:
+            notes.append("missing %d of its disks" % vg.missing_pvs)
+        if disk.mounts:
+            notes.append("mounted on %s" % " ".join(disk.mounts))
+        note = " (%s)" % "; ".join(notes) if notes else ""
+        only = [other.name for other in lvm.pvs_of(pv.vg)] == [pv.name]
+        raise Refused(
+            "%s is a physical volume of volume group %s%s." % (name(disk), pv.vg, note),
+            "See what it holds: vgs -o +lv_name %s\n" % pv.vg
+            + ("vgimport %s   # first\n" % pv.vg if pv.exported else "")
+            + (
+                "If nobody needs it, all LVs of the group are lost: vgremove {0} && pvremove {1}"
+                if only
+                else "To free the disk and keep the group, which needs room on its other disks: "
+                "pvmove {1} && vgreduce {0} {1} && pvremove {1}"
+            ).format(pv.vg, disk.path),
+        )
+
+
+def check_in_use(disk):
+    """Raise Refused for whatever uses the disk now. None of it can be allowed by thin_pool_wipe."""
+    leg = next((found for found in disk.signatures if found.type == "mpath_member"), None)
+    if leg:
+        better = "/dev/mapper/%s" % leg.label if leg.label else "the /dev/mapper/... name that `multipath -ll` shows"
+        raise Refused(
+            "%s is one path of multipath device %s." % (name(disk), leg.label or "(not assembled now)"),
+            "Name the multipath device in its place: %s" % better,
+        )
+    if disk.mounts:
+        raise Refused(
+            "%s is mounted%s on %s." % (name(disk), _types(disk, " (%s)"), " ".join(disk.mounts)),
+            "If nobody needs it: umount %s, take it out of /etc/fstab, and run again." % " ".join(disk.mounts),
+        )
+    if disk.swap:
+        raise Refused(
+            "%s is in use as swap." % name(disk),
+            "If the host can do without: swapoff %s, take it out of /etc/fstab, and run again." % disk.path,
+        )
+    if disk.holders:
+        raise Refused(
+            "%s is in use below %s." % (name(disk), ", ".join(disk.held_by or disk.holders)),
+            "See what it is: lsblk %s\nName the upper device instead, or take it down first (mdadm --stop, "
+            "cryptsetup close, dmsetup remove, losetup -d)." % disk.path,
+        )
+    if disk.in_use:
+        raise Refused("%s is in use: %s." % (name(disk), disk.in_use), "See who: fuser -v %s" % disk.path)
+
+
+def check_fit(disk):
+    """Raise Refused for a device that no physical volume can or should live on, and for one with partitions."""
+    if disk.kind == "rom":
+        raise Refused("%s is an optical drive." % name(disk), ANOTHER)
+    if disk.kind == "lvm":
+        raise Refused(
+            "%s is itself a logical volume; LVM does not look for physical volumes there (lvm.conf scan_lvs)."
+            % name(disk),
+            ANOTHER,
+        )
+    if disk.partitions:
+        parts = ["/dev/" + part for part in disk.partitions]
+        raise Refused(
+            "%s has %d partition%s: %s." % (name(disk), len(parts), "s"[: len(parts) > 1], " ".join(parts)),
+            "Name a blank partition in its place, or, if nobody needs anything on this disk:\n"
+            "lsblk -f {0}   # look first\nwipefs --all {1} && wipefs --all {0}   # everything on it is lost".format(
+                disk.path, " ".join(parts)
+            ),
+        )
+    if disk.unreadable:
+        return
+    if disk.size < SMALLEST:
+        raise Refused(
+            "%s is too small: %.1f MiB, a thin pool needs at least %d MiB."
+            % (name(disk), disk.size / MIB, SMALLEST / MIB),
+            ANOTHER,
+        )
+    if disk.read_only:
+        raise Refused(
+            "%s is read-only." % name(disk),
+            "If that is only the kernel's switch: blockdev --setrw %s" % disk.path,
+        )
+
+
+def check_written(disk, lvm, pool):
+    """The signatures to erase, all of them allowed. Raise Refused when one is not."""
+    orphan = next((pv for pv in lvm.pvs if pv.name == disk.path and pv.vg is None and not pv.missing), None)
+    ours = orphan is not None and orphan.uuid == disk.our_pv_uuid
+    found = tuple(signature for signature in disk.signatures if not _part_of_gpt(signature, disk.signatures))
+    if disk.data_at is not None:
+        found += (Signature("data", disk.data_at, "other"),)
+    others = [signature for signature in found if signature.type != LVM_LABEL]
+    if ours and not others:
+        return ()
+    if ours:
+        raise Refused(
+            "%s is a physical volume that this tool began, and carries %s besides: somebody else has used it since."
+            % (name(disk), _sentence(others)),
+            "If nobody needs it: pvremove {0} && wipefs --all {0}".format(disk.path),
+        )
+    damage = next((line for line in lvm.warnings if disk.path in line.replace(":", " ").split()), "")
+    if len(others) < len(found) and orphan is None and not damage:
+        raise Refused(
+            "%s carries an LVM label, but LVM does not show it: a filter or the devices file hides it, or its volume "
+            "group belongs to another host." % name(disk),
+            'Look: pvs --all --foreign --shared -o +vg_systemid --config \'devices{use_devicesfile=0 filter=["a|.*|"] '
+            'global_filter=["a|.*|"]}\'\nOnly if nobody needs it: wipefs --all %s' % disk.path,
+        )
+    allowed = {wipe.signature for wipe in pool.wipe if _same(wipe.device, disk)}
+    if any(signature.type not in allowed for signature in found):
+        says = " LVM says: %s It may belong to a group whose metadata is damaged." % damage if damage else ""
+        raise Refused("%s is not blank: %s.%s" % (name(disk), _sentence(found, orphan), says), _way_out(disk, found))
+    return found
+
+
+def _same(device, disk):
+    return device == disk.asked or (device if "/" in device else "/dev/" + device) == disk.path
+
+
+def _part_of_gpt(signature, signatures):
+    return signature.type == "PMBR" and any(other.type == "gpt" for other in signatures)
+
+
+def _types(disk, template):
+    kinds = sorted({signature.type for signature in disk.signatures})
+    return template % ", ".join(kinds) if kinds else ""
+
+
+def _printable(text):
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _sentence(found, orphan=None):
+    """`ext4 filesystem "backup" at byte 1080, swap at byte 4086`: each type once, where it was seen first."""
+    phrases = []
+    for kind in sorted({signature.type for signature in found}):
+        same = [signature for signature in found if signature.type == kind]
+        label = next((signature.label for signature in same if signature.label), "")
+        where = [signature.offset for signature in same if signature.offset is not None]
+        words = kind + (" filesystem" if same[0].usage == "filesystem" else "")
+        if kind == "data":
+            words = "data without a known signature"
+        elif kind == LVM_LABEL:
+            words = "an orphan LVM physical volume (UUID %s, not the one that this tool gives)" % (
+                orphan.uuid if orphan else "unreadable"
+            )
+        elif same[0].usage == "partition-table":
+            words = "a %s partition table, though the kernel sees no partitions" % kind
+        elif same[0].usage == "raid":
+            words = "a member of an array (%s)" % kind
+        elif same[0].usage == "crypto":
+            words = "an encrypted volume (%s)" % kind
+        phrases.append(
+            words + (' "%s"' % _printable(label) if label else "") + (" at byte %d" % min(where) if where else "")
+        )
+    return ", and ".join(phrases)
+
+
+def _way_out(disk, found):
+    """How to look at it, the YAML that allows it, and what that costs."""
+    kinds = sorted({signature.type for signature in found})
+    looks = []
+    if "data" in kinds:
+        looks.append("hexdump -C -s %d -n 256 %s" % (disk.data_at, disk.path))
+    if kinds != ["data"]:
+        looks.append("wipefs %s" % disk.path)
+    if "linux_raid_member" in kinds:
+        looks.append("mdadm --examine %s" % disk.path)
+    if LVM_LABEL in kinds:
+        looks.append("pvck --dump headers %s" % disk.path)
+    device = disk.asked if disk.asked.startswith("/") else disk.path
+    losses = sorted({LOST.get(signature.usage, LOST["other"]) for signature in found})
+    return "Look at it: %s\nIf nobody needs it, allow it to be erased; lost for ever: %s.\nthin_pool_wipe:\n%s" % (
+        "; ".join(looks),
+        "; ".join(losses),
+        "\n".join("  - {device: %s, signature: %s}" % (device, kind) for kind in kinds),
+    )

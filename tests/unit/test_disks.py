@@ -1,0 +1,341 @@
+"""From a name to a Disk: parsers on recorded output, structure on small made-up /sys and /proc trees."""
+
+import os
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from module_utils.direct_lvm import commands, disks, signatures
+from module_utils.direct_lvm.model import Signature
+
+RECORDED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded", "signatures")
+MIB = 1024 * 1024
+
+
+# --- what the probes print -------------------------------------------------------------------------------
+
+
+def recorded(name):
+    with open(os.path.join(RECORDED, name + ".blkid")) as blkid, open(
+        os.path.join(RECORDED, name + ".wipefs")
+    ) as wipefs:
+        return signatures.merge(signatures.parse_blkid(blkid.read()), signatures.parse_wipefs(wipefs.read()))
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("blank", []),
+        ("ext4", [("ext4", 0x438, "filesystem")]),
+        ("xfs", [("xfs", 0, "filesystem")]),
+        ("btrfs", [("btrfs", 0x10040, "filesystem")]),
+        ("vfat", [("vfat", 0x36, "filesystem"), ("vfat", 0, "filesystem"), ("vfat", 0x1FE, "filesystem")]),
+        ("ntfs", [("ntfs", 3, "filesystem"), ("dos", 0x1FE, "partition-table")]),
+        ("iso", [("iso9660", 0x8001, "filesystem")]),
+        ("squash", [("squashfs", 0, "filesystem")]),
+        ("swap", [("swap", 0xFF6, "other")]),
+        ("luks1", [("crypto_LUKS", 0, "crypto")]),
+        ("luks2", [("crypto_LUKS", 0, "crypto"), ("crypto_LUKS", 0x4000, "crypto")]),
+        ("dos", [("dos", 0x1FE, "partition-table")]),
+        ("dosparts", [("dos", 0x1FE, "partition-table")]),
+        (
+            "gptempty",
+            [
+                ("gpt", 0x200, "partition-table"),
+                ("gpt", 0x3FFFE00, "partition-table"),
+                ("PMBR", 0x1FE, "partition-table"),
+            ],
+        ),
+        ("gptbackup", [("gpt", 0x3FFFE00, "partition-table")]),
+        ("pv", [("LVM2_member", 0x218, "raid")]),
+    ],
+)
+def test_recorded_output(name, found):
+    assert [(signature.type, signature.offset, signature.usage) for signature in recorded(name)] == found
+
+
+def test_a_label_with_a_comma_is_read_whole():
+    assert recorded("ext4")[0].label == "a,b c"
+
+
+def test_older_wipefs_prints_a_heading():
+    assert signatures.parse_wipefs("# offset,uuid,label,type\n0x1fe,,,dos\n")[0].type == "dos"
+
+
+def test_what_only_blkid_sees_counts():
+    low = signatures.parse_blkid("DEVNAME=/dev/sdb\nTYPE=zfs_member\nUSAGE=filesystem\nPTTYPE=sun\n")
+    assert [found.type for found in signatures.merge(low, ())] == ["zfs_member", "sun"]
+
+
+@given(st.text())
+def test_any_text_from_blkid_is_read(text):
+    assert all(isinstance(found, Signature) and found.type for found in signatures.parse_blkid(text))
+
+
+@given(st.one_of(st.text(), st.lists(st.text(alphabet="0x1f,e\\ #\n"), max_size=4).map("\n".join)))
+def test_any_text_from_wipefs_is_read_or_refused_never_skipped(text):
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    try:
+        assert len(signatures.parse_wipefs(text)) == len(lines)
+    except commands.CommandFailed:
+        assert lines
+
+
+@pytest.mark.parametrize("text", ["wipefs: error", "0x1fe,,dos", "1fe,,,dos", "0x1fe,,,"])
+def test_what_wipefs_never_prints_is_an_error(text):
+    with pytest.raises(commands.CommandFailed):
+        signatures.parse_wipefs(text)
+
+
+@given(st.text())
+def test_any_text_in_proc_is_read(text):
+    disks.parse_mountinfo(text)
+    disks.parse_swaps(text)
+
+
+def test_mountinfo_and_swaps():
+    line = r"36 35 98:0 /mnt1 /mnt\0402 rw,noatime master:1 - ext3 /dev/root rw,errors=continue"
+    assert disks.parse_mountinfo(line) == [("98:0", "/mnt 2", "/dev/root")]
+    assert disks.parse_swaps("Filename\tType\n/dev/sdb1   partition 1 0 -2\n") == ["/dev/sdb1"]
+
+
+# --- the tools' failures ---------------------------------------------------------------------------------
+
+
+def answers(monkeypatch, blkid, wipefs):
+    def run(argv, timeout=60, ok=(0,)):
+        rc, out = blkid if argv[0] == "blkid" else wipefs
+        if rc not in ok:
+            raise commands.CommandFailed(argv, "failed with return code %d" % rc, out)
+        return commands.Result(tuple(argv), rc, out, "")
+
+    monkeypatch.setattr(commands, "run", run)
+    return signatures.probe("/dev/sdb")
+
+
+def test_probes(monkeypatch):
+    assert answers(monkeypatch, (2, ""), (0, "")) == ((), None)
+    assert answers(monkeypatch, (2, ""), (0, "0x200,,,gpt\n"))[0][0].type == "gpt"
+    found, unreadable = answers(monkeypatch, (8, ""), (0, "0x438,,,ext4\n0xff6,,,swap\n"))
+    assert (len(found), unreadable) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("blkid", "wipefs"), [((8, ""), (0, "")), ((4, ""), (0, "")), ((2, ""), (1, "EIO")), ((2, ""), (0, "what?\n"))]
+)
+def test_what_cannot_be_told_is_not_blank(monkeypatch, blkid, wipefs):
+    assert answers(monkeypatch, blkid, wipefs)[1]
+
+
+# --- both ends of the disk -------------------------------------------------------------------------------
+
+
+def image(path, size, **parts):
+    with open(str(path), "wb") as stream:
+        stream.truncate(size)
+        for at, data in parts.values():
+            stream.seek(at)
+            stream.write(data)
+    return signatures.weigh(signatures.read_edges(str(path), size))
+
+
+HEADER = b"\x01\x02\x03\x04" + signatures.MDA_MAGIC + b"\x01"
+
+
+@pytest.mark.parametrize(
+    ("size", "parts", "expected"),
+    [
+        (64 * MIB, {}, (None, False)),
+        (64 * MIB, {"a": (0, b"x")}, (0, False)),
+        (64 * MIB, {"a": (MIB - 1, b"x")}, (MIB - 1, False)),
+        (64 * MIB, {"a": (32 * MIB, b"x")}, (None, False)),
+        (64 * MIB, {"a": (63 * MIB, b"x")}, (63 * MIB, False)),
+        (64 * MIB + 512, {"a": (64 * MIB + 511, b"x")}, (64 * MIB + 511, False)),
+        (MIB // 2, {"a": (7, b"x")}, (7, False)),
+        (MIB + 512, {"a": (MIB + 5, b"x")}, (MIB + 5, False)),
+        (64 * MIB, {"a": (4096, HEADER)}, (None, True)),
+        (64 * MIB, {"a": (4096, HEADER), "b": (512, b"LABELONE")}, (512, False)),
+        (64 * MIB, {"a": (4096, HEADER), "b": (4608, b"vg {")}, (4096, False)),
+        (64 * MIB, {"a": (4096, HEADER), "b": (64 * MIB - 1, b"x")}, (4096, False)),
+        (64 * MIB, {"a": (4096, b"x" * 512)}, (4096, False)),
+    ],
+)
+def test_first_byte_at_either_end(tmp_path, size, parts, expected):
+    assert image(tmp_path / "disk", size, **parts) == expected
+
+
+def test_a_disk_shorter_than_it_says_is_an_error(tmp_path):
+    (tmp_path / "disk").write_bytes(b"\0" * MIB)
+    with pytest.raises(OSError, match="ends at byte"):
+        signatures.read_edges(str(tmp_path / "disk"), 64 * MIB)
+
+
+# --- what is stacked on what -----------------------------------------------------------------------------
+
+
+class Tree:
+    """A /sys and a /proc with just what is asked of them."""
+
+    def __init__(self, root, monkeypatch):
+        self.root = root
+        for name in ("SYS", "PROC", "UDEV"):
+            monkeypatch.setattr(disks, name, str(root / name))
+        self.write("PROC/self/mountinfo", "")
+        self.write("PROC/swaps", "Filename Type\n")
+
+    def write(self, path, text):
+        path = self.root / path
+        os.makedirs(str(path.parent), exist_ok=True)
+        path.write_text(text)
+
+    def device(self, name, number, parent="", on=(), **attributes):
+        folder = "SYS/devices/block/" + (parent + "/" if parent else "") + name
+        for key, text in dict({"dev": number, "size": "204800", "ro": "0"}, **attributes).items():
+            self.write(folder + "/" + key.replace("__", "/"), text + "\n")
+        if parent:
+            self.write(folder + "/partition", name[-1])
+        for link in ("dev/block/" + number, "class/block/" + name) + (() if parent else ("block/" + name,)):
+            self.link(link, folder)
+        for lower in on:
+            below = os.path.realpath(str(self.root / "SYS/class/block" / lower))
+            self.link("../" + os.path.relpath(below, str(self.root)) + "/holders/" + name, folder)
+            self.link("../" + folder + "/slaves/" + lower, os.path.relpath(below, str(self.root)))
+
+    def link(self, name, folder):
+        path = os.path.normpath(str(self.root / "SYS" / name))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.symlink(str(self.root / folder), path)
+
+    def mounted(self, *mounts):
+        lines = ["1 1 %s / %s rw - ext4 %s rw" % mount for mount in mounts]
+        self.write("PROC/self/mountinfo", "\n".join(lines))
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    tree = Tree(tmp_path, monkeypatch)
+    tree.device("sda", "8:0")
+    tree.device("sda1", "8:1", parent="sda")
+    tree.device("sda2", "8:2", parent="sda")
+    tree.device("sdb", "8:16", queue__logical_block_size="4096")
+    tree.device("sdc", "8:32")
+    return tree
+
+
+def look(number):
+    return disks.structure("/dev/x", "/dev/x", number)
+
+
+def test_a_blank_disk(tree):
+    tree.mounted(("8:1", "/", "/dev/sda1"))
+    disk = look("8:16")
+    assert (disk.kind, disk.size, disk.sector_size, disk.read_only) == ("disk", 204800 * 512, 4096, False)
+    assert (disk.partitions, disk.holders, disk.mounts, disk.swap, disk.system) == ((), (), (), False, False)
+
+
+def test_the_root_disk_and_all_its_partitions_are_the_system(tree):
+    tree.mounted(("8:1", "/", "/dev/sda1"))
+    assert (look("8:0").system, look("8:0").partitions, look("8:0").mounts) == (True, ("sda1", "sda2"), ("/",))
+    assert (look("8:2").system, look("8:2").kind, look("8:2").mounts) == (True, "part", ())
+
+
+def test_root_on_lvm_on_md_is_found_on_every_disk_below(tree):
+    tree.device("md0", "9:0", on=("sda2", "sdb"), md__level="raid1")
+    tree.device("dm-0", "253:0", on=("md0",), dm__uuid="LVM-x", dm__name="vg-root")
+    tree.mounted(("253:0", "/var", "/dev/mapper/vg-root"))
+    assert all(look(number).system for number in ("8:0", "8:1", "8:16", "9:0", "253:0"))
+    assert not look("8:32").system
+    assert look("8:16").holders == ("md0", "dm-0")
+    assert look("8:16").held_by == ("md0 (md array)", "dm-0 (logical volume vg-root)")
+    assert look("8:16").mounts == ("/var",)
+
+
+def test_a_data_mount_is_not_the_system(tree):
+    tree.mounted(("8:16", "/srv", "/dev/sdb"))
+    assert (look("8:16").mounts, look("8:16").system) == (("/srv",), False)
+
+
+def test_btrfs_has_a_made_up_number_and_several_disks(tree):
+    tree.mounted(("0:45", "/srv", "/dev/sdb"))
+    for name in ("sdb", "sdc"):
+        tree.link("fs/btrfs/some-uuid/devices/" + name, "SYS/devices/block/" + name)
+    assert look("8:16").mounts == look("8:32").mounts == ("/srv",)
+
+
+def test_swap_on_a_partition_is_swap_on_the_disk(tree):
+    tree.write("PROC/swaps", "Filename Type Size\n/nowhere/sda2 partition 1\n")
+    assert (look("8:2").swap, look("8:0").swap, look("8:16").swap) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("uuid", "kind"),
+    [("LVM-x", "lvm"), ("mpath-3600", "mpath"), ("CRYPT-LUKS2-x", "crypt"), ("part1-mpath-3600", "part"), ("", "dm")],
+)
+def test_kinds_of_device_mapper(tree, uuid, kind):
+    tree.device("dm-0", "253:0", dm__uuid=uuid, dm__name="x")
+    assert look("253:0").kind == kind
+
+
+def test_other_kinds(tree):
+    tree.device("md0", "9:0", md__level="raid1")
+    tree.device("sr0", "11:0")
+    tree.device("loop0", "7:0", loop__backing_file="/x")
+    assert [look(number).kind for number in ("9:0", "11:0", "7:0", "8:1")] == ["raid", "rom", "loop", "part"]
+
+
+def test_a_multipath_leg_and_its_partitions(tree):
+    tree.device("sdb1", "8:17", parent="sdb")
+    tree.device("dm-0", "253:0", on=("sdb",), dm__uuid="mpath-3600", dm__name="mpatha")
+    for number in ("8:16", "8:17"):
+        assert look(number).signatures == (Signature("mpath_member", None, "raid", "mpatha"),)
+        assert look(number).holders == ("dm-0",)
+
+
+def test_multipathd_claims_a_disk_before_the_map_is_there(tree):
+    tree.write("UDEV/b8:16", "E:ID_SERIAL=x\nE:DM_MULTIPATH_DEVICE_PATH=1\n")
+    assert look("8:16").signatures[0].type == "mpath_member"
+
+
+def test_a_loop_device_on_the_disk_is_a_holder(tree):
+    tree.device("loop0", "7:0", loop__backing_file="/dev/sdb")
+    assert look("8:16").held_by == ("loop0 (loop device)",)
+
+
+def test_a_node_without_a_device(tree):
+    assert "no device 8:99" in look("8:99").unreadable
+
+
+# --- names -----------------------------------------------------------------------------------------------
+
+
+def test_names_that_lead_nowhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(disks, "DEV", str(tmp_path))
+    (tmp_path / "file").write_text("")
+    os.mkdir(str(tmp_path / "folder"))
+    os.symlink("/nowhere", str(tmp_path / "broken"))
+    found = {name: disks.observe_disk(name) for name in ("sdz", "broken", "file", "folder", "a/b", "nul\0", "")}
+    assert [found[name].path for name in ("sdz", "broken", "a/b", "nul\0")] == [None] * 4
+    kinds = [found[name].kind for name in ("file", "folder", "", "a/b")]
+    assert kinds == ["regular file", "directory", "directory", "relative name"]
+    assert disks.observe_disk("/dev/null").kind == "character device"
+
+
+# --- our own mark ----------------------------------------------------------------------------------------
+
+
+def test_our_uuid_has_lvm_s_format_and_stays(tree):
+    tree.write("SYS/class/dmi/id/product_uuid", "A")
+    uuid = look("8:16").our_pv_uuid
+    assert re.match(r"^[0-9A-Za-z]{6}(-[0-9A-Za-z]{4}){5}-[0-9A-Za-z]{6}\Z", uuid)
+    assert look("8:16").our_pv_uuid == uuid
+    assert len({look(number).our_pv_uuid for number in ("8:0", "8:1", "8:2", "8:16", "8:32")}) == 5
+    tree.write("SYS/class/dmi/id/product_uuid", "B")
+    assert look("8:16").our_pv_uuid != uuid
+
+
+def test_our_uuid_follows_the_serial_number_not_the_name_or_size(tree):
+    tree.device("vdb", "254:16", serial="S1", size="1000")
+    tree.device("vdc", "254:32", serial="S1", size="2000")
+    assert look("254:16").our_pv_uuid == look("254:32").our_pv_uuid
