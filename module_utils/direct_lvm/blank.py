@@ -78,7 +78,7 @@ def check_vital(disk):
     if not disk.system:
         return
     if disk.mounts:
-        what = "it is mounted on %s" % " ".join(disk.mounts)
+        what = "it is mounted at %s" % " ".join(disk.mounts)
     elif disk.kind == "part":
         what = "it is a partition of that disk"
     else:
@@ -107,7 +107,7 @@ def check_vg(disk, lvm):
         if vg and vg.missing_pvs:
             notes.append("missing %d of its disks" % vg.missing_pvs)
         if disk.mounts:
-            notes.append("mounted on %s" % " ".join(disk.mounts))
+            notes.append("mounted at %s" % " ".join(disk.mounts))
         note = " (%s)" % "; ".join(notes) if notes else ""
         only = [other.name for other in lvm.pvs_of(pv.vg)] == [pv.name]
         raise Refused(
@@ -134,7 +134,7 @@ def check_in_use(disk):
         )
     if disk.mounts:
         raise Refused(
-            "%s is mounted%s on %s." % (name(disk), _types(disk, " (%s)"), " ".join(disk.mounts)),
+            "%s is mounted%s at %s." % (name(disk), _types(disk, " (%s)"), " ".join(disk.mounts)),
             "If nobody needs it: umount %s, take it out of /etc/fstab, and run again." % " ".join(disk.mounts),
         )
     if disk.swap:
@@ -245,7 +245,7 @@ def _sentence(found, orphan=None):
         if kind == "data":
             words = "data without a known signature"
         elif kind == LVM_LABEL:
-            words = "an orphan LVM physical volume (UUID %s, not the one that this tool gives)" % (
+            words = "an LVM physical volume in no volume group (orphan, UUID %s, not the one that this tool gives)" % (
                 orphan.uuid if orphan else "unreadable"
             )
         elif same[0].usage == "partition-table":
