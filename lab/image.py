@@ -18,26 +18,95 @@ CACHE = pathlib.Path(
     or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "direct-lvm"
 )
 RELEASES = ("bullseye", "bookworm", "trixie", "forky")
-PACKAGES = (
-    "systemd-sysv udev dbus openssh-server sudo python3 python3-apt lvm2 thin-provisioning-tools dmeventd docker.io apparmor "
-    "iptables xfsprogs e2fsprogs btrfs-progs dosfstools ntfs-3g xorriso squashfs-tools cryptsetup-bin mdadm bcache-tools "
-    "gdisk fdisk parted strace iproute2 kmod procps busybox-static ca-certificates linux-image-cloud-amd64"
-).split()
+PACKAGES = [
+    "systemd-sysv",
+    "udev",
+    "dbus",
+    "openssh-server",
+    "sudo",
+    "python3",
+    "python3-apt",
+    "lvm2",
+    "thin-provisioning-tools",
+    "dmeventd",
+    "docker.io",
+    "apparmor",
+    "iptables",
+    "xfsprogs",
+    "e2fsprogs",
+    "btrfs-progs",
+    "dosfstools",
+    "ntfs-3g",
+    "xorriso",
+    "squashfs-tools",
+    "cryptsetup-bin",
+    "mdadm",
+    "bcache-tools",
+    "gdisk",
+    "fdisk",
+    "parted",
+    "strace",
+    "iproute2",
+    "kmod",
+    "procps",
+    "busybox-static",
+    "ca-certificates",
+    "linux-image-cloud-amd64",
+]
 # Units that only cost time in a guest that lives for minutes. Nothing of LVM, Docker or containerd is among them.
-MASKED = (
-    "systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service "
-    "fstrim.timer man-db.timer dpkg-db-backup.timer getty@tty1.service serial-getty@ttyS0.service systemd-pstore.service "
-    "systemd-binfmt.service proc-sys-fs-binfmt_misc.automount dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount "
-    "sys-kernel-tracing.mount sys-fs-fuse-connections.mount systemd-hwdb-update.service systemd-machine-id-commit.service "
-    "systemd-firstboot.service ldconfig.service modprobe@drm.service modprobe@efi_pstore.service modprobe@fuse.service "
-    "systemd-pcrphase.service systemd-pcrphase-sysinit.service systemd-boot-update.service systemd-network-generator.service "
-    "logrotate.timer systemd-tmpfiles-clean.timer mdadm.service mdmonitor.service mdcheck_start.timer mdcheck_continue.timer "
-    "mdmonitor-oneshot.timer mdadm-shutdown.service"
-).split()
-INITRD_MODULES = (
-    "virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_mmio virtio_blk crc16 mbcache jbd2 "
-    "crc32c_generic ext4"
-).split()
+MASKED = [
+    "systemd-networkd-wait-online.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "fstrim.timer",
+    "man-db.timer",
+    "dpkg-db-backup.timer",
+    "getty@tty1.service",
+    "serial-getty@ttyS0.service",
+    "systemd-pstore.service",
+    "systemd-binfmt.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "dev-hugepages.mount",
+    "dev-mqueue.mount",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+    "sys-fs-fuse-connections.mount",
+    "systemd-hwdb-update.service",
+    "systemd-machine-id-commit.service",
+    "systemd-firstboot.service",
+    "ldconfig.service",
+    "modprobe@drm.service",
+    "modprobe@efi_pstore.service",
+    "modprobe@fuse.service",
+    "systemd-pcrphase.service",
+    "systemd-pcrphase-sysinit.service",
+    "systemd-boot-update.service",
+    "systemd-network-generator.service",
+    "logrotate.timer",
+    "systemd-tmpfiles-clean.timer",
+    "mdadm.service",
+    "mdmonitor.service",
+    "mdcheck_start.timer",
+    "mdcheck_continue.timer",
+    "mdmonitor-oneshot.timer",
+    "mdadm-shutdown.service",
+]
+INITRD_MODULES = [
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_legacy_dev",
+    "virtio_pci_modern_dev",
+    "virtio_pci",
+    "virtio_mmio",
+    "virtio_blk",
+    "crc16",
+    "mbcache",
+    "jbd2",
+    "crc32c_generic",
+    "ext4",
+]
 INIT = r"""#!/bin/busybox sh
 b=/bin/busybox
 $b mount -t devtmpfs dev /dev; $b mount -t sysfs sys /sys
@@ -51,10 +120,12 @@ $b mount -t ext4 -o rw,noatime /dev/$d /root || exec $b sh
 $b mount -o move /dev /root/dev; $b umount /sys
 exec $b switch_root /root /sbin/init
 """
-NETWORK = (
-    "[Match]\nName=e*\n[Network]\nDHCP=yes\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n[DHCPv4]\nClientIdentifier=mac\n"
+NETWORK = "[Match]\nName=e*\n[Network]\nDHCP=yes\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n[DHCPv4]\nClientIdentifier=mac\n"
+KERNEL_MAGICS = (
+    (b"\x02\x21\x4c\x18", ["lz4", "-dc"]),
+    (b"\x28\xb5\x2f\xfd", ["zstd", "-dc"]),
+    (b"\xfd7zXZ\0", ["xz", "-dc"]),
 )
-KERNEL_MAGICS = ((b"\x02\x21\x4c\x18", ["lz4", "-dc"]), (b"\x28\xb5\x2f\xfd", ["zstd", "-dc"]), (b"\xfd7zXZ\0", ["xz", "-dc"]))
 
 
 class LabError(Exception):
@@ -127,7 +198,10 @@ def build(release):
                 started = time.monotonic()
                 print("image %s: %d/%d %s ..." % (release, number, len(steps), what), flush=True)
                 step(work, release)
-                print("image %s: %d/%d done in %d s" % (release, number, len(steps), time.monotonic() - started), flush=True)
+                print(
+                    "image %s: %d/%d done in %d s" % (release, number, len(steps), time.monotonic() - started),
+                    flush=True,
+                )
             work.rename(folder)
         except BaseException:
             shutil.rmtree(work, ignore_errors=True)

@@ -99,9 +99,7 @@ class Guest:
         if tag:
             argv += ["-loadvm", tag]
         with (folder / "qemu.log").open("w") as log:
-            subprocess.Popen(
-                [str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+            subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + 20
         while not self.pid():
             if time.monotonic() > deadline:
@@ -128,7 +126,7 @@ class Guest:
         try:
             with socket.create_connection((self.config["address"], 2222), timeout=5) as connection:
                 connection.settimeout(5)
-                if not connection.recv(4) == b"SSH-":
+                if connection.recv(4) != b"SSH-":
                     return False
         except OSError:
             return False
@@ -283,13 +281,29 @@ def accelerator(image):
         for old in CACHE.glob("kvm-*"):
             old.unlink()
         verdict.write_text("yes" if works else "no")
-        print("lab: KVM %s" % ("works" if works else "does not work here, guests are emulated"), file=sys.stderr, flush=True)
+        print(
+            "lab: KVM %s" % ("works" if works else "does not work here, guests are emulated"),
+            file=sys.stderr,
+            flush=True,
+        )
     return kvm if verdict.read_text() == "yes" else emulation
 
 
 def boots(image, options):
     """Whether a kernel started with these options says something on its console within KVM_TIMEOUT seconds."""
-    argv = ["qemu-system-x86_64", "-nodefaults", "-vga", "none", "-display", "none", "-machine", "q35", "-m", "512", *options]
+    argv = [
+        "qemu-system-x86_64",
+        "-nodefaults",
+        "-vga",
+        "none",
+        "-display",
+        "none",
+        "-machine",
+        "q35",
+        "-m",
+        "512",
+        *options,
+    ]
     argv += ["-kernel", str(image / "vmlinux"), "-append", "console=ttyS0 panic=-1", "-no-reboot", "-serial", "stdio"]
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     seen, deadline = b"", time.monotonic() + KVM_TIMEOUT

@@ -244,9 +244,7 @@ def main():
     except Refused as refusal:
         module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
     except (commands.CommandFailed, apply.SwitchFailed, OSError) as failure:
-        module.fail_json(
-            msg="%s\nNothing was done after that; the next run goes on from here." % failure, way_out="", **result
-        )
+        module.fail_json(msg="%s\nNothing was done after that; the next run goes on from here." % failure, way_out="", **result)
     module.exit_json(**result)
 
 

@@ -56,7 +56,8 @@ def must_be_blank(step):
         reason = "data found at byte %d" % disk.data_at
     if reason:
         raise Refused(
-            "%s is not blank: %s." % (step.path, reason), "Look at it: wipefs %s. If nobody needs it: lvremove it." % step.path
+            "%s is not blank: %s." % (step.path, reason),
+            "Look at it: wipefs %s. If nobody needs it: lvremove it." % step.path,
         )
 
 
@@ -72,10 +73,10 @@ def switch(step, done):
             except (commands.CommandFailed, Refused, OSError) as worse:
                 raise SwitchFailed(
                     "%s\nThe way back failed too, Docker is down: %s\nThe daemon's log:\n%s" % (failure, worse, log)
-                )
+                ) from worse
             raise SwitchFailed(
                 "%s\nDocker runs again as before, with its former configuration and data.\nThe daemon's log:\n%s" % (failure, log)
-            )
+            ) from failure
 
 
 @contextmanager

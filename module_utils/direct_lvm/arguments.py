@@ -6,43 +6,43 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-POOL = dict(
-    devices=dict(type="list", elements="str", required=True),
-    vg=dict(type="str", default="vgdocker"),
-    name=dict(type="str", default="thinpool"),
-    data_size=dict(type="str", default="75%VG"),
-    metadata_size=dict(type="str", default="1%VG"),
-    chunk_size=dict(type="str", default="512K"),
-    zero=dict(type="bool", default=False),
-    autoextend_threshold=dict(type="int", default=80),
-    autoextend_percent=dict(type="int", default=20),
-    profile_name=dict(type="str", default="docker-thinpool"),
-    profile_text=dict(type="str", required=True),
-    wipe=dict(
-        type="list",
-        elements="dict",
-        default=[],
-        options=dict(device=dict(type="str", required=True), signature=dict(type="str", required=True)),
-    ),
-    adopt_vg=dict(type="bool", default=False),
-    require_autoextend=dict(type="bool", default=False),
-    error_when_full=dict(type="bool", default=False),
-    remove_data=dict(type="bool", default=False),
-)
+POOL = {
+    "devices": {"type": "list", "elements": "str", "required": True},
+    "vg": {"type": "str", "default": "vgdocker"},
+    "name": {"type": "str", "default": "thinpool"},
+    "data_size": {"type": "str", "default": "75%VG"},
+    "metadata_size": {"type": "str", "default": "1%VG"},
+    "chunk_size": {"type": "str", "default": "512K"},
+    "zero": {"type": "bool", "default": False},
+    "autoextend_threshold": {"type": "int", "default": 80},
+    "autoextend_percent": {"type": "int", "default": 20},
+    "profile_name": {"type": "str", "default": "docker-thinpool"},
+    "profile_text": {"type": "str", "required": True},
+    "wipe": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"device": {"type": "str", "required": True}, "signature": {"type": "str", "required": True}},
+    },
+    "adopt_vg": {"type": "bool", "default": False},
+    "require_autoextend": {"type": "bool", "default": False},
+    "error_when_full": {"type": "bool", "default": False},
+    "remove_data": {"type": "bool", "default": False},
+}
 
-DOCKER = dict(
-    engine=dict(type="str", choices=["auto", "devicemapper"], default="auto"),
-    dropin=dict(type="path", default="/etc/systemd/system/docker.service.d/daemon.conf"),
-    dropin_text=dict(type="str", required=True),
-    options=dict(type="dict", default={}),
-    start_timeout=dict(type="int", default=300),
-)
+DOCKER = {
+    "engine": {"type": "str", "choices": ["auto", "devicemapper"], "default": "auto"},
+    "dropin": {"type": "path", "default": "/etc/systemd/system/docker.service.d/daemon.conf"},
+    "dropin_text": {"type": "str", "required": True},
+    "options": {"type": "dict", "default": {}},
+    "start_timeout": {"type": "int", "default": 300},
+}
 
-ARGUMENTS = dict(
-    pool=dict(type="dict", required=True, options=POOL),
-    docker=dict(type="dict", options=DOCKER),
-    state=dict(type="str", choices=["present", "absent"], default="present"),
-    lock_timeout=dict(type="int", default=600),
-)
+ARGUMENTS = {
+    "pool": {"type": "dict", "required": True, "options": POOL},
+    "docker": {"type": "dict", "options": DOCKER},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "lock_timeout": {"type": "int", "default": 600},
+}
 
 INFO_ARGUMENTS = {name: POOL[name] for name in ("vg", "name", "autoextend_threshold", "autoextend_percent", "profile_name")}

@@ -158,8 +158,7 @@ def check_fit(disk):
         raise Refused("%s is an optical drive." % name(disk), ANOTHER)
     if disk.kind == "lvm":
         raise Refused(
-            "%s is itself a logical volume; LVM does not look for physical volumes there (lvm.conf scan_lvs)."
-            % name(disk),
+            "%s is itself a logical volume; LVM does not look for physical volumes there (lvm.conf scan_lvs)." % name(disk),
             ANOTHER,
         )
     if disk.partitions:
@@ -175,8 +174,7 @@ def check_fit(disk):
         return
     if disk.size < SMALLEST:
         raise Refused(
-            "%s is too small: %.1f MiB, a thin pool needs at least %d MiB."
-            % (name(disk), disk.size / MIB, SMALLEST / MIB),
+            "%s is too small: %.1f MiB, a thin pool needs at least %d MiB." % (name(disk), disk.size / MIB, SMALLEST / MIB),
             ANOTHER,
         )
     if disk.read_only:
@@ -254,9 +252,7 @@ def _sentence(found, orphan=None):
             words = "a member of an array (%s)" % kind
         elif same[0].usage == "crypto":
             words = "an encrypted volume (%s)" % kind
-        phrases.append(
-            words + (' "%s"' % _printable(label) if label else "") + (" at byte %d" % min(where) if where else "")
-        )
+        phrases.append(words + (' "%s"' % _printable(label) if label else "") + (" at byte %d" % min(where) if where else ""))
     return ", and ".join(phrases)
 
 

@@ -62,13 +62,13 @@ def run(argv, timeout=60, ok=(0,)):
             cwd="/",
         )
     except OSError as error:
-        raise CommandFailed(argv, "could not be started", str(error))
+        raise CommandFailed(argv, "could not be started", str(error)) from error
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        raise CommandFailed(argv, "did not finish within %d s and was stopped" % timeout)
+        raise CommandFailed(argv, "did not finish within %d s and was stopped" % timeout) from None
     result = Result(tuple(argv), process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
     if ok is not None and result.rc not in ok:
         raise CommandFailed(argv, "failed with return code %d" % result.rc, result.err or result.out)
@@ -81,4 +81,4 @@ def run_json(argv, timeout=60):
     try:
         return json.loads(result.out), result
     except ValueError as error:
-        raise CommandFailed(argv, "printed what is not JSON (%s)" % error, result.out[:200])
+        raise CommandFailed(argv, "printed what is not JSON (%s)" % error, result.out[:200]) from error

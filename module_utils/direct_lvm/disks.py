@@ -224,8 +224,7 @@ def _numbers_of(source):
 def _mounted():
     """[(mount point, {device numbers})]: btrfs, bcachefs and overlays have a made-up number, their source tells."""
     filesystems = [
-        {_read(device, "dev") for device in _links(folder, "devices")}
-        for folder in glob.glob(os.path.join(SYS, "fs/btrfs/*"))
+        {_read(device, "dev") for device in _links(folder, "devices")} for folder in glob.glob(os.path.join(SYS, "fs/btrfs/*"))
     ]
     found = []
     for number, point, source in parse_mountinfo(_read(PROC, "self/mountinfo")):
@@ -303,9 +302,7 @@ def pv_uuid(folder):
     is the only mark. It is made from the machine, so that a disk carried over from another host is not taken for
     ours: the DMI UUID too, because cloned virtual machines share their machine-id.
     """
-    seed = "\n".join(
-        ("direct-lvm", _read("/etc/machine-id"), _read(SYS, "class/dmi/id/product_uuid").lower(), identity(folder))
-    )
+    seed = "\n".join(("direct-lvm", _read("/etc/machine-id"), _read(SYS, "class/dmi/id/product_uuid").lower(), identity(folder)))
     number = int(hashlib.sha256(seed.encode("utf-8")).hexdigest(), 16)
     alphabet = string.digits + string.ascii_uppercase + string.ascii_lowercase
     text = "".join(alphabet[number // 62**place % 62] for place in range(32))

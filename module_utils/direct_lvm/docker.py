@@ -219,9 +219,7 @@ def root_state(root):
     "containers" when there are any; "volumes" when there are any. Raises Refused when a folder cannot be read.
     """
     found = [name for name in DRIVERS if entries(root, name)]
-    found += [
-        "image/" + name for name in entries(root, "image") if entries(root, "image", name, "imagedb/content/sha256")
-    ]
+    found += ["image/" + name for name in entries(root, "image") if entries(root, "image", name, "imagedb/content/sha256")]
     found += ["containers"] if entries(root, "containers") else []
     volumes = [name for name in entries(root, "volumes") if os.path.isdir(os.path.join(root, "volumes", name))]
     return tuple(found + (["volumes"] if volumes else []))
@@ -235,6 +233,4 @@ def entries(*parts):
     except OSError as error:
         if not os.path.isdir(path):
             return ()
-        raise Refused(
-            "%s cannot be read (%s), so what Docker keeps there is not known" % (path, error.strerror)
-        ) from error
+        raise Refused("%s cannot be read (%s), so what Docker keeps there is not known" % (path, error.strerror)) from error

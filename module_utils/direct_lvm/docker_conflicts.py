@@ -87,8 +87,7 @@ def later_dropins(unit, ours):
             first = os.path.join(os.path.dirname(path), "00-" + os.path.basename(path))
             found.append(
                 "%s sets ExecStart and is read after %s, so that our storage settings would not count. Way out: rename "
-                "it so that it comes first: mv %s %s && systemctl daemon-reload"
-                % (path, ours, quote(path), quote(first))
+                "it so that it comes first: mv %s %s && systemctl daemon-reload" % (path, ours, quote(path), quote(first))
             )
     return found
 
@@ -188,9 +187,7 @@ def json_problems(text, words, ours, version, path):
     if not text.strip():
         if newer_than(version, 23, 0):
             return []
-        return [
-            "%s is empty, which Docker before 23.0 does not start with. Way out: echo '{}' > %s" % (path, quote(path))
-        ]
+        return ["%s is empty, which Docker before 23.0 does not start with. Way out: echo '{}' > %s" % (path, quote(path))]
     try:
         config = read_json(text)
     except ValueError as error:
@@ -210,8 +207,7 @@ def json_problems(text, words, ours, version, path):
     if isinstance(features, dict) and features.get("containerd-snapshotter") is True:
         found.append(
             "%s switches the containerd image store on (features: containerd-snapshotter), which does not use the "
-            "storage driver that %s sets. Way out: set it to false there; images of that store are then not shown."
-            % (path, ours)
+            "storage driver that %s sets. Way out: set it to false there; images of that store are then not shown." % (path, ours)
         )
     for name, _value, word in flags(words):
         key = next((one for one in (name, PLURAL.get(name)) if one in config), None)

@@ -52,9 +52,7 @@ def parse_info_json(text):
     counts = [fields.get("Images"), fields.get("Containers")]
     if not all(isinstance(count, int) for count in counts):
         return None, "the daemon does not count its images and containers"
-    pairs = [
-        pair for pair in as_list(fields.get("DriverStatus")) if isinstance(pair, list) and pair[1:] and not pair[2:]
-    ]
+    pairs = [pair for pair in as_list(fields.get("DriverStatus")) if isinstance(pair, list) and pair[1:] and not pair[2:]]
     return DockerInfo(
         version=str(fields.get("ServerVersion") or ""),
         driver=str(fields["Driver"]),
@@ -150,9 +148,7 @@ def info_problems(info, pool, chunk_size):
     )
     for field, good in expected:
         if info.field(field) not in good:
-            found.append(
-                "docker info: %s is %s, wanted %s" % (field, info.field(field) or "not told", " or ".join(good))
-            )
+            found.append("docker info: %s is %s, wanted %s" % (field, info.field(field) or "not told", " or ".join(good)))
     found += ["docker info: " + line for line in info.warnings if "loopback" in line or "loop device" in line]
     return found
 
@@ -162,8 +158,7 @@ def version_numbers(version):
     match = re.match(r"v?([0-9]{1,4})\.([0-9]{1,4})(?![0-9])", version)
     if not match:
         raise Refused(
-            "Docker's version cannot be told from %r, and the version decides which storage drivers there are"
-            % version,
+            "Docker's version cannot be told from %r, and the version decides which storage drivers there are" % version,
             "Look at: dockerd --version",
         )
     return int(match.group(1)), int(match.group(2))
@@ -180,8 +175,7 @@ def engine_for(version, asked):
         raise Refused("docker_storage_engine is %r" % asked, "docker_storage_engine: auto    # or devicemapper")
     if major >= REMOVED_IN:
         raise Refused(
-            "Docker %s has no devicemapper storage driver: it was removed in Docker 25.0. Nothing was changed."
-            % version,
+            "Docker %s has no devicemapper storage driver: it was removed in Docker 25.0. Nothing was changed." % version,
             "Either leave Docker on overlay2 and take this host out of the play, or install Docker 24 or older, "
             "which no longer gets fixes.",
         )

@@ -146,8 +146,7 @@ def check_metadata_size(pool, size):
     """Raise model.Refused when metadata of that many bytes is outside of lvmthin(7)'s bounds."""
     if not METADATA_MIN <= size <= METADATA_MAX:
         raise Refused(
-            "thin_pool_metadata_size %s is %s here; LVM takes 2 MiB to 15.81 GiB."
-            % (pool.metadata_size.text, human(size)),
+            "thin_pool_metadata_size %s is %s here; LVM takes 2 MiB to 15.81 GiB." % (pool.metadata_size.text, human(size)),
             "Choose, for example, thin_pool_metadata_size: 1%VG.",
         )
 

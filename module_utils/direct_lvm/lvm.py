@@ -48,9 +48,11 @@ def ask():
     try:
         report = parse(answer, result.err)
         # LVM prefers other names for some devices (/dev/mapper/mpatha); disks are compared by their /dev node.
-        return report._replace(pvs=tuple(pv._replace(name=pv.name if pv.missing else os.path.realpath(pv.name)) for pv in report.pvs))
+        return report._replace(
+            pvs=tuple(pv._replace(name=pv.name if pv.missing else os.path.realpath(pv.name)) for pv in report.pvs)
+        )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise commands.CommandFailed(argv, "gave a report that cannot be read (%r)" % error, result.out[:200])
+        raise commands.CommandFailed(argv, "gave a report that cannot be read (%r)" % error, result.out[:200]) from error
 
 
 def version(text):

@@ -82,7 +82,8 @@ def switch(spec, found, text):
     reload_units = Command(("systemctl", "daemon-reload"), "have systemd read the drop-in")
     # The article's own drop-in made systemctl start hang for ever: no start without a bound.
     start = Command(
-        ("systemctl", "start", "--no-block") + services, "start Docker without waiting for a unit that may never be ready"
+        ("systemctl", "start", "--no-block") + services,
+        "start Docker without waiting for a unit that may never be ready",
     )
     wait = WaitForDocker(found.host, "wait until the daemon answers", wanted.start_timeout)
     put_back = (

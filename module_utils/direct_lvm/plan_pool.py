@@ -104,15 +104,21 @@ def creation(pool, lvm, room):
             raise Refused(
                 "%s is ours, but has %s instead of the wanted %s."
                 % (full(pool, name), geometry.human(found.size), geometry.human(extents * room.extent_size)),
-                "It is left of a run that was cut off, with other sizes. Remove it and run again: lvremove %s"
-                % full(pool, name),
+                "It is left of a run that was cut off, with other sizes. Remove it and run again: lvremove %s" % full(pool, name),
             )
         if not found.active:
             steps.append(Command(("lvchange", "--activate", "y", full(pool, name)), "activate the %s LV" % what))
     steps.append(MustBeBlank("/dev/%s" % full(pool), "lvconvert destroys what the LV holds: it must hold nothing"))
     steps.append(
         Command(
-            ("lvconvert", "--yes", "--zero", "y" if pool.zero else "n", "--chunksize", "%dk" % (pool.chunk_size // 1024))
+            (
+                "lvconvert",
+                "--yes",
+                "--zero",
+                "y" if pool.zero else "n",
+                "--chunksize",
+                "%dk" % (pool.chunk_size // 1024),
+            )
             + ("--thinpool", full(pool), "--poolmetadata", full(pool, metadata_name(pool))),
             "convert both to thin pool %s" % full(pool),
         )
@@ -147,8 +153,7 @@ def corrections(pool, lvm, lv):
     thin = [x.name for x in lvm.lvs_of(pool.vg) if x.pool_lv == pool.name]
     if thin:
         raise Refused(
-            "pool %s holds thin LVs of LVM's own: %s. Containers do not share a pool with them."
-            % (full(pool), ", ".join(thin)),
+            "pool %s holds thin LVs of LVM's own: %s. Containers do not share a pool with them." % (full(pool), ", ".join(thin)),
             "Choose another thin_pool_name, or remove them if nobody needs them: lvremove %s" % full(pool, thin[0]),
         )
     if lv.health == "failed" or lv.check_needed:
@@ -160,9 +165,7 @@ def corrections(pool, lvm, lv):
     if stray:
         steps.append(Command(("lvremove", "--yes", full(pool, stray)), "remove the spare that a killed lvconvert left half-made"))
     if lv.skip_activation:
-        steps.append(
-            Command(("lvchange", "--setactivationskip", "n", full(pool)), "activate the pool at boot, as Docker needs it")
-        )
+        steps.append(Command(("lvchange", "--setactivationskip", "n", full(pool)), "activate the pool at boot, as Docker needs it"))
     if not lv.active:
         steps.append(Command(("lvchange", "--activate", "y", full(pool)), "activate the pool"))
     if lv.zero is not None and lv.zero != pool.zero:
@@ -254,7 +257,9 @@ def policy(pool, host, lv):
                 "%s exists and was not written by this tool." % path,
                 "Choose another thin_pool_profile_name, or move it away: mv %s %s.before-direct-lvm" % (path, path),
             )
-        steps.append(WriteFile(path, pool.profile_text, "the autoextend policy: at %d %%, by %d %%" % (pool.threshold, pool.percent)))
+        steps.append(
+            WriteFile(path, pool.profile_text, "the autoextend policy: at %d %%, by %d %%" % (pool.threshold, pool.percent))
+        )
         # LVM stays silent about a profile it cannot read: ask it for the values (lvmconfig(8), rc 5 when broken).
         steps.append(
             Command(

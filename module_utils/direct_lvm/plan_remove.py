@@ -58,7 +58,7 @@ def check_removable(spec, host, vg):
     if vg.exported or vg.missing_pvs:
         raise Refused("VG %s is %s." % (vg.name, "exported" if vg.exported else "missing PVs"), "Look: vgs %s; pvs" % vg.name)
     lv = host.lvm.lv(pool.vg, pool.name)
-    if lv is None:
+    if lv is None or lv.segtype != "thin-pool":
         return
     device = plan_docker.device_name(pool)
     found = host.docker
@@ -78,9 +78,7 @@ def check_removable(spec, host, vg):
             "Take its devmapper section away first, and restart containerd.",
         )
     if lv.open or any(x.pool_lv == pool.name for x in host.lvm.lvs_of(pool.vg)):
-        raise Refused(
-            "pool %s is in use: thin volumes of it are active." % full(pool), "See them: lsblk; dmsetup ls --tree"
-        )
+        raise Refused("pool %s is in use: thin volumes of it are active." % full(pool), "See them: lsblk; dmsetup ls --tree")
     if lv.data_percent != 0.0 and not pool.remove_data:
         used = "is inactive, so its use is not known" if lv.data_percent is None else "is %.2f %% full" % lv.data_percent
         raise Refused(

@@ -33,9 +33,7 @@ def plan_vg(pool, host):
     for disk in host.disks:
         pv = next((p for p in host.lvm.pvs if p.name == disk.path and not p.missing), None)
         if disk.path in listed:
-            raise Refused(
-                "thin_pool_devices names %s twice, once as %s." % (disk.path, disk.asked), "Name each disk once."
-            )
+            raise Refused("thin_pool_devices names %s twice, once as %s." % (disk.path, disk.asked), "Name each disk once.")
         if disk.path:
             listed.add(disk.path)
         if vg and pv and pv.vg == pool.vg:
@@ -102,7 +100,8 @@ def check_vg(pool, lvm):
     vg = same[0]
     if vg.exported:
         raise Refused(
-            "VG %s is exported." % vg.name, "If it belongs to this host: vgimport %s && vgchange -ay %s" % ((vg.name,) * 2)
+            "VG %s is exported." % vg.name,
+            "If it belongs to this host: vgimport %s && vgchange -ay %s" % ((vg.name,) * 2),
         )
     if vg.missing_pvs:
         raise Refused(
@@ -144,17 +143,25 @@ def wipe_steps(disk, signatures):
     """Commands that erase the signatures that thin_pool_wipe allows."""
     steps = []
     if any(s.type == "LVM2_member" for s in signatures):
-        steps.append(Command(("pvremove", "--force", "--force", "--yes", disk.path), "erase the PV label, as thin_pool_wipe allows"))
+        steps.append(
+            Command(("pvremove", "--force", "--force", "--yes", disk.path), "erase the PV label, as thin_pool_wipe allows")
+        )
     others = [s.type for s in signatures if s.type not in ("LVM2_member", "data")]
     if others:
-        steps.append(
-            Command(("wipefs", "--all", disk.path), "erase %s, as thin_pool_wipe allows" % ", ".join(sorted(set(others))))
-        )
+        steps.append(Command(("wipefs", "--all", disk.path), "erase %s, as thin_pool_wipe allows" % ", ".join(sorted(set(others)))))
     if signatures:
         for seek, where in ((0, "first"), (disk.size // geometry.MIB - 1, "last")):
             steps.append(
                 Command(
-                    ("dd", "if=/dev/zero", "of=" + disk.path, "bs=1M", "count=1", "seek=%d" % seek, "conv=notrunc,fsync"),
+                    (
+                        "dd",
+                        "if=/dev/zero",
+                        "of=" + disk.path,
+                        "bs=1M",
+                        "count=1",
+                        "seek=%d" % seek,
+                        "conv=notrunc,fsync",
+                    ),
                     "zero the %s MiB of %s, so that nothing stale comes back" % (where, disk.path),
                 )
             )

@@ -16,10 +16,25 @@ CHUNK_MIN, CHUNK_MAX, CHUNK_STEP = 64 * 1024, geometry.GIB, 64 * 1024  # lvmthin
 # lvm(8), "VALID NAMES"
 NAME = re.compile(r"^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*\Z")
 RESERVED_STARTS = ("snapshot", "pvmove")
-RESERVED_PARTS = (
-    "_cdata _cmeta _corig _cpool _cvol _imeta _iorig _mimage _mlog _pmspare _rimage _rmeta _tdata _tmeta "
-    "_vdata _vorigin _wcorig"
-).split()
+RESERVED_PARTS = [
+    "_cdata",
+    "_cmeta",
+    "_corig",
+    "_cpool",
+    "_cvol",
+    "_imeta",
+    "_iorig",
+    "_mimage",
+    "_mlog",
+    "_pmspare",
+    "_rimage",
+    "_rmeta",
+    "_tdata",
+    "_tmeta",
+    "_vdata",
+    "_vorigin",
+    "_wcorig",
+]
 DROPIN_FOLDER = "/etc/systemd/system/docker.service.d/"
 
 
@@ -132,12 +147,12 @@ def _profile_name(text):
 
 
 def _device(text, name):
-    if text.startswith("/dev/"):
-        parts = text[len("/dev/") :].split("/")
-    else:
-        parts = [text]
-    if not all(re.match(r"^[A-Za-z0-9_+:.@=#%,~\\-]+\Z", part) and part not in (".", "..") for part in parts) or any(
-        part.startswith("-") for part in parts
+    parts = (text[len("/dev/") :] if text.startswith("/dev/") else text).split("/")
+    relative = not text.startswith("/dev/") and len(parts) > 1
+    if (
+        relative
+        or not all(re.match(r"^[A-Za-z0-9_+:.@=#%,~\\-]+\Z", part) and part not in (".", "..") for part in parts)
+        or any(part.startswith("-") for part in parts)
     ):
         raise Refused(
             "%s: %r is not a device name." % (name, text),

@@ -56,8 +56,7 @@ def observe_unit(name, ours):
     """
     if not os.path.isdir(RUNNING):
         raise Refused(
-            "this host does not run systemd (%s is not there), and %s.service is what would be configured"
-            % (RUNNING, name),
+            "this host does not run systemd (%s is not there), and %s.service is what would be configured" % (RUNNING, name),
             "Use a host that boots with systemd; inside a container there is none.",
         )
     service, socket = name + ".service", name + ".socket"

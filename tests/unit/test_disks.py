@@ -18,9 +18,7 @@ MIB = 1024 * 1024
 
 
 def recorded(name):
-    with open(os.path.join(RECORDED, name + ".blkid")) as blkid, open(
-        os.path.join(RECORDED, name + ".wipefs")
-    ) as wipefs:
+    with open(os.path.join(RECORDED, name + ".blkid")) as blkid, open(os.path.join(RECORDED, name + ".wipefs")) as wipefs:
         return signatures.merge(signatures.parse_blkid(blkid.read()), signatures.parse_wipefs(wipefs.read()))
 
 

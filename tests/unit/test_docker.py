@@ -136,25 +136,17 @@ def made(driver="devicemapper", warnings=(), **status):
         pytest.param(made(), [], id="as-wanted"),
         pytest.param(made(Backing_Filesystem="ext4"), [], id="ext4"),
         pytest.param(made(Data_file="", Metadata_file=""), [], id="empty-files-of-old-docker"),
-        pytest.param(
-            made(warnings=("WARNING: the devicemapper storage-driver is deprecated",)), [], id="deprecated-only"
-        ),
+        pytest.param(made(warnings=("WARNING: the devicemapper storage-driver is deprecated",)), [], id="deprecated-only"),
         pytest.param(made(driver="overlay2"), ["Storage Driver is overlay2"], id="other-driver"),
         pytest.param(made(driver=""), ["Storage Driver is not told"], id="no-driver"),
-        pytest.param(
-            made(Pool_Name="docker-8:1-pool"), ["Pool Name is docker-8:1-pool, wanted vgdocker-thinpool"], id="pool"
-        ),
+        pytest.param(made(Pool_Name="docker-8:1-pool"), ["Pool Name is docker-8:1-pool, wanted vgdocker-thinpool"], id="pool"),
         pytest.param(made(Pool_Name=""), ["Pool Name is not told"], id="no-pool"),
         pytest.param(made(Pool_Blocksize="65.54kB"), ["Pool Blocksize is 65.54kB, wanted 524.3kB"], id="block-size"),
-        pytest.param(
-            made(Backing_Filesystem="extfs"), ["Backing Filesystem is extfs, wanted xfs or ext4"], id="filesystem"
-        ),
+        pytest.param(made(Backing_Filesystem="extfs"), ["Backing Filesystem is extfs, wanted xfs or ext4"], id="filesystem"),
         pytest.param(made(Data_loop_file="/x/data"), ["Data loop file is /x/data"], id="data-loop-file"),
         pytest.param(made(Metadata_loop_file="/x/meta"), ["Metadata loop file is /x/meta"], id="metadata-loop-file"),
         pytest.param(made(Data_file="/dev/loop0"), ["Data file is /dev/loop0"], id="loop-device"),
-        pytest.param(
-            made(warnings=("WARNING: devicemapper: usage of loopback devices is",)), ["loopback"], id="loop-warning"
-        ),
+        pytest.param(made(warnings=("WARNING: devicemapper: usage of loopback devices is",)), ["loopback"], id="loop-warning"),
     ],
 )
 def test_info_problems(info, words):
@@ -313,9 +305,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("options", "words"), BAD, ids=["-".join(str(part) for part in options) for options, _w in BAD]
-)
+@pytest.mark.parametrize(("options", "words"), BAD, ids=["-".join(str(part) for part in options) for options, _w in BAD])
 def test_bad_options(options, words):
     with pytest.raises(Refused) as refused:
         docker.check_options(options)
@@ -339,9 +329,7 @@ class Host:
 
     def __init__(self, root):
         self.root, self.asked, self.active, self.load, self.answers = root, [], "active", "loaded", {}
-        self.fragment = self.write(
-            "lib/docker.service", recorded("units", "debian-12-docker.io-20.10.24", "docker.service")
-        )
+        self.fragment = self.write("lib/docker.service", recorded("units", "debian-12-docker.io-20.10.24", "docker.service"))
         self.dropin = str(root / "etc/docker.service.d/direct-lvm.conf")
         self.answer("info", recorded("docker", "info-20.10.24-direct-lvm.json"))
         self.answer("--version", "Docker version 20.10.24+dfsg1, build 5d6db84\n")
@@ -480,9 +468,7 @@ def test_a_hanging_daemon_is_a_problem_not_a_traceback(host, monkeypatch):
 
 
 def test_podmans_stand_in(host, monkeypatch):
-    script = host.write(
-        "bin/docker", '#!/bin/sh\n[ -e /etc/containers/nodocker ] || echo x\nexec /usr/bin/podman "$@"\n'
-    )
+    script = host.write("bin/docker", '#!/bin/sh\n[ -e /etc/containers/nodocker ] || echo x\nexec /usr/bin/podman "$@"\n')
     monkeypatch.setattr(commands, "find", lambda name: script)
     with pytest.raises(Refused, match="podman"):
         host.observe()
@@ -586,9 +572,7 @@ JSON = st.recursive(
     lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
     max_leaves=8,
 )
-FIELDS = st.sampled_from(
-    ["Driver", "DriverStatus", "Images", "Containers", "Warnings", "ServerErrors", "DockerRootDir"]
-)
+FIELDS = st.sampled_from(["Driver", "DriverStatus", "Images", "Containers", "Warnings", "ServerErrors", "DockerRootDir"])
 
 
 def judge(info, problem):
@@ -608,9 +592,7 @@ def test_any_json_is_read_or_a_problem(text):
 
 
 LINES = st.lists(
-    st.one_of(
-        st.sampled_from(["Storage Driver: x", " Pool Name: y", "Images: 3", "Containers: 0", " WARNING: z"]), st.text()
-    )
+    st.one_of(st.sampled_from(["Storage Driver: x", " Pool Name: y", "Images: 3", "Containers: 0", " WARNING: z"]), st.text())
 )
 
 
@@ -625,11 +607,7 @@ def test_any_version_is_told_or_refused(text):
         assert docker.engine_for(docker_info.parse_version("Docker version " + text), "devicemapper") == "devicemapper"
 
 
-@given(
-    st.dictionaries(
-        st.one_of(st.sampled_from(["dm." + name for name in docker_options.DM_OPTIONS]), st.text()), st.text()
-    )
-)
+@given(st.dictionaries(st.one_of(st.sampled_from(["dm." + name for name in docker_options.DM_OPTIONS]), st.text()), st.text()))
 def test_any_options_are_good_or_refused(options):
     try:
         docker.check_options(options)

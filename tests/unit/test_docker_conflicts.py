@@ -24,9 +24,7 @@ def recorded(*parts):
         return stream.read()
 
 
-def unit(
-    name="debian-12-docker.io-20.10.24", dropins=(), state="inactive", socket=True, fragment=VENDOR, load="loaded"
-):
+def unit(name="debian-12-docker.io-20.10.24", dropins=(), state="inactive", socket=True, fragment=VENDOR, load="loaded"):
     """A Unit of a recorded service with drop-ins as (path, text)."""
     files = ((fragment, recorded(name, "docker.service")), *dropins)
     return Unit(load, state, False, files, systemd.command_line(files, OURS), socket, socket)
@@ -332,9 +330,7 @@ def test_client_host(options, daemon_json, expected):
 def test_config_file():
     assert conflicts.config_file(unit()) == JSON
     assert conflicts.config_file(unit(), {DEFAULT: "DOCKER_OPTS=--config-file=/etc/d.json"}) == "/etc/d.json"
-    found = conflicts.find_conflicts(
-        unit(), "broken", {DEFAULT: "DOCKER_OPTS=--config-file=/etc/d.json"}, OURS, "20.10.24"
-    )
+    found = conflicts.find_conflicts(unit(), "broken", {DEFAULT: "DOCKER_OPTS=--config-file=/etc/d.json"}, OURS, "20.10.24")
     assert found[0].startswith("/etc/d.json is not valid JSON")
 
 

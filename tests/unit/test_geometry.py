@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from module_utils.direct_lvm import geometry
 from module_utils.direct_lvm.model import Pool, Refused, Size
 
@@ -10,9 +11,7 @@ POOL = Pool(devices=("/dev/sdb",))
 
 
 def sized(data, metadata="1%VG"):
-    return POOL._replace(
-        data_size=Size(int(data[:-3]), None, data), metadata_size=Size(int(metadata[:-3]), None, metadata)
-    )
+    return POOL._replace(data_size=Size(int(data[:-3]), None, data), metadata_size=Size(int(metadata[:-3]), None, metadata))
 
 
 def test_the_articles_disk():
@@ -48,7 +47,15 @@ def test_metadata_is_capped_and_has_a_minimum():
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("512K", 524288), ("1.5G", 1610612736), ("10GiB", 10737418240), ("95", None), ("-1G", None), ("1G ", None), ("", None)],
+    [
+        ("512K", 524288),
+        ("1.5G", 1610612736),
+        ("10GiB", 10737418240),
+        ("95", None),
+        ("-1G", None),
+        ("1G ", None),
+        ("", None),
+    ],
 )
 def test_parse_bytes(text, size):
     assert geometry.parse_bytes(text) == size

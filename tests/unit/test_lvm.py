@@ -4,7 +4,8 @@ import pytest
 import states
 from hypothesis import given
 from hypothesis import strategies as st
-from module_utils.direct_lvm import commands, lvm
+
+from module_utils.direct_lvm import commands, lvm, model
 
 
 @pytest.mark.parametrize(("suite", "state"), states.names())
@@ -54,9 +55,10 @@ json_values = st.recursive(
 def test_any_json_is_read_or_refused_with_the_command(monkeypatch_answer, answer):
     monkeypatch_answer(answer)
     try:
-        lvm.ask()
+        report = lvm.ask()
     except commands.CommandFailed as failure:
-        assert "lvm fullreport" in str(failure)
+        report = failure
+    assert isinstance(report, model.Lvm) or "lvm fullreport" in str(report)
 
 
 @pytest.fixture(scope="module")

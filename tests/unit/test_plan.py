@@ -2,6 +2,7 @@
 
 import pytest
 import states
+
 from module_utils.direct_lvm import plan, report
 from module_utils.direct_lvm.model import Refused
 
@@ -13,16 +14,11 @@ LVCREATE = "lvcreate --yes --wipesignatures y --zero y --addtag direct-lvm --nam
 DATA = LVCREATE + "thinpool --extents 95%VG vgdocker"
 META = LVCREATE + "thinpoolmeta --extents 1%VG vgdocker"
 BLANK = "blank? /dev/vgdocker/thinpool"
-CONVERT = (
-    "lvconvert --yes --zero n --chunksize 512k --thinpool vgdocker/thinpool --poolmetadata vgdocker/thinpoolmeta"
-)
-ON_DATA, ON_META, ON_POOL = (
-    "lvchange --activate y vgdocker/" + name for name in ("thinpool", "thinpoolmeta", "thinpool")
-)
+CONVERT = "lvconvert --yes --zero n --chunksize 512k --thinpool vgdocker/thinpool --poolmetadata vgdocker/thinpoolmeta"
+ON_DATA, ON_META, ON_POOL = ("lvchange --activate y vgdocker/" + name for name in ("thinpool", "thinpoolmeta", "thinpool"))
 PROFILE = [
     "write /etc/lvm/profile/docker-thinpool.profile",
-    "lvmconfig --metadataprofile docker-thinpool activation/thin_pool_autoextend_threshold "
-    "activation/thin_pool_autoextend_percent",
+    "lvmconfig --metadataprofile docker-thinpool activation/thin_pool_autoextend_threshold activation/thin_pool_autoextend_percent",
 ]
 ATTACH = "lvchange --metadataprofile docker-thinpool vgdocker/thinpool"
 MONITOR = "lvchange --monitor y vgdocker/thinpool"
@@ -35,8 +31,8 @@ OURS = [
     ("02-vg", ALL[2:]),
     ("03-data-lv-only", ALL[3:]),
     ("04-data-and-meta-not-converted", ALL[4:]),
-    ("05-converted-no-profile", POLICY),
-    ("06-converted-profile-file-only", POLICY),
+    ("05-converted-no-profile", [*PROFILE, ATTACH]),
+    ("06-converted-profile-file-only", [*PROFILE, ATTACH]),
     ("07-complete-profile-attached", PROFILE),  # the article's own file: same policy, brought under management
     ("08-profile-attached-file-missing", PROFILE),
     ("09-profile-attached-file-broken", PROFILE),
@@ -61,13 +57,13 @@ OURS = [
 
 # What others left: the same states without a tag, and disks that hold something.
 THEIRS = [
-    ("01-pv-only", "orphan"),
+    ("01-pv-only", "in no volume group"),
     ("02-vg", "was not made by this tool"),
     ("07-complete-profile-attached", "was not made by this tool"),
     ("11-thinpool-is-linear-lv-with-ext4", "was not made by this tool"),
     ("18-disk-in-other-vg", "othervg"),
     ("19-disk-ext4", "signature: ext4"),
-    ("20-disk-xfs-mounted", "mounted on /mnt"),
+    ("20-disk-xfs-mounted", "mounted (xfs) at /mnt"),
     ("21-disk-gpt-two-parts", "/dev/vdb1"),
     ("22-disk-gpt-empty", "signature: gpt"),
     ("23-vg-on-partition", "was not made by this tool"),
@@ -158,7 +154,7 @@ def test_a_plain_lv_of_ours_that_is_mounted_is_refused():
 
 def test_a_smaller_pool_is_refused_and_one_that_autoextend_made_larger_is_not():
     host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
-    smaller = states.spec(data_size=states.ARTICLE.data_size)
+    smaller = states.spec()._replace(pool=states.ARTICLE)
     expect(smaller, host, "thin_pool_data_size: 95%VG")
     vg = host.lvm.vgs[0]._replace(tags=("direct-lvm", "direct-lvm/data_size=75pcVG"))
     expect(smaller, host._replace(lvm=host.lvm._replace(vgs=(vg,))), PROFILE)
@@ -166,7 +162,7 @@ def test_a_smaller_pool_is_refused_and_one_that_autoextend_made_larger_is_not():
 
 def test_a_second_disk_extends_the_vg_and_the_pool():
     host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
-    second = host.disks[0]._replace(asked="/dev/vdd", path="/dev/vdd", signatures=(), our_pv_uuid="other")
+    second = host.disks[0]._replace(asked="/dev/vdd", path="/dev/vdd", signatures=(), holders=(), our_pv_uuid="other")
     expect(
         states.spec(devices=("/dev/vdb", "/dev/vdd")),
         host._replace(disks=(*host.disks, second)),

@@ -2,6 +2,7 @@
 
 import pytest
 import states
+
 from module_utils.direct_lvm import plan, report
 from module_utils.direct_lvm.model import MANAGED, Docker, DockerInfo, DockerStorage, Refused, Unit
 
@@ -47,8 +48,16 @@ TABLE = [
     ("killed-before-the-dropin", FRESH._replace(info=None, unit=UNIT._replace(active_state="inactive")), SWITCH),
     ("dropin-written-daemon-never-restarted", FRESH._replace(dropin_text=TEXT), SWITCH),
     ("vendor-command-has-changed", DONE._replace(unit=UNIT._replace(command="/usr/bin/dockerd")), SWITCH),
-    ("no-socket-unit", FRESH._replace(unit=UNIT._replace(socket_exists=False)), [s.replace("docker.socket ", "") for s in SWITCH]),
-    ("images-on-the-same-pool-survive-a-restart", DONE._replace(info=ON_POOL._replace(images=3), dropin_text="x"), SWITCH),
+    (
+        "no-socket-unit",
+        FRESH._replace(unit=UNIT._replace(socket_exists=False)),
+        [s.replace("docker.socket ", "") for s in SWITCH],
+    ),
+    (
+        "images-on-the-same-pool-survive-a-restart",
+        DONE._replace(info=ON_POOL._replace(images=3), dropin_text="x"),
+        SWITCH,
+    ),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import states
+
 from module_utils.direct_lvm import plan, report
 from module_utils.direct_lvm.model import Docker, DockerInfo, DockerStorage, Refused
 
@@ -41,7 +42,16 @@ def due(host, spec=SPEC):
         (states.host("bookworm", "19-disk-ext4"), []),
         (states.host("bookworm", "01-pv-only"), []),
     ],
-    ids=["finished", "foreign-profile", "vg-only", "plain-lvs", "foreign-lv-stays", "blank", "ext4", "foreign-orphan-pv"],
+    ids=[
+        "finished",
+        "foreign-profile",
+        "vg-only",
+        "plain-lvs",
+        "foreign-lv-stays",
+        "blank",
+        "ext4",
+        "foreign-orphan-pv",
+    ],
 )
 def test_removed(host, steps):
     assert due(host) == steps
@@ -68,7 +78,10 @@ def test_what_stays_is_told():
         (with_pool(finished(), open=True), "thin volumes of it are active"),
         (with_pool(finished(), data_percent=12.5), "thin_pool_remove_data: true"),
         (with_pool(finished(), data_percent=None, active=False), "its use is not known"),
-        (states.tagged(states.host("bookworm", "11-thinpool-is-linear-lv-with-ext4"), lvs=False), "plain LV without our tag"),
+        (
+            states.tagged(states.host("bookworm", "11-thinpool-is-linear-lv-with-ext4"), lvs=False),
+            "plain LV without our tag",
+        ),
         (states.tagged(states.host("bookworm", "25-vg-exported")), "exported"),
         (states.tagged(states.host("bookworm", "26-vg-missing-pv")), "missing PVs"),
     ],

@@ -5,6 +5,7 @@ import pathlib
 import jinja2
 import pytest
 import yaml
+
 from module_utils.direct_lvm.arguments import ARGUMENTS, INFO_ARGUMENTS
 from module_utils.direct_lvm.model import MANAGED, VENDOR_COMMAND
 
@@ -88,11 +89,7 @@ def test_what_the_roles_put_together_is_what_the_module_takes():
         assert set(desired) == set(DOCUMENTED["direct_lvm"][parameter]["suboptions"])
 
 
-DEFAULTS = {
-    name: value
-    for role in ROLES
-    for name, value in load("roles", role, "defaults", "main.yml").items()
-}
+DEFAULTS = {name: value for role in ROLES for name, value in load("roles", role, "defaults", "main.yml").items()}
 
 
 def render(name, **changes):

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from module_utils.direct_lvm.model import Refused
 from module_utils.direct_lvm.spec import read_spec
 

@@ -38,8 +38,7 @@ COMMANDS = {
     "--userland-proxy-path=/usr/libexec/docker/docker-proxy-current "
     "--init-path=/usr/libexec/docker/docker-init-current --seccomp-profile=/etc/docker/seccomp.json "
     "%s $ADD_REGISTRY $BLOCK_REGISTRY $INSECURE_REGISTRY $REGISTRIES" % RED_HAT,
-    "moby-engine-24-fedora": "/usr/bin/dockerd --host=fd:// --exec-opt native.cgroupdriver=systemd "
-    "%s $INSECURE_REGISTRY" % RED_HAT,
+    "moby-engine-24-fedora": "/usr/bin/dockerd --host=fd:// --exec-opt native.cgroupdriver=systemd %s $INSECURE_REGISTRY" % RED_HAT,
 }
 
 
@@ -50,9 +49,7 @@ def test_command_of_each_recorded_unit(name):
 
 
 def test_every_recorded_unit_is_tested():
-    assert {name for name in os.listdir(UNITS) if os.path.isdir(os.path.join(UNITS, name))} == set(COMMANDS) | {
-        "dropins"
-    }
+    assert {name for name in os.listdir(UNITS) if os.path.isdir(os.path.join(UNITS, name))} == set(COMMANDS) | {"dropins"}
 
 
 def service(*lines):
@@ -326,9 +323,7 @@ def test_quoted_paths():
 
 LINES = st.lists(
     st.one_of(
-        st.sampled_from(
-            ["[Service]", "[Unit", "ExecStart=", "ExecStart=/a \\", "# x \\", "Environment=A=$B 'c", "\\", ""]
-        ),
+        st.sampled_from(["[Service]", "[Unit", "ExecStart=", "ExecStart=/a \\", "# x \\", "Environment=A=$B 'c", "\\", ""]),
         st.text(),
     )
 ).map("\n".join)

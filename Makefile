@@ -1,0 +1,67 @@
+# make demo    a throw-away VM, provisioned by playbooks/site.yml
+# make test    lint, unit tests, the molecule scenario
+
+SHELL := /bin/bash
+BIN := $(CURDIR)/.venv/bin
+CACHE := $(or $(DIRECT_LVM_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/direct-lvm)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+LAB := python3 lab/lab.py
+PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs lz4 zstd xz-utils cpio openssh-client python3-venv ca-certificates
+MISSING = $(shell for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
+DEMO_DISK := /dev/disk/by-id/virtio-data0
+# Other Pythons that a version manager keeps are found by nox at the end of PATH.
+PYTHONS := $(subst $(eval) ,:,$(wildcard $(HOME)/.pyenv/versions/*/bin))
+
+export DIRECT_LVM_CACHE := $(CACHE)
+export PATH := $(BIN):$(PATH):$(PYTHONS)
+
+.PHONY: help packages image demo demo-clean test lint unit molecule
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+packages:
+	@if [ -n "$(MISSING)" ]; then echo "== Debian packages: $(MISSING)"; \
+	  $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(MISSING); fi
+
+.venv/done: requirements.txt | packages
+	@echo "== virtual environment: .venv"
+	python3 -m venv .venv
+	$(BIN)/pip install --quiet -r requirements.txt
+	touch $@
+
+image: packages
+	@$(SUDO) env DIRECT_LVM_CACHE=$(CACHE) $(LAB) build
+
+demo: .venv/done image
+	@echo "== guest demo: Debian 12, Docker as the package starts it, one blank disk of 30 GiB"
+	@$(LAB) up demo
+	@$(LAB) inventory demo > .venv/demo.yml
+	@echo "== playbooks/site.yml on it"
+	ansible-playbook -i .venv/demo.yml playbooks/site.yml -e '{"thin_pool_devices": ["$(DEMO_DISK)"]}'
+	@echo "== docker info" && $(LAB) ssh demo -- "docker info 2>/dev/null | sed -n '/Storage Driver/,/Library Version/p'"
+	@echo "== lvs" && $(LAB) ssh demo -- lvs -a -o+seg_monitor
+	@echo "== lsblk" && $(LAB) ssh demo -- lsblk
+	@echo "Look around: $(LAB) ssh demo        Remove everything: make demo-clean"
+
+demo-clean:
+	$(LAB) clean
+	rm -rf .venv .nox
+
+test: lint unit molecule
+
+lint: .venv/done
+	@echo "== lint"
+	yamllint .
+	ruff check .
+	ruff format --check --quiet .
+	ansible-lint --offline -q
+
+unit: .venv/done
+	@echo "== unit tests, on this Python and on the oldest and newest that hosts may have"
+	pytest -q tests/unit
+	nox --no-error-on-missing-interpreters --reuse-existing-virtualenvs -f tests/noxfile.py
+
+molecule: .venv/done image
+	@echo "== molecule: the main job on a guest"
+	DIRECT_LVM_OWNER=$$$$ molecule test
