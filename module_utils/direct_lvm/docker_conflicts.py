@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Where else Docker's storage is set: found before anything changes, each as a sentence with the way out. Pure.
 
-dockerd refuses to start when one setting comes as a flag and from its configuration file (moby, cmd/dockerd and
-daemon/config.findConfigurationConflicts), and a second --storage-driver flag silently wins over the first.
+dockerd refuses to start when one setting comes as a flag and from its configuration file (moby, daemon/config,
+findConfigurationConflicts; tried with 20.10.24 and 26.1.5), and a second --storage-driver flag silently wins.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -24,8 +24,10 @@ LISTEN = "write %s instead of fd:// there; then: systemctl daemon-reload" % SOCK
 DAEMON_JSON = "/etc/docker/daemon.json"
 DATA_ROOT = "/var/lib/docker"
 SHELLS = ("sh", "bash", "dash")
-STORAGE_KEYS = ("storage-driver", "storage-opts", "storage-opt")
-SHORT = {"s": "storage-driver", "g": "graph", "H": "host"}
+STORAGE_KEYS = ("storage-driver", "storage-opts")
+SHORT = {
+    "b": "bridge", "g": "graph", "G": "group", "H": "host", "l": "log-level", "p": "pidfile", "s": "storage-driver",
+}  # fmt: skip
 # daemon.json names the flags that may be repeated in the plural (moby, opts.NamedOption)
 PLURAL = {
     "host": "hosts", "storage-opt": "storage-opts", "label": "labels", "log-opt": "log-opts", "exec-opt": "exec-opts",
@@ -147,16 +149,19 @@ def daemon_words(unit, env_files, ours):
 
 
 def flags(words):
-    """[(name, value, Word)] of the daemon's flags, `-s`, `-g`, `-H` by long name; value None: it is the last word."""
+    """[(name, value, Word)] of the daemon's flags, short ones by their long name; value None: it is the last word."""
     found = []
     for index, word in enumerate(words[1:], 1):
         following = words[index + 1].text if index + 1 < len(words) else None
         long = re.match(r"--([a-z][a-z0-9-]*)(?:=(.*))?\Z", word.text, re.S)
-        short = re.match(r"-D*([sgH])=?(.*)\Z", word.text, re.S)
+        short = re.match(r"-(D*)(?:([bgGHlps])=?(.*))?\Z", word.text, re.S)
         if long:
             found.append((long.group(1), following if long.group(2) is None else long.group(2), word))
         elif short:
-            found.append((SHORT[short.group(1)], short.group(2) or following, word))
+            if short.group(1):
+                found.append(("debug", "true", word))
+            if short.group(2):
+                found.append((SHORT[short.group(2)], short.group(3) or following, word))
     return found
 
 
@@ -189,7 +194,7 @@ def json_problems(text, words, ours, version, path):
             return []
         return ["%s is empty, which Docker before 23.0 does not start with. Way out: echo '{}' > %s" % (path, quote(path))]
     try:
-        config = read_json(text)
+        config = read_json(text, newer_than(version, 23, 0))
     except ValueError as error:
         return ["%s is not valid JSON (%s): Docker does not start with it. Correct it first; to look at it: "
                 "python3 -m json.tool %s" % (path, error, quote(path))]  # fmt: skip
@@ -210,8 +215,8 @@ def json_problems(text, words, ours, version, path):
             "storage driver that %s sets. Way out: set it to false there; images of that store are then not shown." % (path, ours)
         )
     for name, _value, word in flags(words):
-        key = next((one for one in (name, PLURAL.get(name)) if one in config), None)
-        if key and key not in STORAGE_KEYS and key != "runtimes":
+        key = PLURAL.get(name, name)
+        if key in config and key not in STORAGE_KEYS:
             found.append(
                 "%s sets `%s`, and %s has the flag --%s: Docker does not start when a setting comes from both. "
                 "Way out: take one of them out." % (path, key, word.place, name)
@@ -219,15 +224,26 @@ def json_problems(text, words, ours, version, path):
     return found
 
 
-def read_json(text):
-    """The first JSON object of a text, as Docker reads its file. Raises ValueError."""
+def read_json(text, new=False):
+    """The JSON object of a text, as Docker reads its file. Raises ValueError.
+
+    Docker 20.10 reads the first value and does not look at the rest; newer ones do, but allow a byte order mark.
+    """
+    text = (text.lstrip("\ufeff") if new else text).strip()
     try:
-        config, _end = json.JSONDecoder().raw_decode(text.strip())
+        config, end = json.JSONDecoder(parse_constant=not_a_number).raw_decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    if not isinstance(config, dict):
+    if new and text[end:].strip():
+        raise ValueError("something follows the closing brace")
+    if config is not None and not isinstance(config, dict):
         raise ValueError("not an object")
-    return config
+    return config or {}
+
+
+def not_a_number(name):
+    """Refuse NaN and Infinity, which Python reads and Go does not."""
+    raise ValueError("%s is not a JSON number" % name)
 
 
 def flag_values(words, *names):

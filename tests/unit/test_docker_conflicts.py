@@ -95,6 +95,18 @@ SITUATIONS = {
     "daemon-json-is-empty-before-23": ((unit(), " \n", {}, "20.10.24"), [(JSON, "is empty", "echo '{}' >")]),
     "daemon-json-is-empty-since-23": ((unit(), "", {}, "24.0.7"), []),
     "daemon-json-with-something-behind-it": ((unit(), "{} trailing", {}, "20.10.24"), []),
+    "daemon-json-with-something-behind-it-since-23": ((unit(), "{} x", {}, "24.0.7"), [(JSON, "something follows")]),
+    "daemon-json-with-a-byte-order-mark": ((unit(), "\ufeff{}", {}, "20.10.24"), [(JSON, "not valid JSON")]),
+    "daemon-json-with-a-byte-order-mark-since-23": ((unit(), "\ufeff{}", {}, "24.0.7"), []),
+    "daemon-json-with-nan": ((unit(), '{"mtu": NaN}', {}, "20.10.24"), [(JSON, "NaN is not a JSON number")]),
+    "daemon-json-is-null": ((unit(), "null", {}, "20.10.24"), []),
+    "daemon-json-is-nested-too-deeply": ((unit(), "[" * 100000, {}, "20.10.24"), [(JSON, "nested too deeply")]),
+    "storage-opt-in-the-singular-is-ignored-by-docker": ((unit(), '{"storage-opt": ["a=b"]}', {}, "20.10.24"), []),
+    "driver-null-in-daemon-json": ((unit(), '{"storage-driver": null}', {}, "20.10.24"), [(JSON, "`storage-driver`")]),
+    "debug-as-flag-and-in-daemon-json": (
+        (unit(), '{"debug": true, "log-level": "info"}', {DEFAULT: "DOCKER_OPTS='-D -lwarn'"}, "20.10.24"),
+        [(JSON, "`debug`", "flag --debug"), (JSON, "`log-level`", "flag --log-level")],
+    ),
     "hosts-as-flag-and-in-daemon-json": (
         (unit(), '{"hosts": ["tcp://0.0.0.0:2375"]}', {}, "20.10.24"),
         [(JSON, "`hosts`", VENDOR, "--host")],

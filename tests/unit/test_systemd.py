@@ -33,8 +33,8 @@ COMMANDS = {
     "docker-engine-1.12-centos-7": "/usr/bin/dockerd",
     "docker-1.10-centos-7": "/bin/sh -c '/usr/bin/docker-current daemon --exec-opt native.cgroupdriver=systemd "
     "%s $ADD_REGISTRY $BLOCK_REGISTRY $INSECURE_REGISTRY 2>&1 | /usr/bin/forward-journald -tag docker'" % RED_HAT,
-    "docker-1.13-centos-7": "/usr/bin/dockerd-current --add-runtime docker-runc=/usr/libexec/docker/docker-runc-current "
-    "--default-runtime=docker-runc --exec-opt native.cgroupdriver=systemd "
+    "docker-1.13-centos-7": "/usr/bin/dockerd-current "
+    "--add-runtime docker-runc=/usr/libexec/docker/docker-runc-current --default-runtime=docker-runc --exec-opt native.cgroupdriver=systemd "
     "--userland-proxy-path=/usr/libexec/docker/docker-proxy-current "
     "--init-path=/usr/libexec/docker/docker-init-current --seccomp-profile=/etc/docker/seccomp.json "
     "%s $ADD_REGISTRY $BLOCK_REGISTRY $INSECURE_REGISTRY $REGISTRIES" % RED_HAT,
