@@ -203,17 +203,19 @@ from ..module_utils.direct_lvm.spec import read_spec
 
 
 def converge(module, result):
-    """Observe, plan, carry out, observe and plan again. Fills result as it goes, so that a failure tells how far it came."""
+    """Observe, plan, carry out, observe and plan again. Returns the warnings.
+
+    Fills result as it goes, so that a failure tells how far it came.
+    """
     spec = read_spec(module.params)
     host = observe(spec)
     result["host"] = report.summary(spec.pool, host)
     result["waiting_for"] = [disk.asked for disk in host.disks if disk.path is None]
     steps = plan.plan(spec, host)
-    result["warnings"] = list(plan.warnings(spec, host))
     result["diff"] = report.diff(steps)
     if module.check_mode or not steps:
         result.update(changed=bool(steps), steps=report.describe(steps))
-        return
+        return plan.warnings(spec, host)
     done = []
     try:
         apply.carry_out(steps, done)
@@ -221,30 +223,32 @@ def converge(module, result):
         result.update(changed=bool(done), steps=report.describe(done))
     after = observe(spec)
     result["host"] = report.summary(spec.pool, after)
-    result["warnings"] = list(plan.warnings(spec, after))
     needed = report.describe(plan.plan(spec, after))
     if needed:
         raise Refused(
             "all steps were carried out, yet these are still needed: "
             + "; ".join(" ".join(step.get("argv", ())) or step["why"] for step in needed)
         )
+    return plan.warnings(spec, after)
 
 
 def main():
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    result = {"changed": False, "steps": [], "warnings": [], "waiting_for": []}
+    result = {"changed": False, "steps": [], "waiting_for": []}
     try:
         files.must_be_root()
         if module.check_mode:
-            converge(module, result)
+            warnings = converge(module, result)
         else:
             with files.only_one_run(module.params["lock_timeout"]):
-                converge(module, result)
+                warnings = converge(module, result)
     except Refused as refusal:
         module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
     except (commands.CommandFailed, apply.SwitchFailed, OSError) as failure:
         module.fail_json(msg="%s\nNothing was done after that; the next run goes on from here." % failure, way_out="", **result)
+    for sentence in warnings:
+        module.warn(sentence)
     module.exit_json(**result)
 
 

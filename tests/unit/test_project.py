@@ -124,7 +124,7 @@ def test_the_dropin_is_the_articles_with_the_units_own_command():
 def test_the_dropin_carries_extra_options_and_escaped_names():
     text = render("docker.service.conf.j2", docker_storage_options={"dm.basesize": "20G"}, thin_pool_vg="vg-a")
     assert "dm.thinpooldev=/dev/mapper/vg--a-thinpool " in text
-    assert text.endswith(" --storage-opt dm.basesize=20G\n")
+    assert text.rstrip("\n").endswith(" --storage-opt dm.basesize=20G")
 
 
 def test_the_articles_variables_exist():

@@ -42,8 +42,9 @@ def test_the_policy_is_attached_and_watched(host, lvs):
     ).split() == ["thin_pool_autoextend_threshold=80", "thin_pool_autoextend_percent=20"]
 
 
-def test_the_volume_group_carries_our_tag(host):
-    assert host.check_output("vgs --noheadings -o vg_tags vgdocker").strip() == "direct-lvm"
+def test_the_volume_group_carries_our_tags(host):
+    tags = host.check_output("vgs --noheadings -o vg_tags vgdocker").strip()
+    assert tags.split(",") == ["direct-lvm", "direct-lvm/data_size=95pcVG"]
 
 
 def test_the_dropin_keeps_the_units_own_command(host):
