@@ -29,12 +29,13 @@ from .docker_options import check_options
 from .model import VENDOR_COMMAND, Docker, Refused, Unit
 
 __all__ = (  # what the planner and the modules use of Docker, whichever file it stands in
-    "check_options", "engine_for", "info_problems", "journal", "observe_content", "observe_docker", "observe_info",
-    "storage_kind", "wait",
+    "check_options", "engine_for", "info_problems", "observe_content", "observe_docker", "observe_info", "storage_kind",
 )  # fmt: skip
 
 DRIVERS = ("aufs", "btrfs", "devicemapper", "fuse-overlayfs", "overlay", "overlay2", "vfs", "zfs")  # with a folder each
 INFO_TIMEOUT = 60
+BOOT_TIMEOUT = 120  # a host that has just booted may still be starting Docker
+UNDER_WAY = ("activating", "deactivating", "reloading")
 
 
 class Setup(NamedTuple):
@@ -55,6 +56,10 @@ def observe_docker(wanted):
     """
     refuse_podman()
     setup = observe_setup(wanted.dropin)
+    end = time.monotonic() + BOOT_TIMEOUT
+    while setup.unit.active_state in UNDER_WAY and time.monotonic() < end:
+        time.sleep(1)
+        setup = observe_setup(wanted.dropin)
     unit, info, problem, content = setup.unit, None, "", ((), (), ())
     dropin_text = systemd.read_text(wanted.dropin)
     if unit.active_state == "active":
@@ -86,6 +91,7 @@ def observe_docker(wanted):
         volumes=content[2],
         dropin_text=dropin_text,
         root_state=root_state(root),
+        host=setup.host,
     )
 
 
@@ -95,35 +101,6 @@ def observe_setup(ours=""):
     env_files = read_environment_files(unit, ours)
     daemon_json = systemd.read_text(docker_conflicts.config_file(unit, env_files, ours))
     return Setup(unit, env_files, daemon_json, docker_conflicts.client_host(unit, daemon_json, env_files, ours))
-
-
-def wait(timeout):
-    """Ask until the daemon answers, at most timeout seconds, and return its DockerInfo. Asks only an active service.
-
-    Raises commands.CommandFailed when systemd gives the service up, or at the end of the time.
-    """
-    argv, end = ("systemctl", "start", "docker.service"), time.monotonic() + timeout
-    while True:
-        setup = observe_setup()
-        info, problem = None, "docker.service is " + setup.unit.active_state
-        if setup.unit.active_state == "active":
-            info, problem = observe_info(setup.host)
-        if info:
-            return info
-        if setup.unit.active_state == "failed":
-            raise commands.CommandFailed(argv, "did not start Docker", problem)
-        if time.monotonic() >= end:
-            raise commands.CommandFailed(argv, "did not bring Docker up within %d s" % timeout, problem)
-        time.sleep(1)
-
-
-def journal(lines=30):
-    """The last lines that docker.service logged, "" when they cannot be read."""
-    argv = ["journalctl", "--unit", "docker.service", "--no-pager", "--output", "cat", "--lines", str(lines)]
-    try:
-        return commands.run(argv, timeout=30, ok=None).out.strip()
-    except commands.CommandFailed:
-        return ""
 
 
 def is_settled(info, wanted):
@@ -164,8 +141,9 @@ def installed_version(unit):
     `dockerd --version` says "Docker version 20.10.24+dfsg1, build 5d6db84"; before 1.12 there is only `docker`.
     """
     words = systemd.command_words(unit.command, "", {})
-    named = words[0].text if words and os.path.basename(words[0].text).startswith("docker") else ""
-    program = next((path for path in (named, "dockerd", "docker") if path and commands.find(path)), None)
+    named = [words[0].text] if words and os.path.basename(words[0].text).startswith("docker") else []
+    daemons = [path for path in named if os.path.basename(path).startswith("dockerd")]
+    program = next((path for path in [*daemons, "dockerd", *named, "docker"] if commands.find(path)), None)
     if program is None:
         return None
     return parse_version(commands.run([program, "--version"], timeout=60).out)

@@ -47,8 +47,8 @@ def find_conflicts(unit, daemon_json, env_files, ours, version=""):
     words = daemon_words(unit, env_files, ours)
     place = exec_start(unit.files, ours)[0]
     found += command_problems(unit, words, place, ours, version)
-    for text, where in storage_flags(words):
-        found.append("%s sets %s, and %s would set it too. %s" % (where, text, ours, remove_flag(where, place)))
+    for where, texts in storage_flags(words).items():
+        found.append("%s sets %s, and %s sets storage too. %s" % (where, ", ".join(texts), ours, remove_flag(where, place)))
     found += json_problems(daemon_json, words, ours, version, config_file(unit, env_files, ours))
     return tuple(dict.fromkeys(found))
 
@@ -166,14 +166,14 @@ def flags(words):
 
 
 def storage_flags(words):
-    """[(text, place)] of the storage flags, a shell's inner command line included."""
+    """{place: [flag, ...]} of the storage flags, a shell's inner command line included."""
     if words and os.path.basename(words[0].text) in SHELLS:
         words = words[:1] + [word._replace(text=part) for word in words[1:] for part in word.text.split()]
-    return [
-        ("--%s %s" % (name, value or ""), word.place)
-        for name, value, word in flags(words)
-        if name in ("storage-driver", "storage-opt")
-    ]
+    found = {}
+    for name, value, word in flags(words):
+        if name in ("storage-driver", "storage-opt"):
+            found.setdefault(word.place, []).append("--%s %s" % (name, value or ""))
+    return found
 
 
 def remove_flag(where, place):

@@ -149,7 +149,7 @@ def info_problems(info, pool, chunk_size):
     for field, good in expected:
         if info.field(field) not in good:
             found.append("docker info: %s is %s, wanted %s" % (field, info.field(field) or "not told", " or ".join(good)))
-    found += ["docker info: " + line for line in info.warnings if "loopback" in line or "loop device" in line]
+    found += ["docker info: " + " ".join(line.split()) for line in info.warnings if "loopback" in line or "loop device" in line]
     return found
 
 

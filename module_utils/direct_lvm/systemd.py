@@ -50,8 +50,8 @@ def observe_unit(name, ours):
 
     ours: the path of the drop-in that belongs to this tool; its ExecStart does not count for Unit.command. It is
     among Unit.files whenever it is on disk, even when systemd has not loaded it yet.
-    When systemd says that files changed since it read them, the drop-in folders are listed again: what is on disk
-    now is what the next daemon-reload makes true.
+    The drop-ins are those on disk now, which the next daemon-reload makes true. need_reload does not take systemd's
+    word alone: systemd 252 says no when a drop-in was written into a folder that is new to it (tried).
     Raises Refused (no systemd, more than one ExecStart, a file that cannot be read) and CommandFailed.
     """
     if not os.path.isdir(RUNNING):
@@ -65,8 +65,7 @@ def observe_unit(name, ours):
     if service not in blocks:
         raise commands.CommandFailed(result.argv, "said nothing about " + service, result.err or result.out[:200])
     shown = blocks[service]
-    need_reload = shown.get("NeedDaemonReload") == "yes"
-    dropins = listed_dropins(service) if need_reload else show_words(shown.get("DropInPaths", ""))
+    dropins, changed = current_dropins(service, show_words(shown.get("DropInPaths", "")))
     paths = [shown.get("FragmentPath", "")] + [path for path in dropins if not same(path, ours)]
     files = [(path, read_text(path)) for path in paths if path]
     files = [(path, text) for path, text in files if text is not None]
@@ -76,7 +75,7 @@ def observe_unit(name, ours):
     return Unit(
         load_state=shown.get("LoadState", "not-found"),
         active_state=shown.get("ActiveState", "inactive"),
-        need_reload=need_reload,
+        need_reload=changed or shown.get("NeedDaemonReload") == "yes",
         files=tuple(files),
         command=command_line(files, ours),
         socket_active=blocks.get(socket, {}).get("ActiveState") == "active",
@@ -102,17 +101,25 @@ def show_words(value):
         return value.split()
 
 
-def listed_dropins(unit):
-    """The drop-in files of a unit on disk, in systemd's order: sorted by name, /etc before /run before /usr/lib.
+def current_dropins(unit, loaded):
+    """(paths, whether systemd has read others) of a unit's drop-ins on disk, in systemd's order: sorted by name.
 
-    The first file of a name hides the others; a link to /dev/null or an empty file hides them too (systemd.unit(5)).
+    loaded: the paths that systemd has read; those in folders of other kinds (service.d, system.control) stay.
+    A file in /etc hides one of the same name in /run, and that one in /usr/lib; an empty file or a link to /dev/null
+    hides and says nothing (systemd.unit(5)).
     """
-    found = {}
-    for kind in ("service.d", unit + ".d"):
-        for folder in reversed(FOLDERS):
-            for path in sorted(glob.glob(os.path.join(folder, kind, "*.conf"))):
-                found[os.path.basename(path)] = path
-    return [found[name] for name in sorted(found) if os.path.realpath(found[name]) != os.devnull]
+    found = {os.path.basename(path): path for path in loaded if os.path.exists(path)}
+    for folder in reversed(FOLDERS):
+        for path in glob.glob(os.path.join(folder, unit + ".d", "*.conf")):
+            found[os.path.basename(path)] = path
+    paths = [found[name] for name in sorted(found) if not is_mask(found[name])]
+    before = {os.path.realpath(path) for path in loaded if not is_mask(path)}
+    return paths, {os.path.realpath(path) for path in paths} != before
+
+
+def is_mask(path):
+    """Whether a unit file says nothing: empty, or a link to /dev/null."""
+    return os.path.exists(path) and os.stat(path).st_size == 0
 
 
 def read_text(path):

@@ -28,13 +28,17 @@ def info_of(name):
 
 # --- docker info -------------------------------------------------------------------------------------------------
 
-INFOS = {  # name: (version, driver, images, containers, storage kind, number of problems on POOL)
-    "info-1.11.1-direct-lvm.txt": ("1.11.1", "devicemapper", 0, 0, "direct-lvm", 0),
-    "info-1.12.6-loop-lvm.txt": ("1.12.6", "devicemapper", 3, 2, "loop-lvm", 7),
-    "info-20.10.24-direct-lvm.json": ("20.10.24+dfsg1", "devicemapper", 1, 1, "direct-lvm", 0),
-    "info-20.10.24-overlay2.json": ("20.10.24+dfsg1", "overlay2", 0, 0, "overlay2", 1),
-    "info-26.1.5-devmapper-snapshotter.json": ("26.1.5+dfsg1", "devmapper", 1, 1, "devmapper-snapshotter", 1),
-}
+INFOS = {  # name: (version, driver, images, containers, root, storage kind, number of problems on POOL)
+    "info-1.11.1-direct-lvm.txt": ("1.11.1", "devicemapper", 0, 0, "/var/lib/docker", "direct-lvm", 0),
+    "info-1.12.6-loop-lvm.txt": ("1.12.6", "devicemapper", 3, 2, "/var/lib/docker", "loop-lvm", 7),
+    "info-20.10.24-direct-lvm.json": ("20.10.24+dfsg1", "devicemapper", 0, 0, "/var/lib/docker", "direct-lvm", 0),
+    "info-20.10.24-direct-lvm.txt": ("20.10.24+dfsg1", "devicemapper", 0, 0, "/var/lib/docker", "direct-lvm", 0),
+    "info-20.10.24-loop-lvm.json": ("20.10.24+dfsg1", "devicemapper", 0, 0, "/tmp/loop/root", "loop-lvm", 7),
+    "info-20.10.24-overlay2.json": ("20.10.24+dfsg1", "overlay2", 0, 0, "/var/lib/docker", "overlay2", 1),
+    "info-26.1.5-devmapper-snapshotter.json": (
+        "26.1.5+dfsg1", "devmapper", 1, 1, "/var/lib/docker", "devmapper-snapshotter", 1,
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(INFOS))
@@ -42,9 +46,15 @@ def test_recorded_info(name):
     info, problem = info_of(name)
     problems = docker.info_problems(info, POOL, CHUNK)
     kind = docker.storage_kind(info)
-    assert (info.version, info.driver, info.images, info.containers, kind, len(problems)) == INFOS[name]
     assert problem == ""
-    assert info.root == "/var/lib/docker"
+    assert (info.version, info.driver, info.images, info.containers, info.root, kind, len(problems)) == INFOS[name]
+    assert all("\n" not in line for line in problems)
+
+
+def test_text_and_json_of_one_daemon_say_the_same():
+    from_json, _problem = info_of("info-20.10.24-direct-lvm.json")
+    from_text, _problem = info_of("info-20.10.24-direct-lvm.txt")
+    assert from_text._replace(warnings=()) == from_json._replace(warnings=())
 
 
 @pytest.mark.parametrize(
@@ -81,14 +91,6 @@ def test_the_articles_fields():
         "WARNING: bridge-nf-call-ip6tables is disabled",
     )
     assert info.field("Logging Driver") == ""
-
-
-def test_text_of_newer_clients_is_indented_deeper():
-    text = "Client:\n Debug Mode: false\n\nServer:\n" + "".join(
-        " " + line for line in recorded("docker", "info-1.11.1-direct-lvm.txt").splitlines(True)
-    )
-    info, _problem = docker_info.parse_info_text(text)
-    assert (info.version, info.field("Pool Name"), info.images) == ("1.11.1", POOL, 0)
 
 
 @pytest.mark.parametrize(
@@ -371,6 +373,7 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setattr(docker.docker_conflicts, "DAEMON_JSON", str(tmp_path / "daemon.json"))
     monkeypatch.setattr(docker.docker_conflicts, "DATA_ROOT", str(tmp_path / "docker"))
     monkeypatch.setattr(docker.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(docker, "BOOT_TIMEOUT", 0.05)
     return one
 
 
@@ -388,12 +391,13 @@ def test_all_as_wanted_costs_two_processes(host):
 def test_a_daemon_that_is_not_active_is_never_asked(host, state):
     host.active = state
     found = host.observe()
-    assert host.asked[1:] == ["/usr/sbin/dockerd --version"]
+    assert [line for line in host.asked if not line.startswith("systemctl")] == ["/usr/sbin/dockerd --version"]
     assert (found.info, found.version, found.problem) == (None, "20.10.24+dfsg1", "docker.service is " + state)
 
 
 def test_before_a_switch_the_installed_program_is_asked_and_the_content(host):
-    host.answer("info", recorded("docker", "info-20.10.24-direct-lvm.json").replace(POOL, "other-pool"))
+    text = recorded("docker", "info-20.10.24-direct-lvm.json").replace(POOL, "other-pool")
+    host.answer("info", text.replace('"Images":0', '"Images":1').replace('"Containers":0', '"Containers":1'))
     host.answer("--version", "Docker version 26.1.5, build 1\n")
     host.answer("images", "sha256:1 busybox:latest 4MB\n")
     host.answer("ps", "abc c1 busybox Up\n\n")
@@ -404,6 +408,13 @@ def test_before_a_switch_the_installed_program_is_asked_and_the_content(host):
     assert found.images == ("sha256:1 busybox:latest 4MB",)
     assert found.containers == ("abc c1 busybox Up",)
     assert found.volumes == ("v1", "v2")
+
+
+def test_the_daemons_version_counts_when_the_unit_starts_the_client(host):
+    host.write("lib/docker.service", recorded("units", "docker-engine-1.11-centos-7", "docker.service"))
+    host.active = "inactive"
+    host.observe()
+    assert host.asked[-1] == "dockerd --version"
 
 
 def test_an_empty_docker_is_asked_for_volumes_only(host):
@@ -427,11 +438,12 @@ def test_installed_without_a_unit(host):
     assert "no docker.service" in found.conflicts[0]
 
 
-def test_docker_1_11_is_asked_in_plain_text(host):
+def test_docker_1_11_is_asked_in_plain_text(host, monkeypatch):
     host.write("lib/docker.service", recorded("units", "docker-engine-1.11-centos-7", "docker.service"))
     host.answer("info", "", rc=2, err=NO_FORMAT)
     host.answer("plain info", recorded("docker", "info-1.11.1-direct-lvm.txt"))
     host.answer("--version", "Docker version 1.11.1, build 5604cbe\n")
+    monkeypatch.setattr(commands, "find", lambda name: None if name == "dockerd" else name)
     found = host.observe()
     assert (found.version, found.info.driver, found.conflicts) == ("1.11.1", "devicemapper", ())
     assert "/usr/bin/docker --version" in host.asked
@@ -530,8 +542,8 @@ def test_root_state(tmp_path):
     assert docker.root_state(str(tmp_path / "none")) == ()
 
 
-def test_wait_until_the_daemon_answers(host, monkeypatch):
-    states = iter(["inactive", "activating", "active"])
+def test_a_host_that_has_just_booted_is_waited_for(host, monkeypatch):
+    states = iter(["activating", "activating", "active"])
 
     def run(argv, timeout=60, ok=(0,)):
         if argv[0] == "systemctl":
@@ -539,31 +551,16 @@ def test_wait_until_the_daemon_answers(host, monkeypatch):
         return host.run(argv, timeout, ok)
 
     monkeypatch.setattr(commands, "run", run)
-    assert docker.wait(30).driver == "devicemapper"
+    assert host.observe().info.driver == "devicemapper"
     assert sum("info" in line for line in host.asked) == 1
 
 
-def test_wait_ends_when_systemd_gives_up(host):
-    host.active = "failed"
-    with pytest.raises(commands.CommandFailed, match="docker.service is failed"):
-        docker.wait(30)
-
-
-def test_wait_ends_with_the_time(host):
-    host.active = "activating"
-    with pytest.raises(commands.CommandFailed, match="within 0 s"):
-        docker.wait(0)
-
-
-def test_journal(host, monkeypatch):
-    host.answer("plain info", "level=error\n")
-    assert docker.journal() == "level=error"
-
-    def missing(argv, timeout=60, ok=(0,)):
-        raise commands.CommandFailed(argv, "could not be started")
-
-    monkeypatch.setattr(commands, "run", missing)
-    assert docker.journal() == ""
+def test_the_daemons_own_socket_is_asked(host):
+    host.write("daemon.json", '{"hosts": ["unix:///run/other.sock"]}')
+    text = recorded("units", "docker-engine-1.12-centos-7", "docker.service")
+    host.write("lib/docker.service", text)
+    assert host.observe().host == "unix:///run/other.sock"
+    assert host.asked[1].startswith("docker --host unix:///run/other.sock info")
 
 
 # --- arbitrary answers -----------------------------------------------------------------------------------------------

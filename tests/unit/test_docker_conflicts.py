@@ -130,17 +130,15 @@ SITUATIONS = {
     ),
     "docker-storage-of-red-hat": (
         (unit(STORAGE, socket=False), None, RED_HAT, "1.13.1"),
-        [("DOCKER_STORAGE_OPTIONS in /etc/sysconfig/docker-storage", "--storage-driver devicemapper", OURS)]
-        + [
-            ("/etc/sysconfig/docker-storage", "--storage-opt " + word, OURS)
-            for word in (
-                "dm.fs=xfs",
-                "dm.thinpooldev=/dev/mapper/docker--vg-docker--pool",
-                "dm.use_deferred_removal=true",
-                "dm.use_deferred_deletion=true",
+        [
+            (
+                "DOCKER_STORAGE_OPTIONS in /etc/sysconfig/docker-storage",
+                "--storage-driver devicemapper, --storage-opt dm.fs=xfs",
+                "--storage-opt dm.thinpooldev=/dev/mapper/docker--vg-docker--pool",
+                "--storage-opt dm.use_deferred_deletion=true, and " + OURS,
             )
         ],
-    ),  # fmt: skip
+    ),
     "driver-in-docker-network": (
         (
             unit("moby-engine-24-fedora"),
@@ -220,9 +218,11 @@ SITUATIONS = {
                 "hangs for ever",
                 "mv " + FOLDER + "article.conf",
             ),
-            (FOLDER + "article.conf", "--storage-driver devicemapper", OURS),
-            (FOLDER + "article.conf", "--storage-opt dm.thinpooldev=/dev/mapper/vgdocker-thinpool", OURS),
-            (FOLDER + "article.conf", "--storage-opt dm.use_deferred_removal=true", OURS),
+            (
+                FOLDER + "article.conf",
+                "--storage-driver devicemapper, --storage-opt dm.thinpooldev=/dev/mapper/vgdocker-thinpool",
+                "--storage-opt dm.use_deferred_removal=true, and " + OURS,
+            ),
         ],
     ),
     "docker-daemon-in-the-vendors-unit-of-a-newer-docker": (

@@ -33,11 +33,19 @@ COMMANDS = {
     "docker-engine-1.12-centos-7": "/usr/bin/dockerd",
     "docker-1.10-centos-7": "/bin/sh -c '/usr/bin/docker-current daemon --exec-opt native.cgroupdriver=systemd "
     "%s $ADD_REGISTRY $BLOCK_REGISTRY $INSECURE_REGISTRY 2>&1 | /usr/bin/forward-journald -tag docker'" % RED_HAT,
-    "docker-1.13-centos-7": "/usr/bin/dockerd-current "
-    "--add-runtime docker-runc=/usr/libexec/docker/docker-runc-current --default-runtime=docker-runc --exec-opt native.cgroupdriver=systemd "
-    "--userland-proxy-path=/usr/libexec/docker/docker-proxy-current "
-    "--init-path=/usr/libexec/docker/docker-init-current --seccomp-profile=/etc/docker/seccomp.json "
-    "%s $ADD_REGISTRY $BLOCK_REGISTRY $INSECURE_REGISTRY $REGISTRIES" % RED_HAT,
+    "docker-1.13-centos-7": " ".join(
+        [
+            "/usr/bin/dockerd-current",
+            "--add-runtime docker-runc=/usr/libexec/docker/docker-runc-current",
+            "--default-runtime=docker-runc",
+            "--exec-opt native.cgroupdriver=systemd",
+            "--userland-proxy-path=/usr/libexec/docker/docker-proxy-current",
+            "--init-path=/usr/libexec/docker/docker-init-current",
+            "--seccomp-profile=/etc/docker/seccomp.json",
+            RED_HAT,
+            "$ADD_REGISTRY $BLOCK_REGISTRY $INSECURE_REGISTRY $REGISTRIES",
+        ]
+    ),
     "moby-engine-24-fedora": "/usr/bin/dockerd --host=fd:// --exec-opt native.cgroupdriver=systemd %s $INSECURE_REGISTRY" % RED_HAT,
 }
 
@@ -262,7 +270,10 @@ def test_one_process_and_the_files(host):
     [
         ("show-not-installed.txt", ("not-found", "inactive", False, False, False)),
         ("show-centos-7-no-socket.txt", ("loaded", "inactive", True, False, False)),
-        ("show-debian-12.txt", ("loaded", "active", False, True, True)),
+        ("show-debian-12-stock.txt", ("loaded", "active", False, True, True)),
+        # need_reload: this host has not the file that the recorded one had
+        ("show-debian-12-dropin.txt", ("loaded", "active", True, True, True)),
+        ("show-debian-12-dropin-stopped.txt", ("loaded", "inactive", True, False, True)),
     ],
 )
 def test_recorded_answers(host, name, expected):
@@ -273,14 +284,32 @@ def test_recorded_answers(host, name, expected):
 
 def test_files_that_systemd_has_not_read_yet_count(host):
     fragment = host.write("lib/docker.service", service("ExecStart=/vendor"))
-    host.write("lib/docker.service.d/10-a.conf", service("ExecStart=", "ExecStart=/hidden"))
+    hidden = host.write("lib/docker.service.d/10-a.conf", service("ExecStart=", "ExecStart=/hidden"))
     host.write("etc/docker.service.d/10-a.conf", service("ExecStart=", "ExecStart=/new"))
     (host.root / "etc/docker.service.d/20-b.conf").symlink_to("/dev/null")
-    host.write("lib/docker.service.d/20-b.conf", service("ExecStart=/masked"))
-    host.text = show(fragment, "", reload="yes")
+    masked = host.write("lib/docker.service.d/20-b.conf", service("ExecStart=/masked"))
+    host.text = show(fragment, hidden + " " + masked)
     unit = systemd.observe_unit("docker", OURS)
     assert unit.command == "/new"
     assert unit.need_reload
+
+
+@pytest.mark.parametrize(
+    ("loaded", "need_reload"),
+    [
+        pytest.param(["etc/docker.service.d/a.conf", "lib/service.d/10.conf"], False, id="all-read"),
+        pytest.param(["lib/service.d/10.conf"], True, id="new-folder-that-systemd-has-not-seen"),
+        pytest.param(["etc/docker.service.d/a.conf", "etc/docker.service.d/gone.conf"], True, id="one-is-gone"),
+        pytest.param(["other/a.conf", "lib/service.d/10.conf"], True, id="another-folder"),
+    ],
+)
+def test_need_reload_by_what_is_on_disk(host, loaded, need_reload):
+    host.write("etc/docker.service.d/a.conf", service("Nice=1"))
+    host.write("etc/docker.service.d/empty.conf", "")
+    host.write("lib/service.d/10.conf", service("Nice=1"))
+    host.write("other/a.conf", service("Nice=1"))
+    host.text = show("", " ".join(str(host.root / name) for name in loaded))
+    assert systemd.observe_unit("docker", OURS).need_reload is need_reload
 
 
 def test_our_file_counts_as_found_before_systemd_reads_it(host):
@@ -316,6 +345,7 @@ def test_systemctl_without_an_answer(host):
 
 def test_quoted_paths():
     assert systemd.show_words('/etc/a.conf "/etc/with blank.conf"') == ["/etc/a.conf", "/etc/with blank.conf"]
+    assert systemd.show_words('/a.conf "/etc/it\'s \\\\x.conf"') == ["/a.conf", "/etc/it's \\x.conf"]  # systemd 252
     assert systemd.show_words("/etc/it's.conf /b") == ["/etc/it's.conf", "/b"]
 
 
