@@ -1,0 +1,63 @@
+"""Run our modules inside a guest without a controller: the same files, started as `python3 -m ansible.modules.NAME`."""
+
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import ansible
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "lab"))
+from lab import Guest  # noqa: F401
+
+PROFILE = (
+    "# Managed by direct_lvm\nactivation {\n\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n}\n"
+)
+DROPIN = (
+    "# Managed by direct_lvm\n[Service]\nExecStart=\nExecStart=@@VENDOR_COMMAND@@ --storage-driver=devicemapper"
+    " --storage-opt dm.thinpooldev=/dev/mapper/vgdocker-thinpool --storage-opt dm.use_deferred_removal=true\n"
+)
+THERE = "/opt/direct-lvm"
+
+
+def install(guest):
+    """Put Ansible's module_utils and our modules below /opt/direct-lvm of a guest."""
+    with tempfile.TemporaryDirectory() as folder:
+        package = pathlib.Path(folder) / "ansible"
+        installed = pathlib.Path(ansible.__file__).parent
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(str(installed / "module_utils"), str(package / "module_utils"), ignore=ignore)
+        if (installed / "_internal").exists():
+            shutil.copytree(str(installed / "_internal"), str(package / "_internal"), ignore=ignore)
+        shutil.copytree(str(ROOT / "module_utils" / "direct_lvm"), str(package / "module_utils" / "direct_lvm"), ignore=ignore)
+        shutil.copytree(str(ROOT / "library"), str(package / "modules"), ignore=ignore)
+        (package / "__init__.py").write_text("")
+        (package / "modules" / "__init__.py").write_text("")
+        shutil.copy(str(installed / "release.py"), str(package))
+        guest.put(folder, THERE)
+
+
+def parameters(devices=("/dev/vdb",), docker=False, check=False, state="present", **pool):
+    """The module's parameters as it reads them."""
+    wanted = {"pool": dict({"devices": list(devices), "profile_text": PROFILE}, **pool), "state": state}
+    if docker:
+        wanted["docker"] = {"dropin_text": DROPIN}
+    wanted["_ansible_check_mode"] = check
+    return json.dumps({"ANSIBLE_MODULE_ARGS": wanted})
+
+
+def command(before=""):
+    """The shell command that runs the module on /tmp/args.json; before: environment or a wrapper."""
+    return "cd %s && %s python3 -m ansible.modules.direct_lvm /tmp/args.json" % (THERE, before)
+
+
+def run(guest, before="", timeout=600, **wanted):
+    """Run the module in a guest and return its result as a dictionary; {'died': what it printed} when there is none."""
+    guest.ssh("cat > /tmp/args.json", stdin=parameters(**wanted))
+    done = guest.ssh(command(before), timeout=timeout, check=False)
+    for line in reversed(done.stdout.splitlines()):
+        if line.startswith("{"):
+            return json.loads(line)
+    return {"died": "%d %s %s" % (done.returncode, done.stdout, done.stderr)}
