@@ -139,6 +139,10 @@ options:
     description: Seconds to wait for another run of this module on the same host.
     type: int
     default: 600
+  command_timeout:
+    description: Seconds after which a command that hangs (LVM, a probe of a disk) is stopped, with everything that it started.
+    type: int
+    default: 120
 attributes:
   check_mode:
     support: full
@@ -236,6 +240,7 @@ def main():
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     result = {"changed": False, "steps": [], "waiting_for": []}
+    commands.bound = max(1, module.params["command_timeout"])
     try:
         files.must_be_root()
         if module.check_mode:

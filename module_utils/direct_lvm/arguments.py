@@ -43,6 +43,7 @@ ARGUMENTS = {
     "docker": {"type": "dict", "options": DOCKER},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "lock_timeout": {"type": "int", "default": 600},
+    "command_timeout": {"type": "int", "default": 120},
 }
 
 INFO_ARGUMENTS = {name: POOL[name] for name in ("vg", "name", "autoextend_threshold", "autoextend_percent", "profile_name")}

@@ -18,6 +18,9 @@ PATH = os.pathsep.join(
 ).strip(os.pathsep)
 
 
+bound = 120  # seconds for a command without a bound of its own; the module sets it once, from its parameter command_timeout
+
+
 class Result(NamedTuple):
     """What a command answered."""
 
@@ -43,13 +46,14 @@ def find(name):
     return shutil.which(name, path=PATH)
 
 
-def run(argv, timeout=60, ok=(0,)):
+def run(argv, timeout=None, ok=(0,)):
     """Run argv and return its Result.
 
-    timeout in seconds; ok: return codes that are not a failure, None accepts all of them.
+    timeout in seconds, None for the common bound; ok: return codes that are not a failure, None accepts all of them.
     Raises CommandFailed. A command that hangs is killed with everything that it started.
     LVM complains about every inherited descriptor unless LVM_SUPPRESS_FD_WARNINGS is set (lvm(8)).
     """
+    timeout = timeout or bound
     environment = dict(os.environ, LC_ALL="C", LANG="C", PATH=PATH, LVM_SUPPRESS_FD_WARNINGS="1")
     try:
         process = subprocess.Popen(
@@ -75,7 +79,7 @@ def run(argv, timeout=60, ok=(0,)):
     return result
 
 
-def run_json(argv, timeout=60):
+def run_json(argv, timeout=None):
     """Run argv and return (the JSON value it printed, its Result). Raises CommandFailed, for unreadable JSON too."""
     result = run(argv, timeout=timeout)
     try:

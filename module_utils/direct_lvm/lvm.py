@@ -44,7 +44,7 @@ def ask():
     argv = ["lvm", "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
     for report, fields in REPORTS:
         argv += ["--configreport", report, "-o", fields]
-    answer, result = commands.run_json(argv, timeout=120)
+    answer, result = commands.run_json(argv)
     try:
         report = parse(answer, result.err)
         # LVM prefers other names for some devices (/dev/mapper/mpatha); disks are compared by their /dev node.

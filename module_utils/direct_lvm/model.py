@@ -311,11 +311,11 @@ class Host(NamedTuple):
 
 
 class Command(NamedTuple):
-    """Run argv. timeout in seconds. ok: return codes that mean success."""
+    """Run argv. timeout in seconds, None: the module's command_timeout. ok: return codes that mean success."""
 
     argv: Tuple[str, ...]
     why: str
-    timeout: int = 120
+    timeout: Optional[int] = None
     ok: Tuple[int, ...] = (0,)
 
 

@@ -67,7 +67,7 @@ def monkeypatch_answer():
     patch = pytest.MonkeyPatch()
 
     def answer(value):
-        patch.setattr(commands, "run_json", lambda argv, timeout: (value, commands.Result(tuple(argv), 0, "", "")))
+        patch.setattr(commands, "run_json", lambda argv: (value, commands.Result(tuple(argv), 0, "", "")))
 
     yield answer
     patch.undo()
