@@ -12,9 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "lab"))
 from lab import Guest  # noqa: F401
 
-PROFILE = (
-    "# Managed by direct_lvm\nactivation {\n\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n}\n"
-)
+PROFILE = "# Managed by direct_lvm\nactivation {\n\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n}\n"
 DROPIN = (
     "# Managed by direct_lvm\n[Service]\nExecStart=\nExecStart=@@VENDOR_COMMAND@@ --storage-driver=devicemapper"
     " --storage-opt dm.thinpooldev=/dev/mapper/vgdocker-thinpool --storage-opt dm.use_deferred_removal=true\n"
