@@ -47,13 +47,14 @@ def one(step):
 
 
 def must_be_blank(step):
-    """Refuse when a device that is about to be overwritten holds something after all."""
+    """Refuse when a device that is about to be overwritten is used, or carries a signature.
+
+    Bytes without a signature are no reason: a new LV has on it what its disk held before.
+    """
     disk = disks.observe_disk(step.path)
     reason = disk.in_use or disk.unreadable
     if disk.signatures:
         reason = ", ".join(found.type for found in disk.signatures) + " found on it"
-    elif disk.data_at is not None:
-        reason = "data found at byte %d" % disk.data_at
     if reason:
         raise Refused(
             "%s is not blank: %s." % (step.path, reason),

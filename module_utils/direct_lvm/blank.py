@@ -17,12 +17,13 @@ MIB = 1024 * 1024
 SMALLEST = 64 * MIB
 ANOTHER = "Name another disk in thin_pool_devices."
 LVM_LABEL = "LVM2_member"
+UNSEEN = ", though the kernel sees no partitions"
 LOST = {
     "filesystem": "every file in it",
     "crypto": "its key slots, so that what is encrypted on it can never be read again",
     "raid": "this disk's part of the data, and the whole when no other member has a copy",
     "partition-table": "the partition table, and with it the way to everything in the partitions",
-    "other": "what it holds",
+    "other": "everything that it holds",
 }
 
 
@@ -31,19 +32,22 @@ def why_not_blank(disk, lvm, pool):
 
     disk: model.Disk, probed; lvm: model.Lvm; pool: model.Pool, of which vg and wipe count.
     Returns the (model.Signature, ...) to erase first, () for a blank disk. Data without a signature comes as type
-    'data'. A PV of pool.vg is refused here like any other; whether it is in place already is for the planner to say.
+    'data'. Partitions (disk.inside) must be as free of users as the disk, and what they hold must be named too. A PV of
+    pool.vg is refused here like any other; whether it is in place already is for the planner to say.
     An orphan PV that carries our own UUID for this disk is blank.
     """
     check_there(disk)
     check_vital(disk)
-    check_vg(disk, lvm)
-    check_in_use(disk)
+    for device in (disk,) + disk.inside:
+        check_vg(device, lvm)
+        check_in_use(device)
     check_fit(disk)
-    if disk.unreadable:
-        raise Refused(
-            "%s cannot be read, so nobody can tell whether it is blank: %s" % (name(disk), disk.unreadable),
-            "See what the kernel says: dmesg | grep %s" % disk.path.split("/")[-1],
-        )
+    for device in (disk,) + disk.inside:
+        if device.unreadable:
+            raise Refused(
+                "%s cannot be read, so nobody can tell whether it is blank: %s" % (name(device), device.unreadable),
+                "See what the kernel says: dmesg | grep %s" % device.path.split("/")[-1],
+            )
     return check_written(disk, lvm, pool)
 
 
@@ -89,11 +93,12 @@ def check_vital(disk):
 def check_vg(disk, lvm):
     """Raise Refused for a PV of a volume group, an exported one or one with missing disks too, and for a duplicate."""
     rows = [pv for pv in lvm.pvs if pv.name == disk.path and not pv.missing]
-    unused = next((line for line in lvm.warnings if "Not using device %s for PV" % disk.path in line), "")
-    if any(pv.duplicate for pv in rows) or unused:
+    twins = ("Not using device %s for PV" % disk.path, " prefers device %s because" % disk.path)
+    told = next((line for line in lvm.warnings if any(twin in line for twin in twins)), "")
+    if any(pv.duplicate for pv in rows) or told:
         raise Refused(
             "%s carries the same PV UUID as another device%s: it is a copy, a snapshot or a second path of it."
-            % (name(disk), " (LVM says: %s)" % unused if unused else ""),
+            % (name(disk), " (LVM says: %s)" % told if told else ""),
             "See both: pvs --all -o pv_name,pv_uuid,vg_name,pv_duplicate\n"
             "A second path belongs under multipath; detach a copy from this host, or erase it if nobody needs it.",
         )
@@ -153,7 +158,7 @@ def check_in_use(disk):
 
 
 def check_fit(disk):
-    """Raise Refused for a device that no physical volume can or should live on, and for one with partitions."""
+    """Raise Refused for a device that no physical volume can or should live on."""
     if disk.kind == "rom":
         raise Refused("%s is an optical drive." % name(disk), ANOTHER)
     if disk.kind == "lvm":
@@ -161,14 +166,11 @@ def check_fit(disk):
             "%s is itself a logical volume; LVM does not look for physical volumes there (lvm.conf scan_lvs)." % name(disk),
             ANOTHER,
         )
-    if disk.partitions:
-        parts = ["/dev/" + part for part in disk.partitions]
+    table = any(found.usage == "partition-table" for found in disk.signatures)
+    if disk.partitions and not (table and disk.inside):
         raise Refused(
-            "%s has %d partition%s: %s." % (name(disk), len(parts), "s"[: len(parts) > 1], " ".join(parts)),
-            "Name a blank partition in its place, or, if nobody needs anything on this disk:\n"
-            "lsblk -f {0}   # look first\nwipefs --all {1} && wipefs --all {0}   # everything on it is lost".format(
-                disk.path, " ".join(parts)
-            ),
+            "%s has partitions in the kernel, %s, and no table on the disk." % (name(disk), " ".join(disk.partitions)),
+            "If nobody needs them, have the kernel forget them: partx --delete %s" % disk.path,
         )
     if disk.unreadable:
         return
@@ -186,11 +188,9 @@ def check_fit(disk):
 
 def check_written(disk, lvm, pool):
     """The signatures to erase, all of them allowed. Raise Refused when one is not."""
-    orphan = next((pv for pv in lvm.pvs if pv.name == disk.path and pv.vg is None and not pv.missing), None)
+    orphan = orphan_pv(disk, lvm)
     ours = orphan is not None and orphan.uuid == disk.our_pv_uuid
-    found = tuple(signature for signature in disk.signatures if not _part_of_gpt(signature, disk.signatures))
-    if disk.data_at is not None:
-        found += (Signature("data", disk.data_at, "other"),)
+    found = everything(disk)
     others = [signature for signature in found if signature.type != LVM_LABEL]
     if ours and not others:
         return ()
@@ -200,19 +200,42 @@ def check_written(disk, lvm, pool):
             % (name(disk), _sentence(others)),
             "If nobody needs it: pvremove {0} && wipefs --all {0}".format(disk.path),
         )
-    damage = next((line for line in lvm.warnings if disk.path in line.replace(":", " ").split()), "")
-    if len(others) < len(found) and orphan is None and not damage:
+    damage = [told for told in (check_label(device, lvm) for device in (disk,) + disk.inside) if told]
+    allowed = {wipe.signature for wipe in pool.wipe if _same(wipe.device, disk)}
+    inside = tuple(signature for part in disk.inside for signature in everything(part))
+    if any(signature.type not in allowed for signature in found + inside):
+        says = " LVM says: %s It may belong to a group whose metadata is damaged." % damage[0] if damage else ""
+        what = _partitioned(disk, lvm) if disk.inside else "is not blank: %s" % _sentence(found, orphan)
+        raise Refused("%s %s.%s" % (name(disk), what, says), _way_out(disk, found + inside))
+    return found
+
+
+def orphan_pv(disk, lvm):
+    """The model.Pv on this device that belongs to no volume group, None when LVM shows none."""
+    return next((pv for pv in lvm.pvs if pv.name == disk.path and pv.vg is None and not pv.missing), None)
+
+
+def everything(disk):
+    """(model.Signature, ...) of all that is written on a device, data without a signature too; not what its partitions hold."""
+    found = tuple(signature for signature in disk.signatures if not _part_of_gpt(signature, disk.signatures))
+    return found if disk.data_at is None else found + (Signature("data", disk.data_at, "other"),)
+
+
+def check_label(disk, lvm):
+    """What LVM says about a damaged label, '' when nothing. Raise Refused for a label that LVM does not show at all."""
+    if not any(signature.type == LVM_LABEL for signature in disk.signatures) or orphan_pv(disk, lvm):
+        return ""
+    # LVM names what is broken on its way to the metadata: "bad metadata header on DEV at 4096."
+    told = (line for line in lvm.warnings if "metadata" in line and disk.path in line.split())
+    damage = next(told, "")
+    if not damage:
         raise Refused(
             "%s carries an LVM label, but LVM does not show it: a filter or the devices file hides it, or its volume "
             "group belongs to another host." % name(disk),
             'Look: pvs --all --foreign --shared -o +vg_systemid --config \'devices{use_devicesfile=0 filter=["a|.*|"] '
             'global_filter=["a|.*|"]}\'\nOnly if nobody needs it: wipefs --all %s' % disk.path,
         )
-    allowed = {wipe.signature for wipe in pool.wipe if _same(wipe.device, disk)}
-    if any(signature.type not in allowed for signature in found):
-        says = " LVM says: %s It may belong to a group whose metadata is damaged." % damage if damage else ""
-        raise Refused("%s is not blank: %s.%s" % (name(disk), _sentence(found, orphan), says), _way_out(disk, found))
-    return found
+    return damage
 
 
 def _same(device, disk):
@@ -247,20 +270,30 @@ def _sentence(found, orphan=None):
                 orphan.uuid if orphan else "unreadable"
             )
         elif same[0].usage == "partition-table":
-            words = "a %s partition table, though the kernel sees no partitions" % kind
+            words = "a %s partition table%s" % (kind, UNSEEN)
         elif same[0].usage == "raid":
-            words = "a member of an array (%s)" % kind
+            words = "a member of an array or pool (%s)" % kind
         elif same[0].usage == "crypto":
             words = "an encrypted volume (%s)" % kind
         phrases.append(words + (' "%s"' % _printable(label) if label else "") + (" at byte %d" % min(where) if where else ""))
     return ", and ".join(phrases)
 
 
+def _partitioned(disk, lvm):
+    """`has 2 partitions: /dev/sdb1 (ext4 filesystem "backup" at byte 1080), /dev/sdb2 (blank), in a gpt partition table`."""
+    parts = []
+    for part in disk.inside:
+        found = everything(part)
+        parts.append("%s (%s)" % (part.path, _sentence(found, orphan_pv(part, lvm)) if found else "blank"))
+    table = _sentence(everything(disk), orphan_pv(disk, lvm)).replace(UNSEEN, "")
+    return "has %d partition%s: %s; and %s" % (len(parts), "s"[: len(parts) > 1], ", ".join(parts), table)
+
+
 def _way_out(disk, found):
-    """How to look at it, the YAML that allows it, and what that costs."""
+    """How to look at it, the YAML that allows it, and what that costs. found: in its partitions too."""
     kinds = sorted({signature.type for signature in found})
-    looks = []
-    if "data" in kinds:
+    looks = ["lsblk -f %s" % disk.path] if disk.inside else []
+    if disk.data_at is not None and "data" in kinds:
         looks.append("hexdump -C -s %d -n 256 %s" % (disk.data_at, disk.path))
     if kinds != ["data"]:
         looks.append("wipefs %s" % disk.path)

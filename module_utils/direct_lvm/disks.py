@@ -50,7 +50,10 @@ def observe_disk(asked, probe=True):
         kind = next((name for test, name in kinds if test(status.st_mode)), "not a block device")
         return Disk(asked, path=path, kind=kind)
     disk = structure(asked, path, _number(status.st_rdev))
-    return _probed(disk, _number(status.st_rdev)) if probe and disk.unreadable is None else disk
+    if not probe or disk.unreadable is not None:
+        return disk
+    inside = tuple(observe_disk(os.path.join(DEV, name)) for name in disk.partitions)
+    return _probed(disk, _number(status.st_rdev))._replace(inside=inside)
 
 
 def structure(asked, path, number):

@@ -120,6 +120,7 @@ class Disk(NamedTuple):
     our_pv_uuid: the PV UUID that this tool gives to this disk on this host, so that an orphan PV left by
         a killed run is known as ours (PVs outside a VG cannot carry tags).
     unreadable: why it could not be told, None when everything was read.
+    inside: its partitions, each a Disk of its own, looked at as thoroughly; () when the disk was not probed.
     """
 
     asked: str
@@ -140,6 +141,7 @@ class Disk(NamedTuple):
     our_pv_uuid: str = ""
     unreadable: Optional[str] = None
     held_by: Tuple[str, ...] = ()
+    inside: Tuple = ()
 
 
 class Pv(NamedTuple):

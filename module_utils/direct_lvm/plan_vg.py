@@ -42,7 +42,7 @@ def plan_vg(pool, host):
             steps += step
             continue
         wipes = blank.why_not_blank(disk, host.lvm, pool)
-        steps += wipe_steps(disk, wipes)
+        steps += wipe_steps(disk, wipes, blank.orphan_pv(disk, host.lvm) is not None)
         if not (pv and pv.vg is None and pv.uuid == disk.our_pv_uuid):
             steps.append(
                 Command(
@@ -139,30 +139,33 @@ def grown(pv, extent_size):
     return more, [Command(("pvresize", pv.name), "%s has grown by %d extents" % (pv.name, more))]
 
 
-def wipe_steps(disk, signatures):
-    """Commands that erase the signatures that thin_pool_wipe allows."""
-    steps = []
-    if any(s.type == "LVM2_member" for s in signatures):
+def wipe_steps(disk, signatures, shown):
+    """Commands that erase what thin_pool_wipe allows. shown: LVM knows the disk as a PV of no volume group."""
+    if not signatures:
+        return []
+    steps, allowed = [], "as thin_pool_wipe allows"
+    for part in disk.inside:
+        if part.signatures:
+            kinds = ", ".join(sorted({found.type for found in part.signatures}))
+            steps.append(Command(("wipefs", "--all", part.path), "erase %s in a partition, %s" % (kinds, allowed)))
+    if disk.inside:
+        # udev looks at what was just written; while it does, the kernel would keep the partitions.
+        steps.append(Command(("udevadm", "settle", "--timeout=60"), "let udev finish with the partitions", ok=None))
+        steps.append(Command(("partx", "--delete", disk.path), "have the kernel forget the partitions; it refuses for one in use"))
+    if shown:
+        # Without --force: a PV that came into a group meanwhile stays.
+        steps.append(Command(("pvremove", disk.path), "erase the PV label, %s" % allowed))
+    # The last MiB first, then the first in one write, then what lies between: a run cut off here leaves less of what was
+    # allowed, never something new.
+    for seek, where in (((disk.size - geometry.MIB), "last"), (0, "first")):
         steps.append(
-            Command(("pvremove", "--force", "--force", "--yes", disk.path), "erase the PV label, as thin_pool_wipe allows")
-        )
-    others = [s.type for s in signatures if s.type not in ("LVM2_member", "data")]
-    if others:
-        steps.append(Command(("wipefs", "--all", disk.path), "erase %s, as thin_pool_wipe allows" % ", ".join(sorted(set(others)))))
-    if signatures:
-        for seek, where in ((0, "first"), (disk.size // geometry.MIB - 1, "last")):
-            steps.append(
-                Command(
-                    (
-                        "dd",
-                        "if=/dev/zero",
-                        "of=" + disk.path,
-                        "bs=1M",
-                        "count=1",
-                        "seek=%d" % seek,
-                        "conv=notrunc,fsync",
-                    ),
-                    "zero the %s MiB of %s, so that nothing stale comes back" % (where, disk.path),
-                )
+            Command(
+                ("dd", "if=/dev/zero", "of=" + disk.path, "bs=1M", "count=1")
+                + ("seek=%d" % seek, "oflag=seek_bytes", "conv=notrunc,fsync"),
+                "zero the %s MiB of %s, so that nothing stale comes back" % (where, disk.path),
             )
+        )
+    kinds = sorted({found.type for found in signatures if found.type != "data"})
+    if kinds:
+        steps.append(Command(("wipefs", "--all", disk.path), "erase what is left of %s, %s" % (", ".join(kinds), allowed)))
     return steps

@@ -21,12 +21,15 @@ MIB = 1024 * 1024
 NOTHING, CONTRADICTION = 2, 8  # blkid(8), RETURN CODE
 MDA_HEADER = (4096, 4608)  # where LVM2 writes the header of its first metadata area: lib/format_text/layout.h
 MDA_MAGIC = b" LVM2 x[5A%r0N*>"  # FMTT_MAGIC, after a checksum of 4 bytes
-# libblkid's names; wipefs does not print the usage. Everything else is a filesystem or says its usage through blkid.
+# libblkid's names: wipefs does not print the usage. What is not here has blkid's usage, or is a filesystem.
 USAGES = {
     "partition-table": ("gpt", "dos", "PMBR", "sgi", "sun", "mac", "bsd", "atari", "aix", "solaris_x86", "unixware"),
-    "raid": ("LVM1_member", "LVM2_member", "drbd", "DM_snapshot_cow", "bcache", "ceph_bluestore", "mpath_member"),
+    "raid": (
+        ("LVM1_member", "LVM2_member", "drbd", "DM_snapshot_cow", "mpath_member")
+        + ("bcache", "ceph_bluestore", "zfs_member", "oracleasm")  # blkid: "other" or "filesystem"
+    ),
     "crypto": ("crypto_LUKS", "BitLocker"),
-    "other": ("swap", "swsuspend", "oracleasm"),
+    "other": ("swap", "swsuspend"),
 }
 
 
@@ -52,7 +55,7 @@ def parse_blkid(text):
             fields[key] = re.sub(r"\\(.)", r"\1", value)
     found = []
     if fields.get("TYPE"):
-        usage = fields.get("USAGE") or _usage(fields["TYPE"])
+        usage = _usage(fields["TYPE"], fields.get("USAGE"))
         found.append(Signature(fields["TYPE"], None, usage, fields.get("LABEL", "")))
     if fields.get("PTTYPE"):
         found.append(Signature(fields["PTTYPE"], None, "partition-table"))
@@ -77,9 +80,9 @@ def parse_wipefs(text):
     return tuple(found)
 
 
-def _usage(kind):
+def _usage(kind, told=None):
     known = next((usage for usage, kinds in USAGES.items() if kind in kinds), None)
-    return known or ("raid" if kind.endswith("_raid_member") else "filesystem")
+    return known or told or ("raid" if kind.endswith("_raid_member") else "filesystem")
 
 
 def merge(low, found):

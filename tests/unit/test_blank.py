@@ -23,6 +23,14 @@ def disk(**fields):
     return Disk(**dict({"asked": "/dev/sdb", "path": "/dev/sdb", "size": 8 * GIB, "our_pv_uuid": OURS}, **fields))
 
 
+def part(name, *signatures, **fields):
+    return disk(**dict({"asked": "/dev/" + name, "path": "/dev/" + name, "kind": "part", "signatures": signatures}, **fields))
+
+
+def parted(*parts):
+    return disk(partitions=tuple(one.path[5:] for one in parts), signatures=GPT, inside=parts)
+
+
 def pv(vg, name="/dev/sdb", uuid=THEIRS, exported=False, duplicate=False):
     return Pv(name, uuid, vg, 8 * GIB, 8 * GIB, 1048576, 2047, 0, False, exported, duplicate)
 
@@ -46,6 +54,7 @@ def refusal(found, report=NOTHING, wanted=None):
 
 
 UNUSED = "WARNING: Not using device /dev/sdb for PV x1."
+PREFERRED = "WARNING: PV x1 prefers device /dev/sdb because device name matches previous."
 DAMAGE = "WARNING: bad metadata header on /dev/sdb at 4096."
 
 REFUSALS = {
@@ -76,8 +85,25 @@ REFUSALS = {
     "a logical volume": (disk(kind="lvm"), NOTHING, "a logical volume", "another"),
     "unreadable": (disk(unreadable="Input/output error"), NOTHING, "cannot be read", "dmesg | grep sdb"),
     "no medium": (disk(size=0, unreadable="No medium found"), NOTHING, "No medium", "dmesg"),
-    "partitions": (disk(partitions=("sdb1", "sdb2"), signatures=GPT), NOTHING, "2 partitions: /dev/sdb1", "lsblk -f"),
-    "one partition": (disk(partitions=("sdb1",), signatures=GPT), NOTHING, "has 1 partition: /dev/sdb1.", "lsblk -f"),
+    "partitions": (
+        parted(part("sdb1", EXT4), part("sdb2")),
+        NOTHING,
+        'has 2 partitions: /dev/sdb1 (ext4 filesystem "backup" at byte 1080), /dev/sdb2 (blank); and a gpt partition table',
+        "  - {device: /dev/sdb, signature: ext4}\n  - {device: /dev/sdb, signature: gpt}",
+    ),
+    "one partition": (parted(part("sdb1")), NOTHING, "has 1 partition: /dev/sdb1 (blank); and", "signature: gpt}"),
+    "data in a partition": (parted(part("sdb1", data_at=7)), NOTHING, "(data without", "signature: data}"),
+    "a partition of a group": (
+        parted(part("sdb1", LABEL)),
+        lvm(pv("data", "/dev/sdb1")),
+        "/dev/sdb1 is a physical volume of volume group data.",
+        "vgremove data",
+    ),
+    "a partition of a hidden group": (parted(part("sdb1", LABEL)), NOTHING, "LVM does not show it", "--foreign"),
+    "a partition in use": (parted(part("sdb1", in_use="process 7 has it")), NOTHING, "/dev/sdb1 is in use", "fuser"),
+    "an unreadable partition": (parted(part("sdb1", unreadable="EIO")), NOTHING, "/dev/sdb1 cannot be read", "dmesg"),
+    "partitions without a table": (disk(partitions=("sdb1",)), NOTHING, "no table on the disk", "partx --delete"),
+    "partitions not looked at": (disk(partitions=("sdb1",), signatures=GPT), NOTHING, "has partitions", "partx"),
     "empty GPT": (disk(signatures=GPT), NOTHING, "a gpt partition table", "{device: /dev/sdb, signature: gpt}"),
     "backup GPT": (disk(signatures=GPT[1:2]), NOTHING, "at byte 4294966784", "signature: gpt}"),
     "a filesystem": (disk(signatures=(EXT4,)), NOTHING, 'ext4 filesystem "backup" at byte 1080', "signature: ext4}"),
@@ -107,6 +133,7 @@ REFUSALS = {
     "our VG name": (disk(), lvm(pv("vgdocker")), "volume group vgdocker", "vgs"),
     "duplicate PV": (disk(), lvm(pv(None, duplicate=True)), "same PV UUID", "pv_duplicate"),
     "clone that LVM leaves out": (disk(signatures=(LABEL,)), lvm(warnings=[UNUSED]), "same PV UUID", "detach"),
+    "clone that LVM prefers": (disk(), lvm(pv("data"), warnings=[PREFERRED]), "same PV UUID", "detach"),
     "orphan PV": (disk(signatures=(LABEL,)), lvm(pv(None)), "UUID " + THEIRS, "signature: LVM2_member}"),
     "damaged PV": (disk(signatures=(LABEL,)), lvm(warnings=[DAMAGE]), "LVM says: " + DAMAGE, "pvck --dump headers"),
     "hidden PV": (disk(signatures=(LABEL,)), NOTHING, "LVM does not show it", "--foreign --shared"),
@@ -131,7 +158,7 @@ def test_refused(case):
 def test_every_refusal_names_the_disk_and_leaves_no_placeholder(case):
     found, report, _what, _way_out = REFUSALS[case]
     text = refusal(found, report)
-    assert found.asked in text.split("\n")[0]
+    assert found.asked in text.split("\n")[0]  # or a partition of it
     assert not any(mark in text for mark in ("%s", "{0}", "{1}", "None", "{{"))
 
 
@@ -168,6 +195,13 @@ def test_one_signature_that_is_not_named_refuses_all(wanted):
 def test_naming_gpt_takes_its_protective_mbr_along():
     assert {found.type for found in blank.why_not_blank(disk(signatures=GPT), NOTHING, pool("gpt"))} == {"gpt"}
     assert "signature: PMBR" in refusal(disk(signatures=GPT[2:]))
+
+
+def test_partitions_go_when_the_table_and_all_they_hold_is_named():
+    found = parted(part("sdb1", EXT4), part("sdb2"), part("sdb3", data_at=7))
+    assert {one.type for one in blank.why_not_blank(found, NOTHING, pool("gpt", "ext4", "data"))} == {"gpt"}
+    for named in (("gpt",), ("gpt", "ext4"), ("ext4", "data"), ("gpt", "data", "xfs")):
+        assert "has 3 partitions" in refusal(found, wanted=pool(*named))
 
 
 def test_data_without_a_signature_can_be_named():
