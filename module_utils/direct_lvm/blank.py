@@ -223,12 +223,13 @@ def everything(disk):
 
 def check_label(disk, lvm):
     """What LVM says about a damaged label, '' when nothing. Raise Refused for a label that LVM does not show at all."""
-    if not any(signature.type == LVM_LABEL for signature in disk.signatures) or orphan_pv(disk, lvm):
+    if not any(signature.type == LVM_LABEL for signature in disk.signatures):
         return ""
-    # LVM names what is broken on its way to the metadata: "bad metadata header on DEV at 4096."
+    # LVM names what is broken on its way to the metadata: "bad metadata header on DEV at 4096." Some releases show such
+    # a PV as an orphan all the same.
     told = (line for line in lvm.warnings if "metadata" in line and disk.path in line.split())
     damage = next(told, "")
-    if not damage:
+    if not damage and not orphan_pv(disk, lvm):
         raise Refused(
             "%s carries an LVM label, but LVM does not show it: a filter or the devices file hides it, or its volume "
             "group belongs to another host." % name(disk),

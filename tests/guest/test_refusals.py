@@ -139,7 +139,7 @@ REFUSED = {
     "data_at_start": ("magic 700 x", "data without a known signature at byte 700"),
     "data_at_end": ("magic $((64 * 1048576 - 1)) x", "data without a known signature at byte 67108863"),
     "pv_removed_after_use": ("vgcreate -q gone $D; vgremove -q gone; pvremove -q $D", "at byte 4096"),
-    "two_signatures": ("sgdisk -o $D; mkfs.ext4 -q -F -E nodiscard $D", "signature: ext4}\n  - {device: "),
+    "two_signatures": ("mkfs.ext4 -q $D; magic 0 'bluestore block device\\n'", "signature: ceph_bluestore}\n  - {device: "),
     "link_to_a_used_disk": ("mkfs.ext4 -q $D; ln -s $D /dev/disk/by-label/used; ask /dev/disk/by-label/used", "is not blank"),
     "not_there": ("ask /dev/sdz", "does not exist on this host"),
     "character_device": ("ask /dev/null", "a character device, not a block device"),

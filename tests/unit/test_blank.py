@@ -136,6 +136,7 @@ REFUSALS = {
     "clone that LVM prefers": (disk(), lvm(pv("data"), warnings=[PREFERRED]), "same PV UUID", "detach"),
     "orphan PV": (disk(signatures=(LABEL,)), lvm(pv(None)), "UUID " + THEIRS, "signature: LVM2_member}"),
     "damaged PV": (disk(signatures=(LABEL,)), lvm(warnings=[DAMAGE]), "LVM says: " + DAMAGE, "pvck --dump headers"),
+    "damaged PV shown as an orphan": (disk(signatures=(LABEL,)), lvm(pv(None), warnings=[DAMAGE]), "LVM says: " + DAMAGE, "pvck"),
     "hidden PV": (disk(signatures=(LABEL,)), NOTHING, "LVM does not show it", "--foreign --shared"),
     "our PV, used since": (
         disk(signatures=(LABEL, EXT4)),
