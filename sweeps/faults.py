@@ -54,7 +54,7 @@ echo $number > $here/count
 echo "$number $name $*" >> $here/log
 read -r at kind detail more < $here/fault
 [ "$kind" = record ] && case " CHANGING " in *" $name "*)
-    exec strace -qq -s 0 -o $here/trace.$number -e trace=CALLS "$name" "$@";; esac
+    exec strace -qq -s 4 -e abbrev=none -o $here/trace.$number -e trace=CALLS "$name" "$@";; esac
 [ "$number" = "$at" ] || exec "$name" "$@"
 cut() { echo "MARKER $detail $(awk '{print $5 + $12}' /sys/block/vdc/stat)" > /dev/ttyS0; sleep 100000; }
 half() { "$name" "$@" > $here/answer; head -c $(($(stat -c %s $here/answer) / 2)) $here/answer; }
