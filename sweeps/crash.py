@@ -253,7 +253,7 @@ def table(outcomes):
 
 def sweep(given):
     """Run what was asked for; the number of failures."""
-    canary = "128M" if given.short else "4G"
+    canary = "128M" if given.short else "1G"
     with concurrent.futures.ThreadPoolExecutor(given.parallel) as pool:
         names = ["%s-%d" % (given.name, number) for number in range(given.parallel)]
         benches = list(pool.map(lambda name: Bench(name, canary), names))

@@ -84,13 +84,13 @@ esac
 # Sections of the answer begin with a line "== name". $1: what to run before, $2: how the module is started.
 RUNNER = r"""#!/bin/bash
 mkdir -p /run/crash; cd /opt/direct-lvm || exit
-module() { python3 -m ansible.modules.direct_lvm /tmp/args.json < /dev/null 2>&1; }
+module() { python3 -m ansible.modules.direct_lvm /opt/crash/args.json < /dev/null 2>&1; }
 canary() { awk '{print $5 + $12}' /sys/block/vdc/stat; }
 first() {
     rm -f /run/crash/{count,log,trace.*,during}
     echo "$1" > /run/crash/fault
     echo "== first"
-    PATH=/opt/crash/bin:$PATH $2 python3 -m ansible.modules.direct_lvm /tmp/args-first.json < /dev/null 2>&1
+    PATH=/opt/crash/bin:$PATH $2 python3 -m ansible.modules.direct_lvm /opt/crash/args-first.json < /dev/null 2>&1
     echo "== log"; cat /run/crash/log 2> /dev/null
     echo "== during"; tail -n 1 /run/crash/during 2> /dev/null
     echo "== left"; lvs -a --noheadings -o lv_name,lv_attr,lv_size,lv_tags vgdocker 2>&1
@@ -126,8 +126,8 @@ def install(guest, arguments, impatient):
     guest.ssh("mkdir -p /opt/crash/bin; cat > /opt/crash/shim; chmod 755 /opt/crash/shim", stdin=shim())
     guest.ssh("cd /opt/crash/bin; for name in %s; do ln -sf ../shim $name; done" % " ".join(SHIMMED))
     guest.ssh("cat > /opt/crash/runner", stdin=RUNNER)
-    guest.ssh("cat > /tmp/args.json", stdin=arguments)
-    guest.ssh("cat > /tmp/args-first.json", stdin=impatient)
+    guest.ssh("cat > /opt/crash/args.json", stdin=arguments)
+    guest.ssh("cat > /opt/crash/args-first.json", stdin=impatient)
 
 
 def sections(text):

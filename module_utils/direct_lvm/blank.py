@@ -192,6 +192,13 @@ def check_written(disk, lvm, pool):
     ours = orphan is not None and orphan.uuid == disk.our_pv_uuid
     found = everything(disk)
     others = [signature for signature in found if signature.type != LVM_LABEL]
+    if ours and disk.pv_used and disk.pv_commits > 1:
+        raise Refused(
+            "%s is a physical volume that this tool made, and its volume group was changed %d times; now LVM finds no metadata "
+            "of the group." % (name(disk), disk.pv_commits),
+            "LVM keeps copies: vgcfgrestore --list VG, then vgcfgrestore VG.\nOnly if nobody needs what was in the group: "
+            "pvremove --force --force %s" % disk.path,
+        )
     if ours and not others:
         return ()
     if ours:

@@ -286,10 +286,13 @@ def _probed(disk, number):
         else:
             unreadable = unreadable or "reading it failed: %s" % error.strerror
     data_at, label_header = signatures.weigh(edges)
+    pv_used, pv_commits = signatures.pv_header(edges[0][1] if edges else b"")
     return disk._replace(
         signatures=found,
         data_at=None if found else data_at,
         label_header=label_header and not found,
+        pv_used=pv_used,
+        pv_commits=pv_commits,
         in_use=in_use,
         unreadable=unreadable,
     )

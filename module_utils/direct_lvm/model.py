@@ -67,14 +67,27 @@ class Pool(NamedTuple):
 class DockerStorage(NamedTuple):
     """The wanted storage of Docker. engine is 'auto' or 'devicemapper'.
 
-    dropin_text carries the marker of model.VENDOR_COMMAND where the installed unit's own command line goes.
-    options: the extra dm.* options, as {name without 'dm.': value}, already part of dropin_text.
+    config: where the storage settings go, 'dropin' (dropin_text carries VENDOR_COMMAND where the installed unit's own
+        command line goes) or 'daemon_json' (daemon_json_text is the JSON object to merge; dropin_text then only orders).
+    containers: 'refuse' or 'discard', what to do with containers, which cannot cross drivers; commit: make images of them.
+    archive: the folder of the image archives.  keep_archives: whether they stay once they are loaded.
+    load: whether archived images are loaded in this run.  back: go back to what Docker had before.
+    clean: remove what the former driver left.
     """
 
     engine: str
     dropin: str
     dropin_text: str
     start_timeout: int = 300
+    config: str = "dropin"
+    daemon_json_text: str = "{}"
+    containers: str = "refuse"
+    commit: bool = False
+    archive: str = "/var/lib/direct-lvm/images"
+    keep_archives: bool = True
+    load: bool = True
+    back: bool = False
+    clean: bool = False
 
 
 class Spec(NamedTuple):
@@ -119,6 +132,8 @@ class Disk(NamedTuple):
         of a pvcreate that was killed.
     our_pv_uuid: the PV UUID that this tool gives to this disk on this host, so that an orphan PV left by
         a killed run is known as ours (PVs outside a VG cannot carry tags).
+    pv_used: whether its PV label says that a volume group uses it.  pv_commits: the highest number among the metadata
+        texts in its metadata area, 0 for none: 1 after a vgcreate, one more with each change of the group.
     unreadable: why it could not be told, None when everything was read.
     inside: its partitions, each a Disk of its own, looked at as thoroughly; () when the disk was not probed.
     """
@@ -139,6 +154,8 @@ class Disk(NamedTuple):
     label_header: bool = False
     in_use: Optional[str] = None
     our_pv_uuid: str = ""
+    pv_used: bool = False
+    pv_commits: int = 0
     unreadable: Optional[str] = None
     held_by: Tuple[str, ...] = ()
     inside: Tuple = ()
@@ -266,10 +283,51 @@ class DockerInfo(NamedTuple):
         return dict(self.status).get(name, "")
 
 
+class Image(NamedTuple):
+    """One image: id ("sha256:..."), every repo:tag that names it (none for a dangling one), size in bytes."""
+
+    id: str
+    tags: Tuple[str, ...]
+    size: int
+
+
+class Container(NamedTuple):
+    """One container, running or not. status as `docker ps` prints it."""
+
+    id: str
+    name: str
+    image: str
+    status: str
+    running: bool
+
+
+class Former(NamedTuple):
+    """What Docker had before it was switched, and how far the switch came: kept in switch_record.PATH.
+
+    state: 'begun' (in the critical section), 'done' (Docker is on the pool) or 'back' (it went back).
+    driver: the former storage driver.  pool: the former pool's device-mapper name when that driver was on one.
+    dropin, daemon_json: the texts of both files, None: there was none.
+    pending: images that were archived and are not loaded yet on the side where Docker is now.
+    """
+
+    state: str
+    driver: str
+    pool: str = ""
+    dropin: Optional[str] = None
+    daemon_json: Optional[str] = None
+    pending: Tuple[Image, ...] = ()
+
+
 class Docker(NamedTuple):
     """Docker on this host. version None: not installed. info None: the daemon did not answer (why in problem).
 
-    conflicts: sentences about storage settings found elsewhere.  volumes: names; images, containers: one-line texts.
+    conflicts: sentences about storage settings found elsewhere.  volumes: names.
+    archived: IDs of images whose whole archive, with all tags, is there.
+    archive_free: free bytes where the archives go, None when not asked.
+    root: the data root; root_state: what stands in it, see docker.root_state().
+    transaction: the thin pool transaction that Docker's own metadata has open, None when there is none.
+    can: whether the installed daemon was built with the devicemapper driver.
+    former: None when no switch was ever begun.  left: (path, bytes) of what the former driver left; only to clean.
     """
 
     version: Optional[str]
@@ -277,11 +335,20 @@ class Docker(NamedTuple):
     info: Optional[DockerInfo] = None
     problem: str = ""
     conflicts: Tuple[str, ...] = ()
-    images: Tuple[str, ...] = ()
-    containers: Tuple[str, ...] = ()
+    images: Tuple[Image, ...] = ()
+    containers: Tuple[Container, ...] = ()
     volumes: Tuple[str, ...] = ()
+    archived: Tuple[str, ...] = ()
+    archive_free: Optional[int] = None
     dropin_text: Optional[str] = None
+    daemon_json: Optional[str] = None
+    daemon_json_path: str = "/etc/docker/daemon.json"
+    root: str = "/var/lib/docker"
     root_state: Tuple[str, ...] = ()
+    transaction: Optional[int] = None
+    can: bool = True
+    former: Optional[Former] = None
+    left: Tuple[Tuple[str, int], ...] = ()
     host: str = "unix:///var/run/docker.sock"
 
 
@@ -299,6 +366,7 @@ class Host(NamedTuple):
 
     profile_text: the LVM profile's file, None when it is not there.
     snapshotter_pools: device-mapper names of pools that containerd's configuration names.
+    transaction: the kernel's transaction id of the pool (Docker counts it, LVM does not), None when not asked.
     """
 
     disks: Tuple[Disk, ...]
@@ -307,54 +375,4 @@ class Host(NamedTuple):
     missing: Tuple[Missing, ...] = ()
     snapshotter_pools: Tuple[str, ...] = ()
     docker: Optional[Docker] = None
-
-
-# --- what to do -------------------------------------------------------------------------------------------
-
-
-class Command(NamedTuple):
-    """Run argv. timeout in seconds, None: the module's command_timeout. ok: return codes that mean success."""
-
-    argv: Tuple[str, ...]
-    why: str
-    timeout: Optional[int] = None
-    ok: Tuple[int, ...] = (0,)
-
-
-class WriteFile(NamedTuple):
-    """Replace path by text, atomically."""
-
-    path: str
-    text: str
-    why: str
-    mode: int = 0o644
-
-
-class RemoveFile(NamedTuple):
-    """Remove path if it is there."""
-
-    path: str
-    why: str
-
-
-class MustBeBlank(NamedTuple):
-    """Stop unless nothing is found on this device: asked again right before something is made of it."""
-
-    path: str
-    why: str
-
-
-class WaitForDocker(NamedTuple):
-    """Ask the daemon at host (a unix:// address) until it answers, at most timeout seconds."""
-
-    host: str
-    why: str
-    timeout: int
-
-
-class Switch(NamedTuple):
-    """The critical section: all of steps, or the way back."""
-
-    steps: Tuple
-    way_back: Tuple
-    why: str
+    transaction: Optional[int] = None

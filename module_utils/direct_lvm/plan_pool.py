@@ -7,8 +7,9 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 from . import geometry
-from .model import MANAGED, SIZE_TAG, TAG, Command, MustBeBlank, Refused, WriteFile
+from .model import MANAGED, SIZE_TAG, TAG, Refused
 from .plan_vg import size_tag
+from .steps import Command, MustBeBlank, WriteFile
 
 PROFILE_FOLDER = "/etc/lvm/profile/"  # lvm.conf(5) config/profile_dir
 
@@ -164,6 +165,7 @@ def corrections(pool, lvm, lv):
     stray = interrupted_spare(pool, lvm, lv)
     if stray:
         steps.append(Command(("lvremove", "--yes", full(pool, stray)), "remove the spare that a killed lvconvert left half-made"))
+    steps += spare(pool, lvm, lv, stray)
     if lv.skip_activation:
         steps.append(Command(("lvchange", "--setactivationskip", "n", full(pool)), "activate the pool at boot, as Docker needs it"))
     if not lv.active:
@@ -192,6 +194,32 @@ def interrupted_spare(pool, lvm, lv):
         ):
             return x.name
     return None
+
+
+def spare(pool, lvm, lv, stray):
+    """[step] that give the VG its hidden spare of the pool's metadata back, which repairing the pool needs.
+
+    LVM makes one only along with a pool (lvmthin(7), "Spare metadata LV"; tried: no command does for a pool that is
+    there), so a pool of one extent is made and removed again. [] when there is one, or no room for it.
+    """
+    vg, helper = lvm.vg(pool.vg), pool.name + "spare"
+    steps = []
+    if lvm.lv(pool.vg, helper):
+        if TAG not in lvm.lv(pool.vg, helper).tags:
+            return []
+        steps.append(Command(("lvremove", "--yes", full(pool, helper)), "remove the helper of a run that was cut off"))
+    if any(x.name.endswith("_pmspare") for x in lvm.lvs_of(pool.vg)):
+        return steps
+    extents = lv.metadata_size // vg.extent_size
+    free = vg.free + (extents if stray else 0)
+    if free < 2 * extents + 1:
+        return steps
+    make = Command(
+        ("lvcreate", "--yes", "--type", "thin-pool", "--zero", "n", "--addtag", TAG, "--extents", "1")
+        + ("--poolmetadatasize", "%db" % lv.metadata_size, "--poolmetadataspare", "y", "--name", helper, pool.vg),
+        "a spare for the pool's metadata comes only with a new pool",
+    )
+    return steps + [make, Command(("lvremove", "--yes", full(pool, helper)), "the spare is there, the helper can go")]
 
 
 def resize(pool, lvm, lv, room):

@@ -7,8 +7,9 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 from . import docker, plan_docker
-from .model import MANAGED, TAG, Command, Refused, RemoveFile
+from .model import MANAGED, TAG, Refused
 from .plan_pool import full, metadata_name, profile_path
+from .steps import Command, RemoveFile
 
 
 def plan_remove(spec, host):

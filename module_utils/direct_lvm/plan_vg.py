@@ -9,7 +9,8 @@ __metaclass__ = type
 from typing import NamedTuple
 
 from . import blank, geometry
-from .model import SIZE_TAG, TAG, Command, Refused
+from .model import SIZE_TAG, TAG, Refused
+from .steps import Command
 
 
 class Room(NamedTuple):
@@ -43,7 +44,11 @@ def plan_vg(pool, host):
             continue
         wipes = blank.why_not_blank(disk, host.lvm, pool)
         steps += wipe_steps(disk, wipes, blank.orphan_pv(disk, host.lvm) is not None)
-        if not (pv and pv.vg is None and pv.uuid == disk.our_pv_uuid):
+        ours = pv is not None and pv.vg is None and pv.uuid == disk.our_pv_uuid
+        if ours and disk.pv_used:
+            # vgcreate marks the PV as used before it commits: one that was killed leaves a PV that no LVM command takes.
+            steps.append(zero(disk, 0, "first", "undo a vgcreate that was cut off before its first commit"))
+        if not ours or disk.pv_used:
             steps.append(
                 Command(
                     ("pvcreate", "--uuid", disk.our_pv_uuid, "--norestorefile", disk.path),
@@ -157,15 +162,17 @@ def wipe_steps(disk, signatures, shown):
         steps.append(Command(("pvremove", disk.path), "erase the PV label, %s" % allowed))
     # The last MiB first, then the first in one write, then what lies between: a run cut off here leaves less of what was
     # allowed, never something new.
-    for seek, where in (((disk.size - geometry.MIB), "last"), (0, "first")):
-        steps.append(
-            Command(
-                ("dd", "if=/dev/zero", "of=" + disk.path, "bs=1M", "count=1")
-                + ("seek=%d" % seek, "oflag=seek_bytes", "conv=notrunc,fsync"),
-                "zero the %s MiB of %s, so that nothing stale comes back" % (where, disk.path),
-            )
-        )
+    for seek, where in ((disk.size - geometry.MIB, "last"), (0, "first")):
+        steps.append(zero(disk, seek, where, "so that nothing stale comes back"))
     kinds = sorted({found.type for found in signatures if found.type != "data"})
     if kinds:
         steps.append(Command(("wipefs", "--all", disk.path), "erase what is left of %s, %s" % (", ".join(kinds), allowed)))
     return steps
+
+
+def zero(disk, seek, where, why):
+    """dd over one MiB of a disk, written through. seek in bytes."""
+    return Command(
+        ("dd", "if=/dev/zero", "of=" + disk.path, "bs=1M", "count=1", "seek=%d" % seek, "oflag=seek_bytes", "conv=notrunc,fsync"),
+        "zero the %s MiB of %s, %s" % (where, disk.path, why),
+    )

@@ -127,3 +127,24 @@ def weigh(edges):
     if not elsewhere.strip(b"\0") and data[start + 4 : start + 4 + len(MDA_MAGIC)] == MDA_MAGIC:
         return None, True
     return first[0], False
+
+
+def pv_header(first):
+    """(used, commits) of a PV, from the first MiB of its disk: see model.Disk.
+
+    lib/format_text/layout.h: a label in one of the first four sectors, "LABELONE", with the offset of its content at byte
+    20; there a UUID of 32 bytes, the size, two lists of areas (offset, size), each ended by zeros, and then the extension:
+    version, flags, of which bit 0 (PV_EXT_USED) says that a VG uses it. Metadata texts carry `seqno = N`, counted from 1.
+    """
+    commits = [int(number) for number in re.findall(rb"\bseqno = (\d{1,9})\n", first[MDA_HEADER[1] :])]
+    for sector in range(4):
+        label = first[512 * sector : 512 * (sector + 1)]
+        if not label.startswith(b"LABELONE"):
+            continue
+        at = int.from_bytes(label[20:24], "little") + 40
+        for _list in ("data areas", "metadata areas"):
+            while at + 16 <= len(label) and label[at : at + 16].strip(b"\0"):
+                at += 16
+            at += 16
+        return bool(int.from_bytes(label[at + 4 : at + 8], "little") & 1), max(commits or [0])
+    return False, 0

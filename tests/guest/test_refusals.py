@@ -278,6 +278,14 @@ def test_pvcreate_was_killed_at_every_stage(judged):
     assert {(False, False), (True, False), (False, True)} <= set(stages), stages
 
 
+def test_a_pv_label_says_whether_a_group_uses_it(judged):
+    said = {case: (answer["disk"]["pv_used"], answer["disk"]["pv_commits"]) for case, answer in judged["answers"].items()}
+    assert said["pv_orphan"] == (False, 0)
+    assert said["pv_other_vg"] == (True, 1)
+    assert said["pv_other_vg_lv_mounted"] == (True, 2)
+    assert said["ext4"] == (False, 0)
+
+
 def test_not_one_byte_changes(judged):
     assert len(judged["before"]) > 70
     # The kernel itself writes to swap that is on; the other one in use is a partition of vdd, which is not compared.

@@ -337,3 +337,23 @@ def test_our_uuid_follows_the_serial_number_not_the_name_or_size(tree):
     tree.device("vdb", "254:16", serial="S1", size="1000")
     tree.device("vdc", "254:32", serial="S1", size="2000")
     assert look("254:16").our_pv_uuid == look("254:32").our_pv_uuid
+
+
+def label(used, *commits):
+    """The first MiB of a PV as LVM 2.03 writes it: label in sector 1, header with one data and one metadata area."""
+    areas = (1048576).to_bytes(8, "little") + bytes(24) + (4096).to_bytes(8, "little") + (1044480).to_bytes(8, "little") + bytes(16)
+    header = b"x" * 32 + (8 * 1024**3).to_bytes(8, "little") + areas + (2).to_bytes(4, "little") + used.to_bytes(4, "little")
+    sector = b"LABELONE" + bytes(12) + (32).to_bytes(4, "little") + b"LVM2 001" + header
+    texts = b"".join(b"vgdocker {\nid = 1\nseqno = %d\n" % number for number in commits)
+    return bytes(512) + sector + bytes(4608 - 512 - len(sector)) + texts + bytes(1000)
+
+
+@pytest.mark.parametrize(("used", "commits"), [(0, ()), (1, ()), (1, (1,)), (1, (1, 2, 7)), (0, (3,))])
+def test_a_pv_says_whether_a_group_uses_it_and_how_often_that_was_changed(used, commits):
+    assert signatures.pv_header(label(used, *commits)) == (bool(used), max(commits or (0,)))
+
+
+@given(st.binary(max_size=2048), st.integers(min_value=0, max_value=700))
+def test_any_start_of_a_disk_is_read(noise, cut):
+    assert signatures.pv_header(noise)[1] == 0
+    signatures.pv_header(label(1, 1)[:cut] + noise)

@@ -20,6 +20,11 @@ PROFILE = [
     "write /etc/lvm/profile/docker-thinpool.profile",
     "lvmconfig --metadataprofile docker-thinpool activation/thin_pool_autoextend_threshold activation/thin_pool_autoextend_percent",
 ]
+SPARE = [
+    "lvcreate --yes --type thin-pool --zero n --addtag direct-lvm --extents 1 --poolmetadatasize 318767104b"
+    " --poolmetadataspare y --name thinpoolspare vgdocker",
+    "lvremove --yes vgdocker/thinpoolspare",
+]
 ATTACH = "lvchange --metadataprofile docker-thinpool vgdocker/thinpool"
 MONITOR = "lvchange --monitor y vgdocker/thinpool"
 POLICY = [*PROFILE, ATTACH, MONITOR]
@@ -50,9 +55,9 @@ OURS = [
     ("40-lvconvert-killed-at-write-01", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
     ("40-lvconvert-killed-at-write-02", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
     ("40-lvconvert-killed-at-write-03", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
-    ("40-lvconvert-killed-at-write-04", ["lvremove --yes vgdocker/lvol0", ON_POOL, *POLICY]),
-    ("40-lvconvert-killed-at-write-05", ["lvremove --yes vgdocker/lvol0", ON_POOL, *POLICY]),
-    ("40-lvconvert-killed-at-write-06", ["lvremove --yes vgdocker/lvol0", ON_POOL, *POLICY]),
+    ("40-lvconvert-killed-at-write-04", ["lvremove --yes vgdocker/lvol0", *SPARE, ON_POOL, *POLICY]),
+    ("40-lvconvert-killed-at-write-05", ["lvremove --yes vgdocker/lvol0", *SPARE, ON_POOL, *POLICY]),
+    ("40-lvconvert-killed-at-write-06", ["lvremove --yes vgdocker/lvol0", *SPARE, ON_POOL, *POLICY]),
 ]
 
 # What others left: the same states without a tag, and disks that hold something.
@@ -141,6 +146,16 @@ def test_an_orphan_pv_of_our_own_run_is_used_without_a_second_pvcreate():
     host = states.host("bookworm", "01-pv-only")
     ours = host.lvm._replace(pvs=tuple(pv._replace(uuid=states.OUR_UUID) for pv in host.lvm.pvs))
     expect(states.spec(), host._replace(lvm=ours), ALL[1:])
+
+
+def test_a_vgcreate_that_was_killed_before_its_commit_is_undone():
+    host = states.host("bookworm", "01-pv-only")
+    ours = host.lvm._replace(pvs=tuple(pv._replace(uuid=states.OUR_UUID) for pv in host.lvm.pvs))
+    marked = host._replace(lvm=ours, disks=(host.disks[0]._replace(pv_used=True, pv_commits=1),))
+    zero = "dd if=/dev/zero of=/dev/vdb bs=1M count=1 seek=0 oflag=seek_bytes conv=notrunc,fsync"
+    expect(states.spec(), marked, [zero, *ALL])
+    lost = marked._replace(disks=(host.disks[0]._replace(pv_used=True, pv_commits=7),))
+    expect(states.spec(), lost, "vgcfgrestore")
 
 
 def test_a_plain_lv_of_ours_with_another_size_is_refused():

@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What to do, as values: the planner makes them, apply.py carries them out. Sizes are bytes."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from typing import NamedTuple, Optional, Tuple
+
+from .model import Container, Image
+
+
+class Command(NamedTuple):
+    """Run argv. timeout in seconds, None: the module's command_timeout. ok: return codes that mean success."""
+
+    argv: Tuple[str, ...]
+    why: str
+    timeout: Optional[int] = None
+    ok: Tuple[int, ...] = (0,)
+
+
+class WriteFile(NamedTuple):
+    """Replace path by text, atomically. mode None: as it is."""
+
+    path: str
+    text: str
+    why: str
+    mode: Optional[int] = 0o644
+
+
+class RemoveFile(NamedTuple):
+    """Remove path if it is there."""
+
+    path: str
+    why: str
+
+
+class MustBeBlank(NamedTuple):
+    """Stop unless nothing is found on this device: asked again right before something is made of it."""
+
+    path: str
+    why: str
+
+
+class Move(NamedTuple):
+    """Rename a folder of Docker's data root. Nothing to do when source is gone or target is there: done before.
+
+    only_if: a path that must be there, "" when none must.
+    """
+
+    source: str
+    target: str
+    why: str
+    only_if: str = ""
+
+
+class ArchiveImage(NamedTuple):
+    """docker save of one image with all its tags, verified, into folder. A whole archive that is there is kept."""
+
+    host: str
+    image: Image
+    folder: str
+    why: str
+
+
+class LoadImage(NamedTuple):
+    """docker load of one archived image, unless Docker has it. keep: whether the archive stays."""
+
+    host: str
+    image: Image
+    folder: str
+    keep: bool
+    why: str
+
+
+class KeepContainer(NamedTuple):
+    """Write a container's `docker inspect` into folder; commit: make an image of its file system too."""
+
+    host: str
+    container: Container
+    folder: str
+    commit: bool
+    why: str
+
+
+class WaitForDocker(NamedTuple):
+    """Ask the daemon at host (a unix:// address) until it answers, at most timeout seconds; then its report must agree.
+
+    driver: the storage driver that it must name, "" for any; pool, chunk_size (bytes): the thin pool, when it is on one.
+    """
+
+    host: str
+    why: str
+    timeout: int
+    driver: str = ""
+    pool: str = ""
+    chunk_size: int = 0
+
+
+class RemoveTree(NamedTuple):
+    """Remove a folder and everything in it. size: bytes, as measured."""
+
+    path: str
+    size: int
+    why: str
+
+
+class Switch(NamedTuple):
+    """The critical section: all of steps, or the way back."""
+
+    steps: Tuple
+    way_back: Tuple
+    why: str
