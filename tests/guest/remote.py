@@ -46,15 +46,22 @@ def parameters(devices=("/dev/vdb",), docker=False, check=False, state="present"
     return json.dumps({"ANSIBLE_MODULE_ARGS": wanted})
 
 
-def command(before=""):
-    """The shell command that runs the module on /tmp/args.json; before: environment or a wrapper."""
-    return "cd %s && %s python3 -m ansible.modules.direct_lvm /tmp/args.json" % (THERE, before)
+def command(before="", module="direct_lvm"):
+    """The shell command that runs a module on /tmp/args.json; before: environment or a wrapper."""
+    return "cd %s && %s python3 -m ansible.modules.%s /tmp/args.json" % (THERE, before, module)
 
 
-def run(guest, before="", timeout=600, **wanted):
-    """Run the module in a guest and return its result as a dictionary; {'died': what it printed} when there is none."""
-    guest.ssh("cat > /tmp/args.json", stdin=parameters(**wanted))
-    done = guest.ssh(command(before), timeout=timeout, check=False)
+def run(guest, before="", timeout=600, module="direct_lvm", **wanted):
+    """Run a module in a guest and return its result as a dictionary; {'died': what it printed} when there is none.
+
+    wanted: for direct_lvm what parameters() takes; for other modules their options, and check.
+    """
+    if module == "direct_lvm":
+        given = parameters(**wanted)
+    else:
+        given = json.dumps({"ANSIBLE_MODULE_ARGS": dict(wanted, _ansible_check_mode=wanted.pop("check", False))})
+    guest.ssh("cat > /tmp/args.json", stdin=given)
+    done = guest.ssh(command(before, module), timeout=timeout, check=False)
     for line in reversed(done.stdout.splitlines()):
         if line.startswith("{"):
             return json.loads(line)

@@ -1,0 +1,290 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+---
+module: direct_lvm_images
+short_description: Carry Docker's images across a change of its storage driver
+version_added: "0.2.0"
+description:
+  - Saves one image to an archive of its own, with all its tags, and loads it again. One call is one image, so that a loop
+    shows how far it is.
+  - An archive is read back and proven whole, digest by digest, before it gets its name.
+  - Keeps the settings of a container as a file and, when asked, its changed files as an image.
+  - With neither O(image) nor O(container) it lists what Docker holds and what is archived.
+author:
+  - The direct-lvm contributors (@lvmops)
+options:
+  dir:
+    description: Folder of the archives. It is made when it is missing, and only root may enter it.
+    type: path
+    default: /var/lib/direct-lvm/images
+  image:
+    description: The image's whole ID (C(sha256:...)) or one of its tags.
+    type: str
+  container:
+    description: The container's ID or name, to be kept in O(dir). Only with O(state=saved).
+    type: str
+  state:
+    description:
+      - V(saved) makes sure that the archive is there. V(verified) reads the whole archive and fails when it is damaged.
+      - V(loaded) makes sure that Docker has the image and all its tags. A tag that names another image meanwhile is moved, with
+        a warning; the other image stays.
+    type: str
+    choices: [saved, verified, loaded]
+    default: saved
+  commit:
+    description:
+      - Whether an image C(direct-lvm/NAME:ID) is made of the container's files. A running container is paused meanwhile.
+      - Volumes are in no image.
+    type: bool
+    default: false
+  keep:
+    description: Whether the archive stays once it is loaded.
+    type: bool
+    default: true
+  command_timeout:
+    description: Seconds after which C(docker save), C(docker load) or C(docker commit) is stopped. Saving a large image is slow.
+    type: int
+    default: 3600
+  lock_timeout:
+    description: Seconds to wait for another run on the same host.
+    type: int
+    default: 600
+attributes:
+  check_mode:
+    support: full
+    description: Says whether there is anything to do, and refuses what would be refused.
+  diff_mode:
+    support: none
+    description: There is nothing to show.
+  platform:
+    support: full
+    platforms: posix
+    description: Linux with systemd and Docker 1.11 or newer.
+notes:
+  - Runs as root. Needs Python 3.6 and nothing beyond its standard library.
+  - Asks only the daemon of this host's docker.service, whatever C(DOCKER_HOST) or a context says, and never starts it.
+seealso:
+  - module: direct_lvm
+"""
+
+EXAMPLES = r"""
+- name: What is there
+  direct_lvm_images:
+  register: held
+
+- name: Save every image
+  direct_lvm_images:
+    image: "{{ item.id }}"
+  loop: "{{ held.images }}"
+  loop_control:
+    label: "{{ item.tags | default([item.id], true) | join(', ') }}, {{ item.size | human_readable }}"
+
+- name: Keep a container's settings, and its files as an image
+  direct_lvm_images:
+    container: web
+    commit: true
+
+- name: Load an image and remove its archive
+  direct_lvm_images:
+    image: app:1.4
+    state: loaded
+    keep: false
+"""
+
+RETURN = r"""
+active:
+  description: Whether docker.service runs. While it does not, what Docker holds is not known and the lists of it are empty.
+  type: bool
+  returned: when listing
+images:
+  description: Images of Docker. Size in bytes; archived is whether the archive with exactly these tags is there.
+  type: list
+  elements: dict
+  returned: when listing
+  sample:
+    - id: sha256:b5d34914d6071b8ce541e062f0e36e2f58af308fd42663c48af67ad79df27e3e
+      tags: ["base:1", "base:latest"]
+      size: 1982333
+      archived: false
+containers:
+  description: Containers of Docker; kept is whether the record of their settings is there and still right.
+  type: list
+  elements: dict
+  returned: when listing
+  sample:
+    - id: 3163d440133bf32388f4369293892497a95978e6b7af1303d61b05a1a7eca155
+      name: web
+      image: base:1
+      status: Up 3 hours
+      running: true
+      kept: false
+archives:
+  description: Archives in O(dir), whether Docker has their images or not; size is the archive's.
+  type: list
+  elements: dict
+  returned: when listing
+  sample:
+    - id: sha256:b5d34914d6071b8ce541e062f0e36e2f58af308fd42663c48af67ad79df27e3e
+      tags: ["base:1", "base:latest"]
+      size: 2002432
+      file: /var/lib/direct-lvm/images/sha256-b5d34914d6071b8ce541e062f0e36e2f58af308fd42663c48af67ad79df27e3e.tar
+free:
+  description: Free bytes of the file system of O(dir).
+  type: int
+  returned: when listing
+needed:
+  description: Bytes that the archives of all images that have none may take.
+  type: int
+  returned: when listing
+id:
+  description: The whole ID of the image or container.
+  type: str
+  returned: with O(image) or O(container)
+tags:
+  description: The tags of the image; of a committed container, the tag of the image made of it.
+  type: list
+  elements: str
+  returned: with O(image) or O(container)
+file:
+  description: The archive of the image, or the record of the container.
+  type: str
+  returned: with O(image) or O(container)
+way_out:
+  description: After a refusal, what the operator can do about it.
+  type: str
+  returned: failure
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.direct_lvm import commands, docker, files, images
+from ..module_utils.direct_lvm.model import Refused
+
+
+def listing(setup, folder):
+    """What Docker holds, what is archived, and whether the rest fits."""
+    active = setup.unit.active_state == "active"
+    held = images.list_images(setup.host) if active else ()
+    containers = images.list_containers(setup.host) if active else ()
+    archived = [image.id for image in held if images.is_archived(folder, image)]
+    return {
+        "active": active,
+        "images": [dict(image._asdict(), tags=list(image.tags), archived=image.id in archived) for image in held],
+        "containers": [dict(each._asdict(), kept=is_kept(setup.host, folder, each)) for each in containers],
+        "archives": [
+            dict(each._asdict(), tags=list(each.tags), file=images.archive_path(folder, each.id))
+            for each in images.list_archives(folder)
+        ],
+        "free": images.free_bytes(folder),
+        "needed": sum(images.needed_bytes(image) for image in held if image.id not in archived),
+    }
+
+
+def is_kept(host, folder, container):
+    """Whether the record of a container's settings is there and still right. Docker is asked only when it is there."""
+    there = os.path.exists(images.record_path(folder, container))
+    return there and images.is_kept(folder, images.find_container(host, container.id))
+
+
+def wanted_image(host, given):
+    """The Image that the parameters name: of Docker for state saved, else first of the archives. Raises Refused."""
+    if given["state"] == "saved":
+        fields = images.inspect(host, "image", given["image"])
+        if fields is None:
+            raise Refused("Docker has no image %s" % given["image"], "Look at: docker images --all --no-trunc")
+        return images.parse_image(fields)
+    for each in images.list_archives(given["dir"]):
+        if given["image"] == each.id or given["image"] in each.tags:
+            return each
+    fields = images.inspect(host, "image", given["image"]) if given["state"] == "loaded" else None
+    if fields:  # loaded by an earlier run, which removed the archive
+        return images.parse_image(fields)
+    raise Refused("there is no archive of image %s in %s" % (given["image"], given["dir"]))
+
+
+def one_image(module, host, result):
+    """Save, verify or load one image."""
+    given, folder, timeout = module.params, module.params["dir"], module.params["command_timeout"]
+    image = wanted_image(host, given)
+    path = images.archive_path(folder, image.id)
+    result.update(id=image.id, tags=list(image.tags), file=path)
+    if given["state"] == "verified":
+        images.verify(path, image)
+    elif given["state"] == "saved" and module.check_mode:
+        result["changed"] = not images.is_archived(folder, image)
+        if result["changed"]:
+            images.must_have_space(folder, image)
+    elif given["state"] == "saved":
+        result["changed"] = images.save(host, image, folder, timeout)
+    elif module.check_mode:
+        removable = os.path.exists(path) and not given["keep"]
+        result["changed"] = removable or not images.is_loaded(host, image, folder)
+    else:
+        moved = [] if images.is_loaded(host, image, folder) else images.moved_tags(host, image)
+        result["changed"] = images.load(host, image, folder, timeout, given["keep"])
+        for tag, former in moved:
+            module.warn("tag %s named image %s until now, which is still there: docker tag %s NAME" % (tag, former, former))
+
+
+def one_container(module, host, result):
+    """Keep one container's settings and, when asked, its files."""
+    given, folder = module.params, module.params["dir"]
+    if given["state"] != "saved":
+        raise Refused("a container cannot be %s, only saved" % given["state"], "Start it anew from its image and its record.")
+    fields = images.find_container(host, given["container"])
+    container = images.container_of(fields)
+    tags = [images.commit_tag(container)] if given["commit"] else []
+    result.update(id=container.id, tags=tags, file=images.record_path(folder, container))
+    if module.check_mode:
+        committed = not given["commit"] or images.is_committed(host, fields)
+        result["changed"] = not (committed and images.is_kept(folder, fields))
+    else:
+        result["changed"] = images.save_container(host, container.id, folder, given["commit"], given["command_timeout"])
+
+
+def work(module, result):
+    """What the parameters ask for."""
+    docker.refuse_podman()
+    setup = docker.observe_setup("")
+    if not module.params["image"] and not module.params["container"]:
+        result.update(listing(setup, module.params["dir"]))
+        return
+    if setup.unit.active_state != "active" and module.params["state"] != "verified":
+        raise Refused(
+            "docker.service is %s, and only a running Docker can save or load" % setup.unit.active_state,
+            "systemctl start docker",
+        )
+    one = one_image if module.params["image"] else one_container
+    if module.check_mode or module.params["state"] == "verified":
+        one(module, setup.host, result)
+        return
+    with files.only_one_run(module.params["lock_timeout"]):
+        one(module, setup.host, result)
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(argument_spec=images.ARGUMENTS, mutually_exclusive=[("image", "container")], supports_check_mode=True)
+    result = {"changed": False}
+    try:
+        files.must_be_root()
+        os.umask(0o077)
+        work(module, result)
+    except Refused as refusal:
+        module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
+    except (commands.CommandFailed, OSError) as failure:
+        module.fail_json(msg=str(failure), way_out="", **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

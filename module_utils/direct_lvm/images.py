@@ -1,0 +1,390 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Carry Docker's images from one storage driver to another: save each to an archive of its own, load it again.
+
+An archive that has its final name is whole: it was verified, and is on disk, before it got that name.
+What is asked of Docker is asked of the daemon on one unix socket (host), never of DOCKER_HOST or a context.
+
+Everything here raises model.Refused, commands.CommandFailed or OSError, each with a sentence for the operator.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import json
+import os
+import re
+import shutil
+from contextlib import contextmanager
+from typing import NamedTuple, Tuple
+
+from . import commands, files, image_archive
+from .model import Refused
+
+BATCH = 200  # IDs on one command line: 71 characters each
+MARGIN = 1 << 20  # bytes: the archive's own records, beside 5 % for tar's headers
+SUFFIX = re.compile(r"\Asha256-([0-9a-f]{64})\.tar\Z")
+SCRATCH = "incomplete"  # folder below the archives' for what is being written; on the same file system
+SHORT = 12  # characters of a short ID, as Docker prints it
+ARGUMENTS = {  # of the module direct_lvm_images
+    "dir": {"type": "path", "default": "/var/lib/direct-lvm/images"},
+    "image": {"type": "str"},
+    "container": {"type": "str"},
+    "state": {"type": "str", "choices": ["saved", "verified", "loaded"], "default": "saved"},
+    "commit": {"type": "bool", "default": False},
+    "keep": {"type": "bool", "default": True},
+    "command_timeout": {"type": "int", "default": 3600},
+    "lock_timeout": {"type": "int", "default": 600},
+}
+LASTING = ("Id", "Name", "Image", "Path", "Args", "Config", "HostConfig", "Mounts", "Driver")  # what no restart changes
+
+
+class Image(NamedTuple):
+    """One image: id ("sha256:..."), every repo:tag that names it (none for a dangling one), size in bytes."""
+
+    id: str
+    tags: Tuple[str, ...]
+    size: int
+
+
+class Container(NamedTuple):
+    """One container, running or not. status as `docker ps` prints it."""
+
+    id: str
+    name: str
+    image: str
+    status: str
+    running: bool
+
+
+# --- what Docker holds -----------------------------------------------------------------------------------------
+
+
+def docker(host, *words):
+    """The argv of Docker's client for the daemon on this socket. `--host` stands before any verb since Docker 1.0."""
+    return ["docker", "--host", host] + list(words)
+
+
+def list_images(host):
+    """The images that `docker images` shows, as a tuple of Image in its order: tagged ones, and dangling ones with no child.
+
+    Intermediate layers of a build (`--all`) are a cache, and no archive can carry them. A reference by digest is no tag.
+    Size is what Docker counts: the files of all layers, shared ones too.
+    """
+    shown = commands.run(docker(host, "images", "--no-trunc", "--quiet")).out.split()
+    ids = sorted(set(shown), key=shown.index)
+    found = {}
+    for start in range(0, len(ids), BATCH):
+        argv = docker(host, "inspect", "--type", "image", *ids[start : start + BATCH])
+        found.update((image.id, image) for image in map(parse_image, commands.run_json(argv)[0]))
+    return tuple(found[each] for each in ids if each in found)
+
+
+def parse_image(fields):
+    """An Image from an object of `docker inspect`. Docker before 1.10 counted only the last layer in Size."""
+    tags = sorted(tag for tag in fields.get("RepoTags") or () if "<none>" not in tag)
+    return Image(fields["Id"], tuple(tags), max(fields.get("Size") or 0, fields.get("VirtualSize") or 0))
+
+
+def inspect(host, kind, name):
+    """The object of `docker inspect` for an image or a container, None when Docker has no such one."""
+    argv = docker(host, "inspect", "--type", kind, name)
+    result = commands.run(argv, ok=None)
+    if result.rc != 0 and "no such " in result.err.lower():
+        return None
+    if result.rc != 0:
+        raise commands.CommandFailed(argv, "failed with return code %d" % result.rc, result.err)
+    try:
+        return json.loads(result.out)[0]
+    except (ValueError, IndexError) as error:
+        raise commands.CommandFailed(argv, "printed what is not JSON (%s)" % error, result.out[:200]) from error
+
+
+def list_containers(host):
+    """All containers as a tuple of Container, the newest first. One that is paused or restarting counts as running."""
+    form = "{{.ID}}\t{{.Names}}\t{{.Image}}\t{{.Status}}"
+    lines = commands.run(docker(host, "ps", "--all", "--no-trunc", "--format", form)).out.splitlines()
+    found = []
+    for line in lines:
+        number, names, image, status = line.split("\t", 3)
+        name = next((each for each in names.split(",") if "/" not in each), names)  # others are links: web/db
+        found.append(Container(number, name, image, status, status.startswith(("Up", "Restarting"))))
+    return tuple(found)
+
+
+# --- archives --------------------------------------------------------------------------------------------------
+
+
+def archive_path(folder, image_id):
+    """Where the archive of an image is: FOLDER/sha256-HEX.tar."""
+    path = os.path.join(folder, image_id.replace(":", "-") + ".tar")
+    if not SUFFIX.match(os.path.basename(path)):
+        raise Refused("%r is not the whole ID of an image" % image_id, "Look at: docker images --no-trunc")
+    return path
+
+
+def list_archives(folder):
+    """The images that have an archive, as a tuple of Image sorted by ID; size is the archive's. One that is damaged raises."""
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    found = []
+    for name in filter(SUFFIX.match, names):
+        path = os.path.join(folder, name)
+        found.append(Image(name[:-4].replace("-", ":"), image_archive.tags_in(path), os.stat(path).st_size))
+    return tuple(found)
+
+
+def is_archived(folder, image):
+    """Whether the archive of an image is there and carries exactly its tags. It was verified when it got its name."""
+    path = archive_path(folder, image.id)
+    try:
+        return os.path.exists(path) and image_archive.tags_in(path) == tuple(sorted(image.tags))
+    except image_archive.Damaged:
+        return False
+
+
+def free_bytes(folder):
+    """Free bytes, for others than root too, of the file system where folder is or would be made."""
+    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    values = os.statvfs(folder)
+    return values.f_bavail * values.f_frsize
+
+
+def needed_bytes(image):
+    """Bytes that the archive of an image may take: what Docker counts, 5 % and 1 MiB."""
+    return image.size + image.size // 20 + MARGIN
+
+
+def must_have_space(folder, image):
+    """Raise Refused when the archive of an image does not fit where it would be made."""
+    free = free_bytes(folder)
+    if free < needed_bytes(image):
+        raise no_space(folder, image, "%d MiB are free and %d MiB are needed" % (free >> 20, (needed_bytes(image) >> 20) + 1))
+
+
+def no_space(folder, image, why):
+    """The refusal for a folder whose file system is too small."""
+    return Refused(
+        "there is no space in %s for the archive of image %s: %s" % (folder, label(image), why),
+        "Name a folder on another file system: docker_storage_image_archive_dir: /srv/images    # or: docker image prune",
+    )
+
+
+def label(image):
+    """An image for people: its first tag, or its short ID."""
+    return image.tags[0] if image.tags else image.id[:7] + image.id[7 : 7 + SHORT]
+
+
+def make_folder(folder):
+    """Make a folder that only root may enter: images and containers hold secrets."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.chmod(folder, 0o700)
+
+
+@contextmanager
+def scratch(folder):
+    """An empty folder below folder, gone afterwards. What a killed run left in it, Docker's own files too, goes first."""
+    path = os.path.join(folder, SCRATCH)
+    shutil.rmtree(path, ignore_errors=True)
+    make_folder(path)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def save(host, image, folder, timeout):
+    """Make sure that an image has its archive. False when it was there already. timeout in seconds, for `docker save`.
+
+    All tags go into one archive. An archive with other tags is replaced once the new one is whole.
+    """
+    final = archive_path(folder, image.id)
+    if is_archived(folder, image):
+        return False
+    must_have_space(folder, image)
+    make_folder(folder)
+    with scratch(folder) as place:
+        fresh = os.path.join(place, os.path.basename(final))
+        try:
+            commands.run(docker(host, "save", "--output", fresh, *(image.tags or (image.id,))), timeout=timeout)
+        except commands.CommandFailed as error:
+            if "no space left on device" in error.err:
+                raise no_space(folder, image, error.err) from error
+            raise
+        sync_file(fresh)
+        image_archive.verify(fresh, image)
+        os.rename(fresh, final)
+    files.sync_folder(folder)
+    return True
+
+
+def sync_file(path):
+    """Make a file readable for root only, and wait until it is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fchmod(descriptor, 0o600)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def verify(path, image):
+    """Raise image_archive.Damaged unless the archive at path holds this image whole, under exactly its tags."""
+    image_archive.verify(path, image)
+
+
+# --- the way back into Docker ----------------------------------------------------------------------------------
+
+
+def found_as(host, image, path):
+    """Under which ID Docker has this image, None when it has it not. Tags are not looked at, except to find it.
+
+    A store that names images by their manifests (containerd's) gives another ID to an image of a store that names them by
+    their configurations. There it is the image of one of the tags that has the same layers.
+    """
+    if inspect(host, "image", image.id):
+        return image.id
+    layers = None
+    for tag in image.tags:
+        there = inspect(host, "image", tag)
+        if there and layers is None:
+            layers = image_archive.layers_in(path, image.id) if os.path.exists(path) else ()
+        if there and layers and tuple((there.get("RootFS") or {}).get("Layers") or ()) == layers:
+            return there["Id"]
+    return None
+
+
+def missing_tags(host, image, there):
+    """The tags of an image that Docker gives to no image or to another one than `there`, an ID."""
+    found = inspect(host, "image", there)
+    return [tag for tag in image.tags if tag not in (found or {}).get("RepoTags", ())]
+
+
+def is_loaded(host, image, folder):
+    """Whether Docker has the image and gives it all its tags."""
+    there = found_as(host, image, archive_path(folder, image.id))
+    return there is not None and not missing_tags(host, image, there)
+
+
+def moved_tags(host, image):
+    """[(tag, ID)] of tags that name another image in Docker now and that loading this image would take from it.
+
+    The other image stays, without that name.
+    """
+    named = [(tag, inspect(host, "image", tag)) for tag in image.tags]
+    return [(tag, there["Id"]) for tag, there in named if there and there["Id"] != image.id]
+
+
+def load(host, image, folder, timeout, keep):
+    """Make sure that Docker has an image of an archive, with all its tags. False when nothing was to be done.
+
+    timeout in seconds, for `docker load`. keep False: the archive is removed once the image is there.
+    The archive is verified first: `docker load` itself does not look at layers that Docker has already.
+    """
+    path = archive_path(folder, image.id)
+    loaded = is_loaded(host, image, folder)
+    if loaded and (keep or not os.path.exists(path)):
+        return False
+    if not loaded:
+        if not os.path.exists(path):
+            raise Refused("image %s has no archive: there is no %s" % (label(image), path))
+        image_archive.verify(path, image)
+        printed = commands.run(docker(host, "load", "--input", path), timeout=timeout).out
+        there = found_as(host, image, path) or next(iter(re.findall(r"^Loaded image ID: (\S+)", printed, re.M)), None)
+        if there is None or inspect(host, "image", there) is None:
+            raise Refused(
+                "`docker load --input %s` reported success, yet Docker has no image %s" % (path, image.id),
+                "Its archive is kept. Docker said: %s" % " ".join(printed.split()),
+            )
+        for tag in missing_tags(host, image, there):
+            commands.run(docker(host, "tag", there, tag))
+    if not keep:
+        files.remove(path)
+    return True
+
+
+# --- containers ------------------------------------------------------------------------------------------------
+
+
+def record_path(folder, container):
+    """Where the record of a container is: FOLDER/container-NAME-SHORTID.json."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", container.name)
+    return os.path.join(folder, "container-%s-%s.json" % (name, container.id[:SHORT]))
+
+
+def commit_tag(container):
+    """The tag of the image made of a container: its name, as far as a repository may be called so, and its short ID."""
+    name = re.sub(r"[^a-z0-9]+", "-", container.name.lower()).strip("-") or "container"
+    return "direct-lvm/%s:%s" % (name, container.id[:SHORT])
+
+
+def lasting(fields):
+    """The part of a container's `docker inspect` that stays the same while nobody changes the container."""
+    kept = {key: fields.get(key) for key in LASTING}
+    kept["Mounts"] = sorted((fields.get("Mounts") or ()), key=lambda mount: json.dumps(mount, sort_keys=True))
+    kept["Networks"] = sorted((fields.get("NetworkSettings") or {}).get("Networks") or ())
+    return kept
+
+
+def is_kept(folder, fields):
+    """Whether a container, given as `docker inspect` describes it, has a record that is still right."""
+    text = files.read_text(record_path(folder, container_of(fields)))
+    try:
+        return text is not None and lasting(json.loads(text)[0]) == lasting(fields)
+    except (ValueError, LookupError, AttributeError, TypeError):
+        return False
+
+
+def is_committed(host, fields):
+    """Whether the image made of a container is there and not older than the container's last start or end."""
+    there = inspect(host, "image", commit_tag(container_of(fields)))
+    state = fields.get("State") or {}
+    times = [instant(state.get(key)) for key in ("StartedAt", "FinishedAt")]
+    return there is not None and instant(there.get("Created")) >= max(times)
+
+
+def instant(text):
+    """A time of Docker's (RFC 3339 in UTC, a fraction of any length) as something that compares."""
+    whole, _point, fraction = (text or "").rstrip("Z").partition(".")
+    return whole, fraction.ljust(9, "0")
+
+
+def container_of(fields):
+    """A Container from an object of `docker inspect`."""
+    state = fields.get("State") or {}
+    return Container(
+        fields["Id"],
+        fields["Name"].lstrip("/"),
+        fields.get("Config", {}).get("Image", ""),
+        state.get("Status", ""),
+        bool(state.get("Running")),
+    )
+
+
+def find_container(host, container_id):
+    """What `docker inspect` says of a container. Raises Refused when there is none."""
+    fields = inspect(host, "container", container_id)
+    if fields is None:
+        raise Refused("Docker has no container %s" % container_id, "Look at: docker ps --all --no-trunc")
+    return fields
+
+
+def save_container(host, container_id, folder, commit, timeout):
+    """Keep a container's settings as a file, and with commit its changed files as an image. False: nothing to do.
+
+    The record is what `docker inspect` prints, for root only: environment variables hold secrets. timeout in seconds, for
+    `docker commit`, which pauses a running container meanwhile: files caught while they are written would be torn.
+    What a running container writes after its commit is in no image.
+    """
+    fields = find_container(host, container_id)
+    changed = False
+    if not is_kept(folder, fields):
+        make_folder(folder)
+        text = json.dumps([fields], indent=2, sort_keys=True) + "\n"
+        files.write_text(record_path(folder, container_of(fields)), text, mode=0o600)
+        changed = True
+    if commit and not is_committed(host, fields):
+        commands.run(docker(host, "commit", fields["Id"], commit_tag(container_of(fields))), timeout=timeout)
+        changed = True
+    return changed
