@@ -129,6 +129,48 @@ options:
         description: Seconds to wait for Docker to answer after a start.
         type: int
         default: 300
+      config:
+        description:
+          - Where Docker's storage settings go, into O(docker.dropin) or merged into Docker's configuration file.
+          - With V(daemon_json), O(docker.dropin_text) carries no C(@@VENDOR_COMMAND@@), and is written too.
+        type: str
+        choices: [dropin, daemon_json]
+        default: dropin
+      daemon_json_text:
+        description: The JSON object to merge into Docker's configuration file. Its other keys and their order stay.
+        type: str
+        default: "{}"
+      containers:
+        description:
+          - What to do with containers when Docker changes its storage; they cannot cross.
+          - V(refuse) lists them and changes nothing. V(discard) keeps each one's C(docker inspect) and goes without them.
+        type: str
+        choices: [refuse, discard]
+        default: refuse
+      commit_containers:
+        description: With O(docker.containers=discard), whether an image is made of each container's file system.
+        type: bool
+        default: false
+      archive_dir:
+        description: Where images are kept while they cross, each in an archive of C(docker save).
+        type: path
+        default: /var/lib/direct-lvm/images
+      keep_archives:
+        description: Whether an archive stays once its image is loaded.
+        type: bool
+        default: true
+      load_images:
+        description: Whether archived images are loaded. Without it they stay noted for a later call.
+        type: bool
+        default: true
+      state:
+        description:
+          - Where Docker belongs. V(on_pool) is the thin pool.
+          - V(former) goes back to what Docker had before it was switched; V(cleaned) removes what that storage left.
+          - With V(former) and V(cleaned) the pool is not looked at.
+        type: str
+        choices: [on_pool, former, cleaned]
+        default: on_pool
   state:
     description:
       - V(absent) removes pool, volume group, PV labels and profile, as far as they carry the module's tag and are not used.
@@ -175,7 +217,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 steps:
-  description: What was done, or would be done in check mode, in order.
+  description:
+    - What was done, or would be done in check mode, in order. Each has C(why), and one of C(argv) (a command), C(file)
+      (written or removed), C(check), C(archive), C(load) (an image's ID), C(keep) (a container's ID), C(move) (from, to)
+      or C(remove) (with C(size) in bytes).
   type: list
   elements: dict
   returned: always

@@ -9,8 +9,23 @@ __metaclass__ = type
 import signal
 from contextlib import contextmanager
 
-from . import commands, daemon, disks, files
-from .model import Command, MustBeBlank, Refused, RemoveFile, Switch, WaitForDocker, WriteFile
+from . import commands, daemon, disks, files, images
+from .model import Refused
+from .steps import (
+    ArchiveImage,
+    Command,
+    KeepContainer,
+    LoadImage,
+    Move,
+    MustBeBlank,
+    RemoveFile,
+    RemoveTree,
+    Switch,
+    WaitForDocker,
+    WriteFile,
+)
+
+IMAGE_TIMEOUT = 6 * 3600  # seconds: docker save and load of tens of gigabytes on a slow disk
 
 
 class SwitchFailed(Exception):
@@ -41,7 +56,17 @@ def one(step):
     elif isinstance(step, MustBeBlank):
         must_be_blank(step)
     elif isinstance(step, WaitForDocker):
-        daemon.wait(step.host, step.timeout)
+        daemon.wait(step)
+    elif isinstance(step, Move):
+        files.move(step.source, step.target, step.only_if)
+    elif isinstance(step, ArchiveImage):
+        images.save(step.host, step.image, step.folder, IMAGE_TIMEOUT)
+    elif isinstance(step, LoadImage):
+        images.load(step.host, step.image, step.folder, IMAGE_TIMEOUT, step.keep)
+    elif isinstance(step, KeepContainer):
+        images.save_container(step.host, step.container.id, step.folder, step.commit, IMAGE_TIMEOUT)
+    elif isinstance(step, RemoveTree):
+        files.remove_tree(step.path)
     else:
         raise TypeError("no such step: %r" % (step,))
 

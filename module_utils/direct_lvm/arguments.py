@@ -36,6 +36,14 @@ DOCKER = {
     "dropin_text": {"type": "str", "required": True},
     "options": {"type": "dict", "default": {}},
     "start_timeout": {"type": "int", "default": 300},
+    "config": {"type": "str", "choices": ["dropin", "daemon_json"], "default": "dropin"},
+    "daemon_json_text": {"type": "str", "default": "{}"},
+    "containers": {"type": "str", "choices": ["refuse", "discard"], "default": "refuse"},
+    "commit_containers": {"type": "bool", "default": False},
+    "archive_dir": {"type": "path", "default": "/var/lib/direct-lvm/images"},
+    "keep_archives": {"type": "bool", "default": True},
+    "load_images": {"type": "bool", "default": True},
+    "state": {"type": "str", "choices": ["on_pool", "former", "cleaned"], "default": "on_pool"},
 }
 
 ARGUMENTS = {

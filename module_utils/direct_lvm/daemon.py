@@ -9,18 +9,20 @@ __metaclass__ = type
 import time
 
 from . import commands, docker, systemd
+from .model import Refused
 
 UNIT = "docker.service"
 
 
-def wait(host, timeout):
-    """Return once the daemon at host answers `docker info`.
+def wait(step):
+    """Return once the daemon answers `docker info`, and says what the step (steps.WaitForDocker) expects.
 
-    Raises commands.CommandFailed when the start failed, or after timeout seconds. A unit that systemd is about to
-    start again (Restart=) has failed too: `systemctl is-active` says "activating" for it, so SubState is asked.
+    Raises commands.CommandFailed when the start failed, or after step.timeout seconds, and Refused for another storage
+    than expected. A unit that systemd is about to start again (Restart=) has failed too: `systemctl is-active` says
+    "activating" for it, so SubState is asked.
     """
     argv = ("systemctl", "show", "--property=Id,ActiveState,SubState", UNIT)
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + step.timeout
     problem = "did not start"
     while time.monotonic() < deadline:
         shown = dict(systemd.parse_show(commands.run(argv).out)[0])
@@ -28,11 +30,22 @@ def wait(host, timeout):
         if active == "failed" or sub in ("auto-restart", "failed"):
             raise commands.CommandFailed(("systemctl", "start", UNIT), "failed (%s, %s)" % (active, sub))
         if active == "active":
-            info, problem = docker.observe_info(host)
+            info, problem = docker.observe_info(step.host)
             if info:
+                check(step, info)
                 return
-        time.sleep(0.5)
-    raise commands.CommandFailed(("systemctl", "start", UNIT), "gave no working daemon within %d s" % timeout, problem)
+        time.sleep(0.2)
+    raise commands.CommandFailed(("systemctl", "start", UNIT), "gave no working daemon within %d s" % step.timeout, problem)
+
+
+def check(step, info):
+    """Raise Refused unless docker info names the expected driver, and the pool when one is expected."""
+    if step.driver and info.driver != step.driver:
+        raise Refused("docker info: Storage Driver is %s, wanted %s." % (info.driver, step.driver))
+    if step.chunk_size:
+        found = docker.info_problems(info, step.pool, step.chunk_size)
+        if found:
+            raise Refused("; ".join(found) + ".")
 
 
 def journal(lines=20):

@@ -10,12 +10,14 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import glob
+import json
+import mmap
 import os
 import re
 import time
 from typing import Dict, NamedTuple, Optional
 
-from . import commands, docker_conflicts, systemd
+from . import commands, docker_conflicts, files, images, switch_record, systemd
 from .docker_info import (
     engine_for,
     info_problems,
@@ -27,9 +29,10 @@ from .docker_info import (
 )
 from .docker_options import check_options
 from .model import VENDOR_COMMAND, Docker, Refused, Unit
+from .plan_switch import FORMER, OURS, SAME_DRIVER_FOLDERS
 
 __all__ = (  # what the planner and the modules use of Docker, whichever file it stands in
-    "check_options", "engine_for", "info_problems", "observe_content", "observe_docker", "observe_info", "storage_kind",
+    "check_options", "engine_for", "info_problems", "observe_docker", "observe_info", "storage_kind",
 )  # fmt: skip
 
 DRIVERS = ("aufs", "btrfs", "devicemapper", "fuse-overlayfs", "overlay", "overlay2", "vfs", "zfs")  # with a folder each
@@ -60,7 +63,7 @@ def observe_docker(wanted):
     while setup.unit.active_state in UNDER_WAY and time.monotonic() < end:
         time.sleep(1)
         setup = observe_setup(wanted.dropin)
-    unit, info, problem, content = setup.unit, None, "", ((), (), ())
+    unit, info, problem = setup.unit, None, ""
     dropin_text = systemd.read_text(wanted.dropin)
     if unit.active_state == "active":
         info, problem = observe_info(setup.host)
@@ -68,31 +71,85 @@ def observe_docker(wanted):
         problem = "there is no docker.service"
     else:
         problem = "docker.service is %s" % unit.active_state
-    version = info.version if info else None
-    text = wanted.dropin_text.replace(VENDOR_COMMAND, unit.command)
-    if info is None or dropin_text != text or not is_settled(info, wanted):
-        installed = installed_version(unit)
-        version = version if installed is None else installed
-        content = observe_content(info, setup.host) if info else content
-    conflicts = ()
-    if version is not None and wanted.dropin:
-        conflicts = docker_conflicts.find_conflicts(unit, setup.daemon_json, setup.env_files, wanted.dropin, version)
-        if unit.active_state == "active" and info is None:
-            conflicts += ("Docker runs, but what it holds cannot be told: %s. Look at: docker info" % problem,)
-    root = info.root if info else docker_conflicts.data_root(unit, setup.daemon_json, setup.env_files, wanted.dropin)
-    return Docker(
-        version=version,
+    former = switch_record.parse(systemd.read_text(switch_record.PATH))
+    found = Docker(
+        version=info.version if info else None,
         unit=unit,
         info=info,
         problem=problem,
-        conflicts=conflicts,
-        images=content[0],
-        containers=content[1],
-        volumes=content[2],
         dropin_text=dropin_text,
-        root_state=root_state(root),
+        daemon_json=setup.daemon_json,
+        daemon_json_path=docker_conflicts.config_file(unit, setup.env_files, wanted.dropin),
+        root=info.root if info else docker_conflicts.data_root(unit, setup.daemon_json, setup.env_files, wanted.dropin),
+        former=former,
         host=setup.host,
     )
+    text = wanted.dropin_text.replace(VENDOR_COMMAND, unit.command)
+    settled = info is not None and dropin_text == text and is_settled(info, wanted)
+    if not settled or wanted.back or wanted.clean or (former and former.state == "begun"):
+        found = observe_more(found, wanted)
+    if found.version is not None and wanted.dropin:
+        conflicts = docker_conflicts.find_conflicts(
+            unit, setup.daemon_json, setup.env_files, wanted.dropin, found.version, wanted.config
+        )
+        if unit.active_state == "active" and info is None:
+            conflicts += ("Docker runs, but what it holds cannot be told: %s. Look at: docker info" % problem,)
+        found = found._replace(conflicts=conflicts)
+    return found
+
+
+def observe_more(found, wanted):
+    """The model.Docker with what only a switch needs to know: the program on disk, content, archives, folders."""
+    program = daemon_program(found.unit)
+    version = None if program is None else parse_version(commands.run([program, "--version"], timeout=60).out)
+    state = root_state(found.root)
+    held, containers, volumes = ((), (), ())
+    if found.info:
+        held = images.list_images(found.host) if found.info.images else ()
+        containers = images.list_containers(found.host) if found.info.containers else ()
+        volumes = tuple(commands.run(["docker", "--host", found.host, "volume", "ls", "--quiet"]).out.split())
+    return found._replace(
+        version=found.version if version is None else version,
+        can=program is None or has_driver(commands.find(program)),
+        images=held,
+        containers=containers,
+        volumes=volumes,
+        archived=tuple(one.id for one in held if images.is_archived(wanted.archive, one)),
+        archive_free=images.free_bytes(wanted.archive),
+        root_state=state,
+        left=leftovers(found, wanted) if wanted.clean and found.former else (),
+        transaction=open_transaction(found.root, state),
+    )
+
+
+def leftovers(found, wanted):
+    """((path, bytes on disk), ...) of what Docker's former storage left, and of the archives unless they are to be kept."""
+    driver, paths = found.former.driver, []
+    if driver in DRIVERS and driver != "devicemapper":
+        paths = [os.path.join(found.root, driver), os.path.join(found.root, "image", driver)]
+        for name in entries(found.root, "containers"):
+            text = systemd.read_text(os.path.join(found.root, "containers", name, "config.v2.json"))
+            if text and '"Driver":"%s"' % driver in text.replace(" ", ""):
+                paths.append(os.path.join(found.root, "containers", name))
+    paths += [os.path.join(found.root, name + FORMER) for name in SAME_DRIVER_FOLDERS]
+    paths += [] if wanted.keep_archives else [wanted.archive]
+    return tuple((path, files.tree_size(path)) for path in paths if os.path.isdir(path))
+
+
+def has_driver(path):
+    """Whether a daemon was built with the devicemapper driver: its option names are in the program then."""
+    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as program:
+        return program.find(b"dm.thinpooldev") >= 0
+
+
+def open_transaction(root, state):
+    """The transaction of Docker's own thin pool metadata, None when there is none (moby, deviceset.go, transaction)."""
+    folder = "devicemapper" + (OURS if "devicemapper" + OURS in state else "")
+    text = systemd.read_text(os.path.join(root, folder, "metadata", "transaction-metadata"))
+    try:
+        return int(json.loads(text or "null")["open_transaction_id"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
 
 
 def observe_setup(ours=""):
@@ -104,8 +161,8 @@ def observe_setup(ours=""):
 
 
 def is_settled(info, wanted):
-    """Whether Docker already runs on the pool that the wanted drop-in names."""
-    named = re.search(r"/%s(?![\w.+-])" % re.escape(info.field("Pool Name")), wanted.dropin_text)
+    """Whether Docker already runs on the pool that the wanted drop-in or daemon.json names."""
+    named = re.search(r"/%s(?![\w.+-])" % re.escape(info.field("Pool Name")), wanted.dropin_text + wanted.daemon_json_text)
     return storage_kind(info) == "direct-lvm" and named is not None
 
 
@@ -135,18 +192,12 @@ def read_environment_files(unit, ours):
     return found
 
 
-def installed_version(unit):
-    """The version of the daemon's program on disk, None when there is none: one process. Raises CommandFailed.
-
-    `dockerd --version` says "Docker version 20.10.24+dfsg1, build 5d6db84"; before 1.12 there is only `docker`.
-    """
+def daemon_program(unit):
+    """The daemon's program on disk as named by the unit, else in PATH; None when there is none. Before 1.12: `docker`."""
     words = systemd.command_words(unit.command, "", {})
     named = [words[0].text] if words and os.path.basename(words[0].text).startswith("docker") else []
     daemons = [path for path in named if os.path.basename(path).startswith("dockerd")]
-    program = next((path for path in [*daemons, "dockerd", *named, "docker"] if commands.find(path)), None)
-    if program is None:
-        return None
-    return parse_version(commands.run([program, "--version"], timeout=60).out)
+    return next((path for path in [*daemons, "dockerd", *named, "docker"] if commands.find(path)), None)
 
 
 def observe_info(host=docker_conflicts.SOCKET):
@@ -171,35 +222,20 @@ def observe_info(host=docker_conflicts.SOCKET):
     return info, "" if info else "docker info: " + (words or problem)
 
 
-def observe_content(info, host=docker_conflicts.SOCKET):
-    """(images, containers, volumes) of the running daemon. Raises commands.CommandFailed.
-
-    images: "ID REPOSITORY:TAG SIZE"; containers: "ID NAME IMAGE STATUS"; volumes: names.
-    At most one process each; images and containers only when docker info counts any.
-    """
-    argv = ["docker", "--host", host]
-
-    def lines(*words):
-        return tuple(line for line in commands.run([*argv, *words], timeout=120).out.splitlines() if line.strip())
-
-    images = containers = ()
-    if info.images > 0:
-        images = lines("images", "--all", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}} {{.Size}}")
-    if info.containers > 0:
-        containers = lines("ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Image}} {{.Status}}")
-    return images, containers, lines("volume", "ls", "--quiet")
-
-
 def root_state(root):
     """What is in Docker's data root, from its folders alone, so that it can be told with the daemon stopped.
 
-    Folder names below root: a driver's own ("overlay2") when it is not empty; "image/DRIVER" when it knows images;
-    "containers" when there are any; "volumes" when there are any. Raises Refused when a folder cannot be read.
+    Folder names below root: a driver's own ("overlay2") when it is not empty, "devicemapper/loop" when that one has loop
+    files; "image/DRIVER" when it knows images; "containers" when there are any; "volumes" when there are any; and what
+    switches have set aside, with its suffix. Raises Refused when a folder cannot be read.
     """
     found = [name for name in DRIVERS if entries(root, name)]
+    found += ["devicemapper/loop"] if os.path.exists(os.path.join(root, "devicemapper/devicemapper/data")) else []
     found += ["image/" + name for name in entries(root, "image") if entries(root, "image", name, "imagedb/content/sha256")]
     found += ["containers"] if entries(root, "containers") else []
     volumes = [name for name in entries(root, "volumes") if os.path.isdir(os.path.join(root, "volumes", name))]
+    aside = [name + suffix for name in SAME_DRIVER_FOLDERS for suffix in (FORMER, OURS)]
+    found += [name for name in aside if os.path.exists(os.path.join(root, name))]
     return tuple(found + (["volumes"] if volumes else []))
 
 

@@ -35,11 +35,12 @@ PLURAL = {
 }  # fmt: skip
 
 
-def find_conflicts(unit, daemon_json, env_files, ours, version=""):
+def find_conflicts(unit, daemon_json, env_files, ours, version="", config="dropin"):
     """Sentences, one per setting that stands in the way of the drop-in `ours`: both places, and the way out.
 
     unit: model.Unit.  daemon_json: the text of config_file(), None when there is no such file.
     env_files: {path: text} of the unit's EnvironmentFile=s in order.  version: "20.10.24", "" when not known.
+    config: 'dropin', or 'daemon_json' when the settings are merged into daemon.json.
     """
     if unit.load_state != "loaded":
         return (not_loaded(unit),)
@@ -47,9 +48,11 @@ def find_conflicts(unit, daemon_json, env_files, ours, version=""):
     words = daemon_words(unit, env_files, ours)
     place = exec_start(unit.files, ours)[0]
     found += command_problems(unit, words, place, ours, version)
+    path = config_file(unit, env_files, ours)
+    target = path if config == "daemon_json" else ours
     for where, texts in storage_flags(words).items():
-        found.append("%s sets %s, and %s sets storage too. %s" % (where, ", ".join(texts), ours, remove_flag(where, place)))
-    found += json_problems(daemon_json, words, ours, version, config_file(unit, env_files, ours))
+        found.append("%s sets %s, and %s sets storage too. %s" % (where, ", ".join(texts), target, remove_flag(where, place)))
+    found += json_problems(daemon_json, words, target, version, path)
     return tuple(dict.fromkeys(found))
 
 
@@ -186,7 +189,10 @@ def remove_flag(where, place):
 
 
 def json_problems(text, words, ours, version, path):
-    """Sentences about daemon.json: not readable as JSON, storage settings, and keys that are flags too."""
+    """Sentences about daemon.json: not readable as JSON, storage settings, and keys that are flags too.
+
+    ours: the file that is to hold the storage settings, daemon.json itself or the drop-in.
+    """
     if text is None:
         return []
     if not text.strip():
@@ -199,7 +205,7 @@ def json_problems(text, words, ours, version, path):
         return ["%s is not valid JSON (%s): Docker does not start with it. Correct it first; to look at it: "
                 "python3 -m json.tool %s" % (path, error, quote(path))]  # fmt: skip
     found = []
-    keys = [key for key in STORAGE_KEYS if key in config]
+    keys = [key for key in STORAGE_KEYS if key in config and ours != path]
     if keys:
         found.append(
             "%s sets %s, and %s would set it too: Docker does not start when a setting comes from both. "

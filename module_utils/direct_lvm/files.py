@@ -10,6 +10,8 @@ import errno
 import fcntl
 import io
 import os
+import shutil
+import stat
 import time
 from contextlib import contextmanager
 
@@ -36,9 +38,14 @@ def read_text(path):
 
 
 def write_text(path, text, mode=0o644):
-    """Replace path by text: a temporary file beside it, fsync, rename, fsync of the folder. Makes missing folders."""
+    """Replace path by text: a temporary file beside it, fsync, rename, fsync of the folder. Makes missing folders.
+
+    mode None: the mode that the file has, 0644 for a new one.
+    """
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
+    if mode is None:
+        mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else 0o644
     temporary = "%s.direct-lvm-new" % path  # one name: what a killed run leaves is overwritten by the next
     with io.open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         os.fchmod(stream.fileno(), mode)
@@ -58,6 +65,33 @@ def remove(path):
             raise
         return
     sync_folder(os.path.dirname(path))
+
+
+def move(source, target, only_if=""):
+    """Rename a folder, unless that was done before (source gone, or target there) or only_if is not there."""
+    if not os.path.lexists(source) or os.path.lexists(target) or (only_if and not os.path.lexists(only_if)):
+        return
+    os.rename(source, target)
+    sync_folder(os.path.dirname(target))
+
+
+def remove_tree(path):
+    """Remove a folder and everything in it, links not followed; nothing when it is not there."""
+    if os.path.lexists(path):
+        shutil.rmtree(path)
+        sync_folder(os.path.dirname(path))
+
+
+def tree_size(path):
+    """Bytes on disk of a folder, as du counts them."""
+    total = 0
+    for folder, _folders, names in os.walk(path):
+        for name in [*names, "."]:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_blocks * 512
+            except OSError:  # gone meanwhile
+                continue
+    return total
 
 
 def sync_folder(folder):

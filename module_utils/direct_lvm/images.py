@@ -17,10 +17,9 @@ import os
 import re
 import shutil
 from contextlib import contextmanager
-from typing import NamedTuple, Tuple
 
 from . import commands, files, image_archive
-from .model import Refused
+from .model import Container, Image, Refused
 
 BATCH = 200  # IDs on one command line: 71 characters each
 MARGIN = 1 << 20  # bytes: the archive's own records, beside 5 % for tar's headers
@@ -38,24 +37,6 @@ ARGUMENTS = {  # of the module direct_lvm_images
     "lock_timeout": {"type": "int", "default": 600},
 }
 LASTING = ("Id", "Name", "Image", "Path", "Args", "Config", "HostConfig", "Mounts", "Driver")  # what no restart changes
-
-
-class Image(NamedTuple):
-    """One image: id ("sha256:..."), every repo:tag that names it (none for a dangling one), size in bytes."""
-
-    id: str
-    tags: Tuple[str, ...]
-    size: int
-
-
-class Container(NamedTuple):
-    """One container, running or not. status as `docker ps` prints it."""
-
-    id: str
-    name: str
-    image: str
-    status: str
-    running: bool
 
 
 # --- what Docker holds -----------------------------------------------------------------------------------------
@@ -167,7 +148,7 @@ def no_space(folder, image, why):
     """The refusal for a folder whose file system is too small."""
     return Refused(
         "there is no space in %s for the archive of image %s: %s" % (folder, label(image), why),
-        "Name a folder on another file system: docker_storage_image_archive_dir: /srv/images    # or: docker image prune",
+        "Name a folder on another file system: image_archive_dir: /srv/images    # or: docker image prune",
     )
 
 

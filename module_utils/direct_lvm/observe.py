@@ -40,14 +40,27 @@ def observe(spec):
     for name in pool.devices:
         disk = disks.observe_disk(name, probe=False)
         found.append(disk if disk.path in in_place else disks.observe_disk(name))
+    seen = docker.observe_docker(storage) if storage else None
     return Host(
         disks=tuple(found),
         lvm=report,
         profile_text=files.read_text(profile_path(pool)),
         missing=missing,
-        docker=docker.observe_docker(storage) if storage else None,
-        snapshotter_pools=() if spec.present else containerd.configured_pools(),
+        docker=seen,
+        snapshotter_pools=containerd.configured_pools() if storage else (),
+        transaction=kernel_transaction(report.lv(pool.vg, pool.name)) if seen and seen.transaction is not None else None,
     )
+
+
+def kernel_transaction(lv):
+    """The transaction id that the kernel has for a thin pool: Docker counts there, LVM does not see it. None: not active.
+
+    dmsetup status (Documentation/admin-guide/device-mapper/thin-provisioning.rst): START LENGTH thin-pool ID ...
+    """
+    if lv is None or lv.segtype != "thin-pool" or not lv.active:
+        return None
+    words = commands.run(("dmsetup", "status", lv.dm_path)).out.split()
+    return int(words[3]) if words[2:3] == ["thin-pool"] and words[3:] and words[3].isdigit() else None
 
 
 def kernel_and_version():

@@ -18,6 +18,8 @@ def plan(spec, host):
     check_tools(spec, host)
     if not spec.present:
         return tuple(plan_remove.plan_remove(spec, host))
+    if spec.docker and (spec.docker.back or spec.docker.clean):
+        return tuple(plan_docker.plan_docker(spec, host, pool_ready=True))  # whatever state the pool is in
     steps, layout = plan_vg.plan_vg(spec.pool, host)
     steps += plan_pool.plan_pool(spec.pool, host, layout)
     if spec.docker:
@@ -29,6 +31,8 @@ def warnings(spec, host):
     """Sentences about what is not wrong enough to be refused. Raises what plan() raises."""
     if not spec.present:
         return plan_remove.left(spec, host)
+    if spec.docker and (spec.docker.back or spec.docker.clean):
+        return ()
     layout = geometry.current_layout(host.lvm, spec.pool)
     if layout is None:
         layout = plan_pool.future_layout(spec.pool, host.lvm, plan_vg.plan_vg(spec.pool, host)[1])

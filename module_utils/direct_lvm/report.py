@@ -7,7 +7,8 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 from . import files, geometry
-from .model import TAG, Command, RemoveFile, Switch, WriteFile
+from .model import TAG
+from .steps import ArchiveImage, Command, KeepContainer, LoadImage, Move, RemoveFile, RemoveTree, Switch, WriteFile
 
 
 def summary(pool, host):
@@ -67,18 +68,20 @@ def docker_summary(docker):
         "driver": docker.info.driver if docker.info else None,
         "status": dict(docker.info.status) if docker.info else {},
         "root": docker.info.root if docker.info else None,
-        "images": list(docker.images),
-        "containers": list(docker.containers),
+        "images": [dict(image._asdict(), tags=list(image.tags)) for image in docker.images],
+        "containers": [dict(one._asdict()) for one in docker.containers],
         "volumes": list(docker.volumes),
         "problem": docker.problem,
     }
 
 
 def diff(steps):
-    """Ansible's diff of the planned steps: files before and after, and the commands as one text."""
+    """Ansible's diff of the planned steps: files before and after (not our private ones), and the commands as one text."""
     shown = []
     lines = []
     for step in flat(steps):
+        if isinstance(step, WriteFile) and step.mode == 0o600:
+            continue
         if isinstance(step, (WriteFile, RemoveFile)):
             shown.append(
                 {
@@ -96,13 +99,23 @@ def diff(steps):
 
 
 def describe(steps):
-    """Steps as the operator reads them: [{'argv' or 'file' or 'check': ..., 'why': ...}]."""
+    """Steps as the operator reads them: [{KIND: ..., 'why': ...}], see RETURN of the module direct_lvm for the kinds."""
     shown = []
     for step in flat(steps):
         if isinstance(step, Command):
             what = {"argv": list(step.argv)}
         elif isinstance(step, (WriteFile, RemoveFile)):
             what = {"file": step.path}
+        elif isinstance(step, ArchiveImage):
+            what = {"archive": step.image.id}
+        elif isinstance(step, LoadImage):
+            what = {"load": step.image.id}
+        elif isinstance(step, KeepContainer):
+            what = {"keep": step.container.id}
+        elif isinstance(step, Move):
+            what = {"move": [step.source, step.target]}
+        elif isinstance(step, RemoveTree):
+            what = {"remove": step.path, "size": step.size}
         else:
             what = {"check": getattr(step, "path", "docker info")}
         shown.append(dict(what, why=step.why))

@@ -6,6 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import json
 import os
 import re
 
@@ -40,13 +41,13 @@ DROPIN_FOLDER = "/etc/systemd/system/docker.service.d/"
 
 def read_spec(params):
     """module.params -> model.Spec. Raises model.Refused with the first thing that is wrong."""
-    pool = read_pool(params["pool"])
     storage = params.get("docker")
+    pool = read_pool(params["pool"], needs_devices=not storage or storage["state"] == "on_pool")
     return Spec(pool, read_docker(storage) if storage else None, params["state"] == "present")
 
 
-def read_pool(given):
-    """The `pool` parameter -> model.Pool. Raises model.Refused."""
+def read_pool(given, needs_devices=True):
+    """The `pool` parameter -> model.Pool. Raises model.Refused. needs_devices: whether the pool may be changed at all."""
     pool = Pool(
         devices=tuple(_device(name, "thin_pool_devices") for name in given["devices"]),
         vg=_lvm_name(given["vg"], "thin_pool_vg", ()),
@@ -65,7 +66,7 @@ def read_pool(given):
         error_when_full=given["error_when_full"],
         remove_data=given["remove_data"],
     )
-    if not pool.devices and not pool.adopt_vg:
+    if needs_devices and not pool.devices and not pool.adopt_vg:
         raise Refused(
             "thin_pool_devices is empty: no disk to make the thin pool from.",
             'Name at least one, for example -e \'{"thin_pool_devices": ["/dev/sdb"]}\'; `lsblk` lists a host\'s disks.',
@@ -88,10 +89,43 @@ def read_docker(given):
             "systemd reads %s*.conf; the default is %sdaemon.conf." % (DROPIN_FOLDER, DROPIN_FOLDER),
         )
     text = _managed_text(given["dropin_text"], "dropin_text")
-    if text.count(VENDOR_COMMAND) != 1:
-        raise Refused("docker.dropin_text must hold %s once, where the installed command goes." % VENDOR_COMMAND)
+    if text.count(VENDOR_COMMAND) != (given["config"] == "dropin"):
+        raise Refused(
+            "docker.dropin_text must hold %s once, where the installed command goes, and not at all with config: daemon_json."
+            % VENDOR_COMMAND
+        )
     docker.check_options(given["options"] or {})
-    return DockerStorage(given["engine"], dropin, text, given["start_timeout"])
+    return DockerStorage(
+        given["engine"],
+        dropin,
+        text,
+        given["start_timeout"],
+        config=given["config"],
+        daemon_json_text=_json_object(given["daemon_json_text"]),
+        containers=given["containers"],
+        commit=given["commit_containers"],
+        archive=_folder(given["archive_dir"]),
+        keep_archives=given["keep_archives"],
+        load=given["load_images"],
+        back=given["state"] == "former",
+        clean=given["state"] == "cleaned",
+    )
+
+
+def _json_object(text):
+    try:
+        if isinstance(json.loads(text), dict):
+            return text
+    except (ValueError, RecursionError):
+        pass
+    raise Refused("docker.daemon_json_text is not a JSON object: %s" % text[:200])
+
+
+def _folder(path):
+    parts = path.split("/")
+    if path.startswith("/") and len(path) > 1 and ".." not in parts and "\0" not in path and path.isprintable():
+        return os.path.normpath(path)
+    raise Refused("image_archive_dir: %r is not a folder's absolute path." % path, "For example /var/lib/direct-lvm/images")
 
 
 def read_size(text, name):

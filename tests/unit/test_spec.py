@@ -31,6 +31,14 @@ GOOD_DOCKER = {
     "dropin_text": "# Managed by direct_lvm\n[Service]\nExecStart=\nExecStart=@@VENDOR_COMMAND@@ --x\n",
     "options": {},
     "start_timeout": 300,
+    "config": "dropin",
+    "daemon_json_text": "{}",
+    "containers": "refuse",
+    "commit_containers": False,
+    "archive_dir": "/var/lib/direct-lvm/images",
+    "keep_archives": True,
+    "load_images": True,
+    "state": "on_pool",
 }
 
 
@@ -89,6 +97,12 @@ BAD_DOCKER = [
     ("dropin-escapes", {"dropin": "/etc/systemd/system/docker.service.d/../x.conf"}, "is not a drop-in"),
     ("dropin-not-conf", {"dropin": "/etc/systemd/system/docker.service.d/x.txt"}, "is not a drop-in"),
     ("no-marker", {"dropin_text": "# Managed by direct_lvm\n[Service]\n"}, "@@VENDOR_COMMAND@@ once"),
+    ("marker-with-daemon-json", {"config": "daemon_json"}, "not at all with config: daemon_json"),
+    ("daemon-json-is-a-list", {"daemon_json_text": "[]"}, "not a JSON object"),
+    ("daemon-json-is-garbage", {"daemon_json_text": "{"}, "not a JSON object"),
+    ("archive-relative", {"archive_dir": "images"}, "image_archive_dir"),
+    ("archive-root", {"archive_dir": "/"}, "image_archive_dir"),
+    ("archive-escapes", {"archive_dir": "/var/lib/../../etc"}, "image_archive_dir"),
     ("unknown-option", {"options": {"dm.no_such": "1"}}, "dm.no_such"),
 ]
 
@@ -110,6 +124,21 @@ def test_any_text_is_taken_or_refused(key, text):
     value = {"vg": spec.pool.vg, "name": spec.pool.name, "profile_name": spec.pool.profile_name}.get(key, "ok")
     assert not value.startswith(("-", "/"))
     assert not set(value) & set("/ \n\t;|&$`'\"")
+
+
+@pytest.mark.parametrize("key", ["dropin", "dropin_text", "daemon_json_text", "archive_dir"])
+@given(text=st.text())
+def test_any_text_about_docker_is_taken_or_refused(key, text):
+    try:
+        spec = read(docker={key: text})
+    except Refused:
+        return
+    assert spec.docker.archive.startswith("/")
+    assert ".." not in spec.docker.archive.split("/")
+
+
+def test_going_back_needs_no_disks():
+    assert read(docker={"state": "former"}, devices=[]).docker.back
 
 
 @given(st.lists(st.text(), max_size=3))

@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Pool and Docker's own metadata belong together: what of the one may meet what of the other. Pure.
+
+Docker keeps, below its data root, which thin device of the pool is which image, and counts its changes in the pool's
+transaction id: it writes the next number into its metadata, changes the pool, then sets the pool's (moby,
+daemon/graphdriver/devmapper/deviceset.go, openTransaction). So the metadata of a pool are at its number or one ahead.
+A pool with data and no metadata is refused by Docker itself ("Unable to take ownership of thin-pool that already has
+used data blocks").
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from .model import Refused
+from .plan_switch import FORMER, OURS, SAME_DRIVER_FOLDERS
+
+
+def check_pair(spec, host, former):
+    """Raise Refused unless the pool and the metadata that Docker will find go together.
+
+    former: the model.Former that a switch would go back to. A pool that is not made yet is empty; of one that is
+    not active nothing can be told, and the question is asked again once it is.
+    """
+    pool, found = spec.pool, host.docker
+    path = "%s/devicemapper" % found.root
+    name = "%s/%s" % (pool.vg, pool.name)
+    lv = host.lvm.lv(pool.vg, pool.name)
+    if "%s-%s" % (pool.vg.replace("-", "--"), pool.name.replace("-", "--")) in host.snapshotter_pools:
+        raise Refused(
+            "containerd is configured to use pool %s, and two owners would hand out the same thin device ids twice." % name,
+            "Choose another thin_pool_name for Docker, or take containerd's devmapper section away first.",
+        )
+    check_set_aside(found, former)
+    used, at = 0.0, 0
+    if lv is not None and lv.segtype == "thin-pool":
+        if not lv.active:
+            return
+        used, at = lv.data_percent or 0.0, host.transaction
+    where = which_metadata(found, former)
+    if where is None and used:
+        raise Refused(
+            "pool %s holds data (%.2f %%) and there is no metadata for it in %s: nobody can tell what the data are, and Docker "
+            "refuses such a pool." % (name, used, path),
+            "If %s was emptied or moved, bring it back from a backup.\nOr remove the pool, all data in it are lost, and start "
+            "afresh: ansible-playbook playbooks/remove.yml -e thin_pool_remove_data=true, then site.yml" % path,
+        )
+    if where is None or None in (found.transaction, at):
+        return
+    if found.transaction < at:
+        raise Refused(
+            "pool %s is at transaction %d, Docker's metadata in %s at %d: the metadata are older than the pool."
+            % (name, at, where, found.transaction),
+            "Bring back the newest backup of %s. Docker does not start with this one; images and containers made since "
+            "it was written cannot be found without it." % where,
+        )
+    if found.transaction > at + 1:
+        raise Refused(
+            "pool %s is at transaction %d, Docker's metadata in %s at %d: they are those of another pool, or of one that was "
+            "made anew. Docker would look for images that are not there." % (name, at, where, found.transaction),
+            "If that pool is gone for ever, set its metadata aside: mv {0} {0}.of-another-pool\n"
+            "Its images are listed in {1}/image/devicemapper; they cannot be read without that pool.".format(where, found.root),
+        )
+
+
+def which_metadata(found, former):
+    """The folder with the metadata of a thin pool that Docker will find after the switch, None when there is none."""
+    path = "%s/devicemapper" % found.root
+    if "devicemapper" + OURS in found.root_state:
+        return path + OURS  # an earlier way back set it aside, this switch brings it back
+    if "devicemapper" not in found.root_state or "devicemapper/loop" in found.root_state:
+        return None
+    # What Docker runs on now, or did before a switch that was cut off, is set aside by this one.
+    leaves = former.driver == "devicemapper" and "devicemapper" + FORMER not in found.root_state
+    return None if leaves else path
+
+
+def check_set_aside(found, former):
+    """Raise Refused when an earlier switch's set-aside folders are still there and this one would need their names."""
+    begun = found.former is not None and found.former.state == "begun"
+    there = [name + FORMER for name in SAME_DRIVER_FOLDERS if name + FORMER in found.root_state]
+    if there and former.driver == "devicemapper" and not begun:
+        raise Refused(
+            "an earlier switch set %s aside in %s, and this one would need the same names." % (", ".join(there), found.root),
+            "If nobody needs to go back further: ansible-playbook playbooks/cleanup.yml",
+        )

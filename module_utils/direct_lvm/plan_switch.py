@@ -1,0 +1,173 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The critical section in which Docker changes its storage, and the way back from it. Pure.
+
+Docker keeps one folder per storage driver, so nothing needs to be deleted. Only what both sides would use is renamed:
+when Docker was on another devicemapper storage (loop files, an older pool), its folders get the suffix FORMER while it
+is on our pool; when it goes back, our folders get the suffix OURS, for the next time (moby: daemon/graphdriver,
+layer.NewStoreFromOptions). The names are the record: a run that was cut off finds on the disk how far it came.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+from typing import NamedTuple, Optional, Tuple
+
+from . import switch_record
+from .daemon_json import merge
+from .model import MANAGED, VENDOR_COMMAND, Former
+from .steps import Command, Move, RemoveFile, Switch, WaitForDocker, WriteFile
+
+STOP_TIMEOUT = 120
+FORMER, OURS = ".before-direct-lvm", ".direct-lvm"
+DRIVER_FOLDERS = ("devicemapper", "image/devicemapper")
+# A container belongs to the driver that made it, and both sides would call theirs devicemapper.
+SAME_DRIVER_FOLDERS = DRIVER_FOLDERS + ("containers",)
+
+
+class Side(NamedTuple):
+    """One of the two places where Docker can be. dropin, daemon_json: the files' texts, None: no such file.
+
+    driver: what docker info must name, "" when it is not known.  moves: what has to be renamed to get here.
+    """
+
+    driver: str
+    pool: str
+    chunk_size: int
+    dropin: Optional[str]
+    daemon_json: Optional[str]
+    moves: Tuple[Move, ...] = ()
+
+
+def former_of(found):
+    """The model.Former that a switch starting now has to be able to go back to."""
+    if found.former and found.former.state == "begun":
+        return found.former  # an earlier switch was cut off: what is running now may be neither side
+    info = found.info
+    driver = info.driver if info else ""
+    pool = info.field("Pool Name") if driver == "devicemapper" and not info.field("Data loop file") else ""
+    dropin = found.dropin_text
+    if dropin and dropin.startswith(MANAGED) and not pool:
+        dropin = None  # written for the pool, and never in force
+    return Former("begun", driver, pool, dropin, found.daemon_json)
+
+
+def pool_side(spec, found, former, pool):
+    """Docker on our pool. pool: its device-mapper name."""
+    dropin, config = texts(spec.docker, found)
+    return Side("devicemapper", pool, spec.pool.chunk_size, dropin, config, moves_to_pool(found, former))
+
+
+def texts(wanted, found):
+    """(drop-in, daemon.json) as they have to be with Docker on the pool."""
+    dropin = wanted.dropin_text.replace(VENDOR_COMMAND, found.unit.command)
+    if wanted.config == "daemon_json":
+        return dropin, merge(found.daemon_json, wanted.daemon_json_text)
+    return dropin, found.daemon_json
+
+
+def former_side(found, former):
+    """Docker as it was before."""
+    return Side(former.driver, former.pool, 0, former.dropin, former.daemon_json, moves_to_former(found, former))
+
+
+def moves_to_pool(found, former):
+    """Set the former devicemapper's folders aside; bring ours back when an earlier switch went back."""
+    moves = []
+    loop = "devicemapper/loop" in found.root_state
+    names = SAME_DRIVER_FOLDERS if former.driver == "devicemapper" else DRIVER_FOLDERS if loop else ()
+    for name in names:
+        path = os.path.join(found.root, name)
+        moves.append(Move(path, path + FORMER, "set the former storage's %s aside; nothing is deleted" % name))
+    for name in SAME_DRIVER_FOLDERS:
+        if name + OURS in found.root_state:
+            path = os.path.join(found.root, name)
+            moves.append(Move(path + OURS, path, "bring back the pool's own %s" % name))
+    return tuple(moves)
+
+
+def moves_to_former(found, former):
+    """Set our folders aside, for Docker does not start when it finds two drivers' and none is chosen; bring the others back."""
+    moves = []
+    loop = "devicemapper/loop" in found.root_state
+    for name in SAME_DRIVER_FOLDERS if former.driver == "devicemapper" else DRIVER_FOLDERS:
+        path = os.path.join(found.root, name)
+        if former.driver == "devicemapper" or loop or name + FORMER in found.root_state:
+            # Both sides use the same name: the folder is ours only while the former one stands aside.
+            moves.append(Move(path, path + OURS, "set the pool's %s aside" % name, path + FORMER))
+            moves.append(Move(path + FORMER, path, "bring the former %s back" % name))
+        else:
+            moves.append(Move(path, path + OURS, "set the pool's %s aside" % name))
+    return tuple(moves)
+
+
+def switch(spec, found, here, there, record, kind=""):
+    """The Switch from one Side to another. record: the model.Former to write, "begun" before, its own state at the end.
+
+    record None: the same storage with other settings; nothing moves and nothing is recorded.  kind: what Docker has now.
+    """
+    before, after, back = (), (), ()
+    if record:
+        before = (
+            note(record._replace(state="begun"), "note what Docker has now%s, for the way back" % (" (%s)" % kind if kind else "")),
+        )
+        after = (note(record, "note that Docker is there"),)
+        undone = "done" if record.state == "back" else "back"
+        back = (note(record._replace(state=undone, pending=()), "note that Docker went back"),)
+    running = tuple(one.id for one in found.containers if one.running) if there.moves or record else ()
+    stop = containers(found, "stop", running, "stop the containers that do not come along: live-restore would keep them running")
+    restart = containers(found, "start", running, "start the containers again that ran before")
+    return Switch(
+        before + stop + to_side(spec, found, there, here) + after,
+        to_side(spec, found, here, there) + restart + back,
+        "change Docker's storage",
+    )
+
+
+def containers(found, verb, ids, why):
+    """(docker stop or start of these containers,), () for none. One that is gone meanwhile is no failure."""
+    return (Command(("docker", "--host", found.host, verb) + ids, why, STOP_TIMEOUT, ok=(0, 1)),) if ids else ()
+
+
+def note(record, why):
+    """The step that writes the record; it holds daemon.json, which may hold secrets."""
+    return WriteFile(switch_record.PATH, switch_record.render(record), why, 0o600)
+
+
+def to_side(spec, found, side, other):
+    """Stop, set aside, write, reload, start, wait: Docker on that side, whatever was done of it before."""
+    wanted = spec.docker
+    services = ("docker.socket", "docker.service") if found.unit.socket_exists else ("docker.service",)
+    steps = [Command(("systemctl", "stop") + services, "stop Docker; its socket too, which would start it again", STOP_TIMEOUT)]
+    steps += side.moves
+    for path, text, former in (
+        (found.daemon_json_path, side.daemon_json, other.daemon_json),
+        (wanted.dropin, side.dropin, other.dropin),
+    ):
+        if text == former and text == (found.dropin_text if path == wanted.dropin else found.daemon_json):
+            continue
+        if text is None:
+            steps.append(RemoveFile(path, "there was none"))
+        else:
+            mode = 0o644 if path == wanted.dropin else None
+            steps.append(WriteFile(path, text, "Docker's storage: %s" % (side.pool or side.driver or "as before"), mode))
+    steps += [
+        Command(("systemctl", "daemon-reload"), "have systemd read the drop-in"),
+        Command(("systemctl", "reset-failed", "docker.service"), "forget former failed starts", ok=(0, 1)),
+        # The article's own drop-in made systemctl start hang for ever: no start without a bound.
+        Command(
+            ("systemctl", "start", "--no-block") + services,
+            "start Docker without waiting for a unit that may never be ready",
+        ),
+        WaitForDocker(
+            found.host,
+            "wait until the daemon answers, and hold its report to what was wanted",
+            wanted.start_timeout,
+            side.driver,
+            side.pool,
+            side.chunk_size,
+        ),
+    ]
+    return tuple(steps)
