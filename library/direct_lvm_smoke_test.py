@@ -1,0 +1,114 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+---
+module: direct_lvm_smoke_test
+short_description: Prove that containers write to the thin pool
+version_added: "0.2.0"
+description:
+  - Makes an image of the host's own dd, runs a container of it that writes to its root file system, and removes both again.
+    No registry is needed.
+  - Succeeds when the thin pool's used data grew by what was written, and shrank by as much afterwards, within 60 seconds.
+  - Container and image are removed whatever happens; what a killed run left is removed by the next.
+author:
+  - The direct-lvm contributors (@lvmops)
+options:
+  pool:
+    description: The pool's device-mapper name.
+    type: str
+    default: vgdocker-thinpool
+  megabytes:
+    description: MiB to write.
+    type: int
+    default: 16
+  command_timeout:
+    description: Seconds after which a command of Docker's that hangs is stopped.
+    type: int
+    default: 600
+  lock_timeout:
+    description: Seconds to wait for another run on the same host.
+    type: int
+    default: 600
+attributes:
+  check_mode:
+    support: full
+    description: Does nothing and says so in RV(skipped).
+  diff_mode:
+    support: none
+    description: There is nothing to show.
+  platform:
+    support: full
+    platforms: posix
+    description: Linux with systemd, Docker 1.11 or newer, dmsetup, dd and ldd.
+notes:
+  - Runs as root. Needs Python 3.6 and nothing beyond its standard library.
+seealso:
+  - module: direct_lvm
+"""
+
+EXAMPLES = r"""
+- name: Prove that containers write to the pool
+  direct_lvm_smoke_test:
+    megabytes: 16
+"""
+
+RETURN = r"""
+before:
+  description: Bytes of the pool's data that were used before.
+  type: int
+  returned: success, not in check mode
+after_write:
+  description: Bytes used after the container wrote.
+  type: int
+  returned: success, not in check mode
+after_remove:
+  description: Bytes used after container and image were removed.
+  type: int
+  returned: success, not in check mode
+way_out:
+  description: After a refusal, what the operator can do about it.
+  type: str
+  returned: failure
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.direct_lvm import commands, docker, files, smoke
+from ..module_utils.direct_lvm.model import Refused
+
+
+def work(given):
+    """Run the test as the parameters say."""
+    if given["megabytes"] < 1:
+        raise Refused("megabytes is %d, and nothing written proves nothing" % given["megabytes"], "megabytes: 16")
+    docker.refuse_podman()
+    setup = docker.observe_setup("")
+    if setup.unit.active_state != "active":
+        raise Refused("docker.service is %s" % setup.unit.active_state, "systemctl start docker")
+    with files.only_one_run(given["lock_timeout"]):
+        return smoke.smoke_test(setup.host, given["pool"], given["megabytes"], given["command_timeout"])
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(argument_spec=smoke.ARGUMENTS, supports_check_mode=True)
+    if module.check_mode:
+        module.exit_json(changed=False, skipped=True, msg="The smoke test does nothing in check mode.")
+    try:
+        files.must_be_root()
+        measured = work(module.params)
+    except Refused as refusal:
+        module.fail_json(msg=str(refusal), way_out=refusal.way_out)
+    except (commands.CommandFailed, OSError) as failure:
+        module.fail_json(msg=str(failure), way_out="")
+    module.exit_json(changed=False, **measured._asdict())
+
+
+if __name__ == "__main__":
+    main()
