@@ -251,12 +251,11 @@ from ..module_utils.direct_lvm.observe import observe
 from ..module_utils.direct_lvm.spec import read_spec
 
 
-def converge(module, result):
+def converge(module, spec, result):
     """Observe, plan, carry out, observe and plan again. Returns the warnings.
 
     Fills result as it goes, so that a failure tells how far it came.
     """
-    spec = read_spec(module.params)
     host = observe(spec)
     result["host"] = report.summary(spec.pool, host)
     result["waiting_for"] = [disk.asked for disk in host.disks if disk.path is None]
@@ -285,14 +284,15 @@ def main():
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     result = {"changed": False, "steps": [], "waiting_for": []}
-    commands.bound = max(1, module.params["command_timeout"])
     try:
+        spec = read_spec(module.params)
         files.must_be_root()
+        commands.bound = module.params["command_timeout"]
         if module.check_mode:
-            warnings = converge(module, result)
+            warnings = converge(module, spec, result)
         else:
             with files.only_one_run(module.params["lock_timeout"]):
-                warnings = converge(module, result)
+                warnings = converge(module, spec, result)
     except Refused as refusal:
         module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
     except (commands.CommandFailed, apply.SwitchFailed, OSError) as failure:

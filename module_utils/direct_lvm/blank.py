@@ -10,6 +10,9 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import json
+import re
+
 from .model import Refused, Signature
 
 MIB = 1024 * 1024
@@ -314,5 +317,10 @@ def _way_out(disk, found):
     return "Look at it: %s\nIf nobody needs it, allow it to be erased; lost for ever: %s.\nthin_pool_wipe:\n%s" % (
         "; ".join(looks),
         "; ".join(losses),
-        "\n".join("  - {device: %s, signature: %s}" % (device, kind) for kind in kinds),
+        "\n".join("  - {device: %s, signature: %s}" % (_yaml(device), _yaml(kind)) for kind in kinds),
     )
+
+
+def _yaml(text):
+    """A text as YAML reads it back, within braces too."""
+    return text if re.match(r"/?[A-Za-z][A-Za-z0-9_+./-]*(:[A-Za-z0-9_+./-]+)*\Z", text) else json.dumps(text)

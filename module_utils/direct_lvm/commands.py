@@ -84,5 +84,5 @@ def run_json(argv, timeout=None):
     result = run(argv, timeout=timeout)
     try:
         return json.loads(result.out), result
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandFailed(argv, "printed what is not JSON (%s)" % error, result.out[:200]) from error

@@ -76,15 +76,17 @@ def move(source, target, only_if=""):
 
 
 def remove_tree(path):
-    """Remove a folder and everything in it, links not followed; nothing when it is not there."""
-    if os.path.lexists(path):
-        shutil.rmtree(path)
-        sync_folder(os.path.dirname(path))
+    """Remove a file, or a folder and everything in it, links not followed; nothing when it is not there."""
+    if not os.path.isdir(path) or os.path.islink(path):
+        remove(path)
+        return
+    shutil.rmtree(path)
+    sync_folder(os.path.dirname(path))
 
 
 def tree_size(path):
-    """Bytes on disk of a folder, as du counts them."""
-    total = 0
+    """Bytes on disk of a file, or of a folder with everything in it, as du counts them."""
+    total = 0 if os.path.isdir(path) else os.lstat(path).st_blocks * 512
     for folder, _folders, names in os.walk(path):
         for name in [*names, "."]:
             try:

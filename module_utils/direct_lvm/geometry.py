@@ -32,7 +32,7 @@ class Layout(NamedTuple):
 
 def parse_bytes(text):
     """512K, 1.5G, 10GiB as bytes; None when it is no size. Units are binary, as LVM's are; a bare number is none."""
-    found = re.match(r"^(\d{1,12}(?:\.\d{1,3})?)([KMGT])(?:i?B)?$", text, re.IGNORECASE)
+    found = re.match(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)([KMGT])(?:i?B)?\Z", text, re.IGNORECASE | re.ASCII)
     return int(round(float(found.group(1)) * UNITS[found.group(2).upper()])) if found else None
 
 

@@ -36,11 +36,14 @@ RESERVED_PARTS = [
     "_vorigin",
     "_wcorig",
 ]
+DAY = 86400  # poll(2) takes no more than 24 of them
 DROPIN_FOLDER = "/etc/systemd/system/docker.service.d/"
 
 
 def read_spec(params):
     """module.params -> model.Spec. Raises model.Refused with the first thing that is wrong."""
+    for name, least in (("lock_timeout", 0), ("command_timeout", 1)):
+        _between(params[name], least, DAY, "thin_pool_" + name, "seconds")
     storage = params.get("docker")
     pool = read_pool(params["pool"], needs_devices=not storage or storage["state"] == "on_pool")
     return Spec(pool, read_docker(storage) if storage else None, params["state"] == "present")
@@ -99,7 +102,7 @@ def read_docker(given):
         given["engine"],
         dropin,
         text,
-        given["start_timeout"],
+        _between(given["start_timeout"], 1, DAY, "docker_storage_start_timeout", "seconds"),
         config=given["config"],
         daemon_json_text=_json_object(given["daemon_json_text"]),
         containers=given["containers"],
@@ -123,14 +126,14 @@ def _json_object(text):
 
 def _folder(path):
     parts = path.split("/")
-    if path.startswith("/") and len(path) > 1 and ".." not in parts and "\0" not in path and path.isprintable():
+    if path.startswith("/") and path.strip("/.") and ".." not in parts and path.isprintable():
         return os.path.normpath(path)
     raise Refused("image_archive_dir: %r is not a folder's absolute path." % path, "For example /var/lib/direct-lvm/images")
 
 
 def read_size(text, name):
     """`75%VG` or `20G` -> model.Size. Raises model.Refused."""
-    percent = re.match(r"^(\d{1,3})%VG\Z", text)
+    percent = re.match(r"([0-9]{1,3})%VG\Z", text)
     if percent and 1 <= int(percent.group(1)) <= 100:
         return Size(int(percent.group(1)), None, text)
     size = geometry.parse_bytes(text)
@@ -162,7 +165,8 @@ def _lvm_name(text, name, reserved):
     problem = None
     if not NAME.match(text) or text in (".", ".."):
         problem = "LVM names are made of A-Z a-z 0-9 + _ . - and do not begin with a hyphen"
-    elif reserved and (text.startswith(RESERVED_STARTS) or any(part in text for part in reserved)):
+    # + "meta": the metadata LV's name, before lvconvert hides it
+    elif reserved and (text.startswith(RESERVED_STARTS) or any(part in text + "meta" for part in reserved)):
         problem = "LVM keeps that name for itself"
     elif not reserved and os.path.exists("/dev/" + text) and not os.path.isdir("/dev/" + text):
         problem = "/dev/%s exists and is not a volume group" % text
@@ -198,4 +202,6 @@ def _device(text, name):
 def _managed_text(text, name):
     if not text.startswith(MANAGED + "\n") or "\0" in text:
         raise Refused("%s must begin with the line %r, by which later runs know the file." % (name, MANAGED))
+    if re.search("[\ud800-\udfff]", text):
+        raise Refused("%s holds what cannot be written as UTF-8." % name)
     return text if text.endswith("\n") else text + "\n"

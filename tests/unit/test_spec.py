@@ -1,11 +1,15 @@
 """Bad input: a sentence, before anything is looked at."""
 
+import re
+
 import pytest
+import states
 from hypothesis import given
 from hypothesis import strategies as st
 
-from module_utils.direct_lvm.model import Refused
-from module_utils.direct_lvm.spec import read_spec
+from module_utils.direct_lvm import blank, plan
+from module_utils.direct_lvm.model import Disk, Lvm, Pool, Refused, Signature, Wipe
+from module_utils.direct_lvm.spec import RESERVED_PARTS, read_spec
 
 GOOD_POOL = {
     "devices": ["/dev/sdb"],
@@ -42,8 +46,9 @@ GOOD_DOCKER = {
 }
 
 
-def read(docker=None, **changes):
-    return read_spec({"state": "present", "pool": dict(GOOD_POOL, **changes), "docker": docker and dict(GOOD_DOCKER, **docker)})
+def read(docker=None, lock_timeout=600, command_timeout=120, **changes):
+    params = {"state": "present", "lock_timeout": lock_timeout, "command_timeout": command_timeout}
+    return read_spec(dict(params, pool=dict(GOOD_POOL, **changes), docker=docker and dict(GOOD_DOCKER, **docker)))
 
 
 def test_good_input_is_read():
@@ -65,6 +70,9 @@ BAD_POOL = [
     ("more-than-all", {"data_size": "101%VG"}, "is not a size"),
     ("negative", {"data_size": "-1G"}, "is not a size"),
     ("percent-of-free", {"data_size": "50%FREE"}, "is not a size"),
+    ("size-with-newline", {"data_size": "20G\n"}, "is not a size"),
+    ("size-in-other-digits", {"data_size": "\u0667\u0665%VG"}, "is not a size"),
+    ("unit-is-the-kelvin-sign", {"data_size": "9\u212a"}, "is not a size"),
     ("metadata-without-unit", {"metadata_size": "1"}, "thin_pool_metadata_size"),
     ("threshold-low", {"autoextend_threshold": 49}, "50 to 100"),
     ("threshold-high", {"autoextend_threshold": 101}, "50 to 100"),
@@ -77,11 +85,16 @@ BAD_POOL = [
     ("vg-slash", {"vg": "a/b"}, "cannot be used"),
     ("vg-is-a-device", {"vg": "null"}, "is not a volume group"),
     ("lv-reserved", {"name": "pool_tmeta"}, "LVM keeps that name"),
+    ("metadata-lv-reserved", {"name": "pool_t"}, "LVM keeps that name"),
     ("lv-snapshot", {"name": "snapshot1"}, "LVM keeps that name"),
     ("lv-empty", {"name": ""}, "cannot be used"),
     ("names-too-long", {"vg": "v" * 100, "name": "p" * 30}, "too long"),
     ("profile-path", {"profile_name": "../../etc/passwd"}, "cannot be a file name"),
     ("profile-unmarked", {"profile_text": "activation {}\n"}, "must begin with"),
+    ("profile-not-utf-8", {"profile_text": "# Managed by direct_lvm\n\udcc3\udca9\n"}, "cannot be written as UTF-8"),
+    ("no-patience-with-commands", {"command_timeout": 0}, "thin_pool_command_timeout: 0 is out of range, 1 to 86400"),
+    ("more-than-poll-takes", {"command_timeout": 3000000}, "1 to 86400"),
+    ("negative-patience", {"lock_timeout": -1}, "thin_pool_lock_timeout: -1 is out of range, 0 to 86400"),
 ]
 
 
@@ -103,6 +116,7 @@ BAD_DOCKER = [
     ("archive-relative", {"archive_dir": "images"}, "image_archive_dir"),
     ("archive-root", {"archive_dir": "/"}, "image_archive_dir"),
     ("archive-escapes", {"archive_dir": "/var/lib/../../etc"}, "image_archive_dir"),
+    ("no-patience", {"start_timeout": 0}, "docker_storage_start_timeout: 0 is out of range, 1 to 86400"),
     ("unknown-option", {"options": {"dm.no_such": "1"}}, "dm.no_such"),
 ]
 
@@ -114,40 +128,116 @@ def test_bad_docker(changes, sentence):
     assert sentence in str(refusal.value)
 
 
-@pytest.mark.parametrize("key", ["vg", "name", "data_size", "metadata_size", "chunk_size", "profile_name", "profile_text"])
-@given(text=st.text())
-def test_any_text_is_taken_or_refused(key, text):
-    try:
-        spec = read(**{key: text})
-    except Refused:
-        return
-    value = {"vg": spec.pool.vg, "name": spec.pool.name, "profile_name": spec.pool.profile_name}.get(key, "ok")
-    assert not value.startswith(("-", "/"))
-    assert not set(value) & set("/ \n\t;|&$`'\"")
+# --- arbitrary input -------------------------------------------------------------------------------------
 
-
-@pytest.mark.parametrize("key", ["dropin", "dropin_text", "daemon_json_text", "archive_dir"])
-@given(text=st.text())
-def test_any_text_about_docker_is_taken_or_refused(key, text):
-    try:
-        spec = read(docker={key: text})
-    except Refused:
-        return
-    assert spec.docker.archive.startswith("/")
-    assert ".." not in spec.docker.archive.split("/")
+# Nearly good: digits and letters that only look like ASCII, line ends, what shells, LVM, YAML and UTF-8 treat as special.
+NEARLY = st.text(alphabet="0159.KkMGTiBVtmeap_+-/%:,# \n\0\u0663\u00b2\u212a\u0131\ud800", max_size=9)
+SIZES = st.builds("{}{}".format, NEARLY, st.sampled_from(["", "%VG", "K", "G", "GiB", "G\n"]))
+TEXTS = st.one_of(st.text(), NEARLY, SIZES)
+OURS = st.builds("# Managed by direct_lvm\n{}".format, st.one_of(st.text(), NEARLY))
+PLACES = st.builds("/etc/systemd/system/docker.service.d/{}.conf".format, NEARLY)
+DEVICES = st.builds("/dev/{}".format, st.text(alphabet="ab1/:,#=@~%\\.-_+ {}[]'\"&*!|>?\n", max_size=9))
+NAMED = st.builds("/dev/{}".format, st.text(alphabet="ab1/:,#=@~%\\.-_+", min_size=1, max_size=6))
+NUMBERS = st.one_of(st.integers(), st.integers(-1, 101), st.just(10**400))
+VALUES = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.text()), lambda inner: st.lists(inner, max_size=2))
+WIPES = st.lists(st.fixed_dictionaries({"device": st.one_of(st.text(), DEVICES), "signature": st.text()}), max_size=3)
+FLAGS = ["zero", "adopt_vg", "require_autoextend", "error_when_full", "remove_data"]
+POOLS = dict(
+    dict.fromkeys(("vg", "name", "data_size", "metadata_size", "chunk_size", "profile_name"), TEXTS),
+    devices=st.lists(st.one_of(st.text(), DEVICES), max_size=3),
+    autoextend_threshold=NUMBERS,
+    autoextend_percent=NUMBERS,
+    profile_text=st.one_of(st.text(), OURS),
+    wipe=st.one_of(st.none(), WIPES),
+    **{name: st.booleans() for name in FLAGS},
+)
+DOCKERS = {
+    "engine": st.sampled_from(["auto", "devicemapper"]),
+    "dropin": st.one_of(st.text(), PLACES),
+    "dropin_text": st.one_of(st.text(), OURS.map(lambda text: text + "@@VENDOR_COMMAND@@")),
+    "options": st.one_of(st.none(), st.dictionaries(st.one_of(st.text(), st.just("dm.basesize")), VALUES, max_size=3)),
+    "start_timeout": NUMBERS,
+    "config": st.sampled_from(["dropin", "daemon_json"]),
+    "daemon_json_text": TEXTS,
+    "containers": st.sampled_from(["refuse", "discard"]),
+    "commit_containers": st.booleans(),
+    "archive_dir": st.one_of(st.text(), NEARLY.map("/srv/{}".format)),
+    "keep_archives": st.booleans(),
+    "load_images": st.booleans(),
+    "state": st.sampled_from(["on_pool", "former", "cleaned"]),
+}
+MODULE = {"lock_timeout": NUMBERS, "command_timeout": NUMBERS}
+TAG = re.compile(r"[A-Za-z0-9_+.\-/=!:&#]{1,1024}\Z")  # lvm(8), VALID NAMES
 
 
 def test_going_back_needs_no_disks():
     assert read(docker={"state": "former"}, devices=[]).docker.back
 
 
-@given(st.lists(st.text(), max_size=3))
-def test_any_device_is_a_device_name_or_refused(names):
+def taken(changes):
+    """The Spec of good input with changes, None when it is refused with a sentence."""
+    inner = {key: value for key, value in changes.items() if key in DOCKERS}
     try:
-        spec = read(devices=names)
+        return read(docker=inner or None, **{key: value for key, value in changes.items() if key not in DOCKERS})
+    except Refused:
+        return None
+
+
+def check(spec):
+    """What must hold for everything that is taken, and for the commands that it leads to on a blank host."""
+    for text in [spec.pool.profile_text] + ([spec.docker.dropin_text] if spec.docker else []):
+        assert text.encode("utf-8").decode("utf-8") == text
+    for name in (spec.pool.vg, spec.pool.name, spec.pool.profile_name):
+        assert re.match(r"[A-Za-z0-9_+.][A-Za-z0-9_+.-]*\Z", name)
+    assert not any(part in spec.pool.name + "meta" for part in RESERVED_PARTS)
+    for device in spec.pool.devices + tuple(wipe.device for wipe in spec.pool.wipe):
+        assert not device.startswith("-")
+        assert ".." not in device.split("/")
+        assert device.startswith("/dev/") or "/" not in device
+    if spec.docker:
+        assert spec.docker.archive.startswith("/")
+        assert ".." not in spec.docker.archive.split("/")
+    try:
+        steps = plan.plan(spec._replace(docker=None), states.host("bookworm", "00-blank"))
     except Refused:
         return
-    for name in spec.pool.devices:
-        assert not name.startswith("-")
-        assert ".." not in name.split("/")
-        assert name.startswith("/dev/") or "/" not in name
+    for argv in [step.argv for step in steps if hasattr(step, "argv")]:
+        assert all(re.match(r"[!-~]+\Z", word) for word in argv)
+        assert all(TAG.match(tag) for option, tag in zip(argv, argv[1:]) if option == "--addtag")
+
+
+def test_every_parameter_has_hostile_input():
+    assert set(POOLS) == set(GOOD_POOL)
+    assert set(DOCKERS) == set(GOOD_DOCKER)
+
+
+@pytest.mark.parametrize("key", sorted({**POOLS, **DOCKERS, **MODULE}))
+@given(data=st.data())
+def test_any_parameter_is_taken_or_refused(key, data):
+    spec = taken({key: data.draw({**POOLS, **DOCKERS, **MODULE}[key])})
+    if spec:
+        check(spec)
+
+
+@given(st.fixed_dictionaries(POOLS), st.fixed_dictionaries(DOCKERS))
+def test_any_parameters_together_are_taken_or_refused(pool, docker):
+    spec = taken(dict(pool, **docker))
+    if spec:
+        check(spec)
+
+
+@given(NAMED, st.sampled_from(["ext4", "crypto_LUKS", "linux_raid_member", "LVM2_member", "data", "hfs+", "PMBR"]))
+def test_the_yaml_of_a_refusal_is_taken_as_it_was_printed(device, kind):
+    yaml = pytest.importorskip("yaml")
+    spec = taken({"devices": [device]})
+    if spec is None:
+        return
+    disk = Disk(device, "/dev/sdb", size=8 * 1024**3, signatures=(Signature(kind, 0, "filesystem"),), our_pv_uuid="x")
+    # An LVM label counts only when LVM shows it; that it does not is another sentence.
+    report = Lvm((), (), (), ("bad metadata header on /dev/sdb at 4096.",))
+    with pytest.raises(Refused) as refusal:
+        blank.why_not_blank(disk, report, spec.pool)
+    pasted = yaml.safe_load(refusal.value.way_out[refusal.value.way_out.index("thin_pool_wipe:") :])["thin_pool_wipe"]
+    assert pasted == [{"device": device, "signature": kind}]
+    wiped = Pool(devices=(device,), wipe=tuple(Wipe(**line) for line in pasted))
+    assert [found.type for found in blank.why_not_blank(disk, report, wiped)] == [kind]
