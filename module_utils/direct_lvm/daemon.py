@@ -25,7 +25,7 @@ def wait(step):
     deadline = time.monotonic() + step.timeout
     problem = "did not start"
     while time.monotonic() < deadline:
-        shown = dict(systemd.parse_show(commands.run(argv).out)[0])
+        shown = {key: value for block in systemd.parse_show(commands.run(argv).out) for key, value in block.items()}
         active, sub = shown.get("ActiveState"), shown.get("SubState")
         if active == "failed" or sub in ("auto-restart", "failed"):
             raise commands.CommandFailed(("systemctl", "start", UNIT), "failed (%s, %s)" % (active, sub))

@@ -132,7 +132,8 @@ def leftovers(found, wanted):
             if text and '"Driver":"%s"' % driver in text.replace(" ", ""):
                 paths.append(os.path.join(found.root, "containers", name))
     paths += [os.path.join(found.root, name + FORMER) for name in SAME_DRIVER_FOLDERS]
-    paths += [] if wanted.keep_archives else [images.archive_path(wanted.archive, one.id) for one in found.images]
+    if not wanted.keep_archives:
+        paths += [os.path.join(wanted.archive, name) for name in entries(wanted.archive) if images.SUFFIX.match(name)]
     return tuple((path, files.tree_size(path)) for path in paths if os.path.exists(path))
 
 

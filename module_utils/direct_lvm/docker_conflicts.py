@@ -111,7 +111,7 @@ def is_docker_daemon(words):
 
 def newer_than(version, major, minor):
     """Whether a version is major.minor or newer; one that cannot be told counts as new."""
-    match = re.match(r"v?(\d+)\.(\d+)", version)
+    match = re.match(r"v?([0-9]{1,4})\.([0-9]{1,4})(?![0-9])", version)
     return not match or (int(match.group(1)), int(match.group(2))) >= (major, minor)
 
 

@@ -88,7 +88,7 @@ def parse_info_text(text, errors=""):
             depth = indent if name == "Storage Driver" else None
     if not fields.get("Storage Driver"):
         return None, (errors.strip() or "the daemon names no storage driver")
-    if not (fields.get("Images", "").isdigit() and fields.get("Containers", "").isdigit()):
+    if not all(re.match(r"[0-9]{1,18}\Z", fields.get(name, "")) for name in ("Images", "Containers")):
         return None, "the daemon does not count its images and containers"
     return DockerInfo(
         version=fields.get("Server Version", ""),

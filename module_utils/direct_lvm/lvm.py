@@ -57,7 +57,7 @@ def ask():
 
 def version(text):
     """(2, 3, 16) from the output of `lvm version`, None when it is not there."""
-    found = re.search(r"LVM version:\s+(\d+)\.(\d+)\.(\d+)", text)
+    found = re.search(r"LVM version:\s+([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})", text)
     return tuple(int(part) for part in found.groups()) if found else None
 
 

@@ -67,7 +67,10 @@ def test_what_only_blkid_sees_counts():
     assert [found.type for found in signatures.merge(low, ())] == ["zfs_member", "sun"]
 
 
-@given(st.text())
+KEYS = st.sampled_from(["TYPE", "PTTYPE", "USAGE", "LABEL", "", "TYPE=x"])
+
+
+@given(st.one_of(st.text(), st.lists(st.builds("{}={}".format, KEYS, st.text())).map("\n".join)))
 def test_any_text_from_blkid_is_read(text):
     assert all(isinstance(found, Signature) and found.type for found in signatures.parse_blkid(text))
 
@@ -87,10 +90,10 @@ def test_what_wipefs_never_prints_is_an_error(text):
         signatures.parse_wipefs(text)
 
 
-@given(st.text())
+@given(st.one_of(st.text(), st.text(alphabet="17:/\\04 \t\n-x\0", min_size=9)))
 def test_any_text_in_proc_is_read(text):
-    disks.parse_mountinfo(text)
-    disks.parse_swaps(text)
+    assert all(number and "\n" not in number for number, _point, _source in disks.parse_mountinfo(text))
+    assert len(disks.parse_swaps(text)) <= text.count("\n")
 
 
 def test_mountinfo_and_swaps():

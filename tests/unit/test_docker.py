@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from module_utils.direct_lvm import commands, docker, docker_info, docker_options, systemd
+from module_utils.direct_lvm import commands, daemon, docker, docker_info, docker_options, systemd
 from module_utils.direct_lvm.model import (
     MANAGED,
     VENDOR_COMMAND,
@@ -20,6 +20,7 @@ from module_utils.direct_lvm.model import (
     Image,
     Refused,
 )
+from module_utils.direct_lvm.steps import WaitForDocker
 
 RECORDED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded")
 POOL = "vgdocker-thinpool"
@@ -640,7 +641,10 @@ def test_any_json_is_read_or_a_problem(text):
 
 
 LINES = st.lists(
-    st.one_of(st.sampled_from(["Storage Driver: x", " Pool Name: y", "Images: 3", "Containers: 0", " WARNING: z"]), st.text())
+    st.one_of(
+        st.sampled_from(["Storage Driver: x", " Pool Name: y", "Images: 3", "Containers: 0", " WARNING: z", "Images: \u00b2"]),
+        st.text(),
+    )
 )
 
 
@@ -649,10 +653,17 @@ def test_any_text_is_read_or_a_problem(text, errors):
     judge(*docker_info.parse_info_text(text, errors))
 
 
-@given(st.text())
+@given(st.one_of(st.text(), st.text(alphabet="029.v+\u0662")))
 def test_any_version_is_told_or_refused(text):
     with contextlib.suppress(Refused):
         assert docker.engine_for(docker_info.parse_version("Docker version " + text), "devicemapper") == "devicemapper"
+
+
+def test_docker_that_systemd_says_nothing_about_is_waited_for_to_the_end(monkeypatch):
+    monkeypatch.setattr(commands, "run", lambda argv: commands.Result(argv, 0, "", ""))
+    monkeypatch.setattr(daemon.time, "sleep", lambda seconds: None)
+    with pytest.raises(commands.CommandFailed, match="gave no working daemon within 0 s"):
+        daemon.wait(WaitForDocker("unix:///x", "", 0.01))
 
 
 @given(st.dictionaries(st.one_of(st.sampled_from(["dm." + name for name in docker_options.DM_OPTIONS]), st.text()), st.text()))

@@ -356,12 +356,20 @@ LINES = st.lists(
 ).map("\n".join)
 
 
+KEYS = st.sampled_from(["hosts", "storage-opts", "storage-driver", "features", "graph", "data-root", "debug", ""])
+ANSWERS = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
+    max_leaves=4,
+)
+
+
 @given(
     LINES,
     LINES,
-    st.one_of(st.none(), st.text(), st.just('{"hosts": [], "storage-opts": 1}')),
+    st.one_of(st.none(), st.text(), st.dictionaries(KEYS, ANSWERS).map(json.dumps), ANSWERS.map(json.dumps)),
     st.text(),
-    st.text(max_size=8),
+    st.one_of(st.text(max_size=8), st.just("9" * 5000 + ".1"), st.sampled_from(["1.11.1", "20.10.24", "24.0.7"])),
 )
 def test_anything_is_judged_in_sentences(vendor, other, daemon_json, environment, version):
     files = ((VENDOR, vendor), (FOLDER + "x.conf", other), (OURS, other))

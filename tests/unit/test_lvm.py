@@ -43,6 +43,7 @@ def test_missing_and_exported():
 def test_version():
     assert lvm.version("  LVM version:     2.03.16(2) (2022-05-18)\n  Library version: 1.02.185") == (2, 3, 16)
     assert lvm.version("nothing") is None
+    assert lvm.version("LVM version: 2.%s.1" % ("9" * 5000)) is None
 
 
 json_values = st.recursive(
@@ -51,7 +52,17 @@ json_values = st.recursive(
 )
 
 
-@given(json_values)
+fields = {report: [name.strip() for name in names.split(",")] for report, names in lvm.REPORTS}
+fields["vg"].append("vg_name")
+fields["pv"].append("pv_uuid")
+values = st.one_of(
+    st.text(max_size=4), st.sampled_from(["", "-1", "0", "4194304", "nan", "[lvol0]", "u1", "a,b", "zero", "\0"]), st.none()
+)
+rows = {name: st.lists(st.fixed_dictionaries(dict.fromkeys(keys, values)), max_size=3) for name, keys in fields.items()}
+reports = st.fixed_dictionaries({"report": st.lists(st.fixed_dictionaries(rows), max_size=2)})
+
+
+@given(st.one_of(json_values, reports))
 def test_any_json_is_read_or_refused_with_the_command(monkeypatch_answer, answer):
     monkeypatch_answer(answer)
     try:
