@@ -17,6 +17,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from accelerator import accelerator
 from image import CACHE, LabError, build, image_folder, key, locked
 
 GUESTS = CACHE / "guests"
@@ -25,7 +26,6 @@ COMMAND_LINE = (
     "random.trust_cpu=on systemd.show_status=0"
 )
 BOOT_TIMEOUT = 600  # an emulated guest on a busy machine
-KVM_TIMEOUT = 20
 
 
 class Guest:
@@ -143,13 +143,22 @@ class Guest:
             start_new_session=True,
         )
 
+    def reboot(self):
+        """Reboot the guest in an orderly way, and wait until it is up again."""
+        boot = self.ssh("cat /proc/sys/kernel/random/boot_id").stdout
+        self.ssh("systemctl reboot", check=False, timeout=60)
+        self.forget_connection()
+        while self.ssh("cat /proc/sys/kernel/random/boot_id", check=False, timeout=60).stdout in ("", boot):
+            self.forget_connection()
+            self.wait()
+            time.sleep(1)
+
     def power_cut(self):
         """Kill QEMU: what the guest had not flushed is lost."""
         pid = self.pid()
         if pid:
             os.kill(pid, signal.SIGKILL)
-            while self.pid():
-                time.sleep(0.01)
+            wait_for_end(pid)  # not before that are its locks free
         self.forget_connection()
 
     def down(self):
@@ -266,58 +275,6 @@ def qemu_img(*arguments):
         subprocess.run(["qemu-img", *map(str, arguments)], check=True)
     except FileNotFoundError:
         raise LabError("qemu-img is not installed. Run: make packages") from None
-
-
-def accelerator(image):
-    """QEMU's options for KVM where a kernel really boots with it, else for emulation. Tried once per boot of this host."""
-    emulation = ["-accel", "tcg,thread=multi", "-cpu", "max"]
-    kvm = ["-accel", "kvm", "-cpu", "host"]
-    asked = os.environ.get("DIRECT_LVM_ACCEL")
-    if asked:
-        return {"kvm": kvm, "tcg": emulation}[asked]
-    verdict = CACHE / ("kvm-" + pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-    if not verdict.exists():
-        works = os.access("/dev/kvm", os.R_OK | os.W_OK) and boots(image, kvm)
-        for old in CACHE.glob("kvm-*"):
-            old.unlink()
-        verdict.write_text("yes" if works else "no")
-        print(
-            "lab: KVM %s" % ("works" if works else "does not work here, guests are emulated"),
-            file=sys.stderr,
-            flush=True,
-        )
-    return kvm if verdict.read_text() == "yes" else emulation
-
-
-def boots(image, options):
-    """Whether a kernel started with these options says something on its console within KVM_TIMEOUT seconds."""
-    argv = [
-        "qemu-system-x86_64",
-        "-nodefaults",
-        "-vga",
-        "none",
-        "-display",
-        "none",
-        "-machine",
-        "q35",
-        "-m",
-        "512",
-        *options,
-    ]
-    argv += ["-kernel", str(image / "vmlinux"), "-append", "console=ttyS0 panic=-1", "-no-reboot", "-serial", "stdio"]
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    seen, deadline = b"", time.monotonic() + KVM_TIMEOUT
-    try:
-        while b"Linux version" not in seen and time.monotonic() < deadline:
-            if select.select([process.stdout], [], [], 0.5)[0]:
-                part = os.read(process.stdout.fileno(), 4096)
-                if not part:
-                    break
-                seen += part
-    finally:
-        process.kill()
-        process.wait()
-    return b"Linux version" in seen
 
 
 def watch(name, starter, owner):
