@@ -1,0 +1,261 @@
+"""On a real guest: Docker changes its storage, there and back, by the playbooks, and nothing that it held is lost.
+
+python3 -m pytest tests/guest/test_switch.py
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+import remote
+
+from lab import Guest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DISK = "/dev/disk/by-id/virtio-data0"
+DROPIN = "/etc/systemd/system/docker.service.d/daemon.conf"
+# What a host has: an image with two tags, one made by a commit, a dangling one; a volume with data, a network.
+CONTENT = r"""
+set -eu
+docker import -c 'CMD ["sh"]' /usr/local/share/busybox.tar app:1 > /dev/null
+docker tag app:1 app:latest
+docker run --name make app:1 sh -c 'echo more > /more'
+docker commit make app:2 > /dev/null
+docker import /usr/local/share/busybox.tar > /dev/null
+docker run --rm -v data:/d app:1 dd if=/dev/urandom of=/d/file bs=1M count=3 2> /dev/null
+docker rm make > /dev/null
+docker network create shelf > /dev/null
+"""
+SWARM = r"""
+docker swarm init --advertise-addr 127.0.0.1 > /dev/null
+until docker network inspect docker_gwbridge > /dev/null 2>&1; do sleep 0.2; done
+"""
+HELD = r"""
+docker images --all --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' | sort
+docker run --rm --network none -v data:/d app:2 sh -c 'cat /more; sha256sum /d/file'
+docker network ls --format '{{.Name}}' | sort
+docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.NodeID}} {{.LoggingDriver}}'
+cat /etc/docker/daemon.json
+"""
+
+
+@pytest.fixture(scope="module")
+def guest():
+    """A guest with an overlay2 Docker that holds something, and a snapshot of that called 'before'."""
+    one = Guest("switch").up(disks=("4G",), cpus=1, owner=os.getpid())
+    remote.install(one)
+    one.ssh('mkdir -p /etc/docker; echo \'{\n  "log-driver": "journald"\n}\' > /etc/docker/daemon.json; systemctl restart docker')
+    one.ssh("bash -s", stdin=CONTENT)
+    one.snapshot("before")
+    yield one
+    if not os.environ.get("DIRECT_LVM_KEEP"):
+        one.down()
+
+
+@pytest.fixture
+def before(guest):
+    """The guest as it was, and what its Docker holds."""
+    guest.restore("before")
+    return guest, held(guest)
+
+
+def held(guest):
+    """What Docker holds, as text."""
+    return guest.ssh(HELD).stdout
+
+
+def driver(guest):
+    """The storage driver and the pool that Docker names."""
+    info = json.loads(guest.ssh("docker info --format '{{json .}}'").stdout)
+    return info["Driver"], dict(info["DriverStatus"]).get("Pool Name")
+
+
+def play(guest, name, *arguments, rc=0):
+    """What ansible-playbook prints; as the user deploy, with sudo."""
+    inventory = guest.folder / "inventory.json"
+    inventory.write_text(json.dumps({"all": {"hosts": {"switch": guest.variables("deploy")}}}))
+    argv = ["ansible-playbook", "-i", str(inventory), "playbooks/%s.yml" % name, *arguments]
+    done = subprocess.run(argv, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == rc, done.stdout
+    return done.stdout
+
+
+def site(guest, rc=0, **variables):
+    """What playbooks/site.yml prints."""
+    return play(guest, "site", "-e", json.dumps(dict({"thin_pool_devices": [DISK]}, **variables)), rc=rc)
+
+
+def module(guest, **docker):
+    """The module's answer with other parameters of Docker's storage."""
+    wanted = json.loads(remote.parameters(docker=True))
+    wanted["ANSIBLE_MODULE_ARGS"]["docker"].update(docker)
+    guest.ssh("cat > /tmp/args.json", stdin=json.dumps(wanted))
+    done = guest.ssh(remote.command(), check=False)
+    return json.loads(next(line for line in reversed(done.stdout.splitlines()) if line.startswith("{")))
+
+
+def test_there_and_back_by_the_playbooks(before):
+    guest, content = before
+    printed = site(guest)
+    for image in ("archive app:1, app:latest (", "archive app:2 (", "archive untagged sha256:", "bring app:1, app:latest ("):
+        assert image in printed
+    assert driver(guest) == ("devicemapper", "vgdocker-thinpool")
+    assert held(guest) == content
+    assert "changed=0" in site(guest)
+
+    guest.ssh("docker tag app:2 late:1")  # made on the pool
+    play(guest, "rollback")
+    assert driver(guest)[0] == "overlay2"
+    assert guest.ssh("test ! -e %s; docker image inspect late:1 > /dev/null; docker rmi late:1 > /dev/null" % DROPIN)
+    assert held(guest) == content
+    assert "changed=0" in play(guest, "rollback")
+
+    site(guest)
+    assert driver(guest) == ("devicemapper", "vgdocker-thinpool")
+    listed = play(guest, "cleanup")
+    assert "/var/lib/docker/overlay2: " in listed
+    assert guest.ssh("ls -d /var/lib/docker/overlay2").stdout
+    play(guest, "cleanup", "-e", "docker_storage_cleanup_confirmed=true")
+    assert guest.ssh("ls /var/lib/docker").stdout.split().count("overlay2") == 0
+    assert "nothing to go back to" in play(guest, "rollback", rc=2)
+    guest.ssh("docker rmi late:1 > /dev/null")
+    assert held(guest) == content
+    assert "growth steps left" in play(guest, "verify")
+
+
+def test_check_mode_names_the_steps_of_the_real_run_and_changes_nothing(before):
+    guest, _content = before
+    guest.ssh("bash -s", stdin=SWARM)
+    content = held(guest)
+    state = "ls -R /etc /var/lib/docker/image /var/lib/direct-lvm 2>/dev/null | sha256sum; pvs; docker images -a"
+    untouched = guest.ssh(state).stdout
+    planned = remote.run(guest, docker=True, check=True)
+    assert guest.ssh(state).stdout == untouched
+    real = remote.run(guest, docker=True)
+    assert planned["steps"] == real["steps"]
+    assert held(guest) == content
+    again = remote.run(guest, docker=True, check=True)
+    assert (again["changed"], again["steps"]) == (False, [])
+
+
+def test_containers_are_refused_or_discarded_with_a_record(before):
+    guest, content = before
+    guest.ssh("docker run -d --name web app:1 sleep 100000; docker run --name batch app:1 sh -c 'echo kept > /kept'")
+    refused = module(guest)
+    assert "2 containers, which cannot cross storage drivers" in refused["msg"]
+    assert "web (app:1, Up" in refused["msg"]
+    assert refused["steps"] == []
+    done = module(guest, containers="discard", commit_containers=True)
+    assert done["changed"], done
+    assert driver(guest)[0] == "devicemapper"
+    assert guest.ssh("docker ps -aq").stdout == ""
+    records = guest.ssh("cat /var/lib/direct-lvm/images/container-*.json").stdout
+    assert '"/web"' in records
+    assert '"/batch"' in records
+    kept = guest.ssh("docker images --format '{{.Repository}}:{{.Tag}}' direct-lvm/batch").stdout.strip()
+    assert guest.ssh("docker run --rm %s cat /kept" % kept).stdout == "kept\n"
+    assert set(content.splitlines()) <= set(held(guest).splitlines())
+    back = module(guest, state="former")
+    assert not back.get("failed"), back
+    assert guest.ssh("docker ps -a --format '{{.Names}}' | sort").stdout.split() == ["batch", "web"]
+
+
+def test_a_docker_that_does_not_come_up_is_put_back(before):
+    guest, content = before
+    bad = remote.DROPIN.rstrip("\n") + " --storage-opt dm.mkfsarg=--no-such-option\n"
+    failed = module(guest, dropin_text=bad)
+    assert "Docker runs again as before" in failed["msg"]
+    assert "mkfs" in failed["msg"]  # the daemon's own log
+    assert driver(guest)[0] == "overlay2"
+    assert held(guest) == content
+    assert guest.ssh("ls %s" % DROPIN, check=False).returncode != 0
+    healed = module(guest)
+    assert healed["changed"], healed
+    assert driver(guest)[0] == "devicemapper"
+    assert held(guest) == content
+
+
+def test_settings_in_daemon_json(before):
+    guest, content = before
+    wanted = {
+        "config": "daemon_json",
+        "dropin_text": "# Managed by direct_lvm\n[Service]\nExecStartPre=/sbin/lvm lvchange --activate y vgdocker/thinpool\n",
+        "daemon_json_text": json.dumps(
+            {
+                "storage-driver": "devicemapper",
+                "storage-opts": ["dm.thinpooldev=/dev/mapper/vgdocker-thinpool", "dm.use_deferred_removal=true"],
+            }
+        ),
+    }
+    assert module(guest, **wanted)["changed"]
+    assert driver(guest) == ("devicemapper", "vgdocker-thinpool")
+    text = guest.ssh("cat /etc/docker/daemon.json").stdout
+    assert list(json.loads(text)) == ["log-driver", "storage-driver", "storage-opts"]
+    assert not module(guest, **wanted)["changed"]
+    assert module(guest, state="former", **wanted)["changed"]
+    assert held(guest) == content
+
+
+LOOP_LVM = r"""
+set -eu
+systemctl stop docker.socket docker
+rm -rf /var/lib/docker/*
+echo '{"storage-driver": "devicemapper"}' > /etc/docker/daemon.json
+systemctl start docker
+docker import -c 'CMD ["sh"]' /usr/local/share/busybox.tar app:1 > /dev/null
+docker run --rm -v data:/d app:1 dd if=/dev/urandom of=/d/file bs=1M count=3 2> /dev/null
+systemctl stop docker.socket docker
+rm /etc/docker/daemon.json
+systemctl start docker.socket docker
+"""
+
+
+def test_from_loop_files_and_back(before):
+    """The article's starting point: both sides call their folders devicemapper."""
+    guest, _content = before
+    guest.ssh("bash -s", stdin=LOOP_LVM)
+    read = "docker images -q; docker run --rm -v data:/d app:1 sha256sum /d/file"
+    content = guest.ssh(read).stdout
+    assert "Data loop file" in guest.ssh("docker info 2>/dev/null").stdout
+    done = module(guest)
+    assert "loop-lvm" in " ".join(step["why"] for step in done["steps"])
+    assert driver(guest) == ("devicemapper", "vgdocker-thinpool")
+    assert guest.ssh(read).stdout == content
+    assert module(guest, state="former")["changed"]
+    assert "Data loop file" in guest.ssh("docker info 2>/dev/null").stdout
+    assert guest.ssh(read).stdout == content
+    assert module(guest)["changed"]
+    assert driver(guest) == ("devicemapper", "vgdocker-thinpool")
+    assert guest.ssh(read).stdout == content
+
+
+def test_three_boots_and_a_pool_that_is_not_active(before):
+    guest, content = before
+    assert module(guest)["changed"]
+    guest.ssh("docker run -d --restart always --name web app:1 sleep 100000; sync")
+    for _boot in range(3):
+        guest.reboot()
+        assert guest.ssh("until docker info > /dev/null 2>&1; do sleep 1; done; docker ps --format '{{.Names}}'").stdout == "web\n"
+        assert driver(guest) == ("devicemapper", "vgdocker-thinpool")
+        assert guest.ssh("lvs --noheadings -o seg_monitor vgdocker/thinpool").stdout.strip() == "monitored"
+    guest.ssh("docker rm -f web; systemctl stop docker.socket docker; vgchange -an vgdocker")
+    guest.ssh("rm /etc/lvm/profile/docker-thinpool.profile")
+    guest.ssh("systemctl start docker.socket docker")
+    assert held(guest) == content  # the drop-in activates the pool
+    assert module(guest)["changed"]  # and the next run brings the profile back
+    assert not module(guest)["changed"]
+
+
+def test_metadata_that_do_not_belong_to_the_pool_are_refused(before):
+    guest, _content = before
+    assert module(guest)["changed"]
+    guest.ssh("systemctl stop docker.socket docker; mv /var/lib/docker/devicemapper /root/; rm %s" % DROPIN)
+    guest.ssh("rm /var/lib/direct-lvm/switch.json; systemctl daemon-reload; systemctl start docker.socket docker")
+    assert "there is no metadata for it" in module(guest)["msg"]
+    guest.ssh("systemctl stop docker.socket docker; mv /root/devicemapper /var/lib/docker/")
+    guest.ssh("cd /var/lib/docker/devicemapper/metadata; sed -i 's/_id\":[0-9]*/_id\":1/' transaction-metadata")
+    guest.ssh('echo \'{"storage-driver": "overlay2"}\' > /etc/docker/daemon.json; systemctl start docker.socket docker')
+    guest.ssh("rm /etc/docker/daemon.json")
+    assert "the metadata are older than the pool" in module(guest)["msg"]
