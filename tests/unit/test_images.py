@@ -1,0 +1,364 @@
+"""Images carried across: what Docker says of them, save, load, and containers."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+from archives import LAYOUTS, RECORDED, SAVED, TAGS, TINY, classic, content, with_layer, write_tar
+from hypothesis import given
+from hypothesis import strategies as st
+
+from module_utils.direct_lvm import commands, image_archive, images
+from module_utils.direct_lvm.image_archive import Damaged
+from module_utils.direct_lvm.images import Container, Image
+from module_utils.direct_lvm.model import Refused
+
+HOST = "unix:///run/d.sock"
+
+
+def recorded(name):
+    with open(os.path.join(RECORDED, name), encoding="utf-8") as stream:
+        return stream.read()
+
+
+# --- what Docker says ------------------------------------------------------------------------------------------
+
+
+class FakeDocker:
+    """Stands in for commands.run: the daemon's images and tags, and Docker 20.10's words.
+
+    store: {ID: set of tags}.  layers: {ID: RootFS.Layers}.  archives written by save are copies of `whole`.
+    """
+
+    def __init__(self, monkeypatch, store=(), whole=SAVED):
+        self.store = {image.id: set(image.tags) for image in store}
+        self.created, self.layers, self.asked, self.whole = {}, {}, [], whole
+        self.loads, self.drops, self.save_error, self.container = TINY, (), None, None
+        monkeypatch.setattr(commands, "run", self.run)
+
+    def run(self, argv, timeout=None, ok=(0,)):
+        assert argv[:3] == ["docker", "--host", HOST]
+        self.asked.append(argv[3:])
+        rc, out, err = getattr(self, "do_" + argv[3])(*argv[4:])
+        if ok is not None and rc not in ok:
+            raise commands.CommandFailed(argv, "failed with return code %d" % rc, err or out)
+        return commands.Result(tuple(argv), rc, out, err)
+
+    def find(self, name):
+        return next((each for each, tags in self.store.items() if name == each or name in tags), None)
+
+    def do_inspect(self, _type, kind, name):
+        if kind == "container":
+            return (0, json.dumps([self.container]), "") if self.container else (1, "[]\n", "Error: No such container: " + name)
+        found = self.find(name)
+        if found is None:
+            return 1, "[]\n", "Error: No such image: " + name
+        fields = {"Id": found, "RepoTags": sorted(self.store[found]), "Size": 7, "Created": self.created.get(found, "")}
+        return 0, json.dumps([dict(fields, RootFS={"Layers": list(self.layers.get(found, ()))})]), ""
+
+    def do_save(self, _output, path, *_names):
+        if self.save_error:
+            return 1, "", self.save_error
+        shutil.copy(self.whole, path)
+        return 0, "", ""
+
+    def do_load(self, _input, _path):
+        for tags in self.store.values():
+            tags -= set(self.loads.tags)
+        self.store[self.loads.id] = set(self.loads.tags) - set(self.drops)
+        return 0, "".join("Loaded image: %s\n" % tag for tag in self.loads.tags) or "Loaded image ID: %s\n" % self.loads.id, ""
+
+    def do_tag(self, there, tag):
+        self.store[there].add(tag)
+        return 0, "", ""
+
+    def do_commit(self, _container, tag):
+        self.store["sha256:" + "c" * 64] = {tag}
+        self.created["sha256:" + "c" * 64] = "2026-11-25T03:00:00.1Z"
+        return 0, "", ""
+
+    def verbs(self):
+        return [words[0] for words in self.asked if words[0] != "inspect"]
+
+
+def answers(monkeypatch, given):
+    """commands.run answers each verb with a recorded text; a dictionary by verb."""
+    monkeypatch.setattr(commands, "run", lambda argv, **_more: commands.Result(tuple(argv), 0, given[argv[3]], ""))
+
+
+def test_images_as_docker_20_10_shows_them(monkeypatch):
+    answers(monkeypatch, {"images": recorded("images-20.10.24.txt"), "inspect": recorded("inspect-images-20.10.24.json")})
+    found = images.list_images(HOST)
+    assert [image.tags for image in found] == [
+        ("tiny:2",),
+        ("localhost:5000/team/tiny:1.0", "tiny:1"),
+        ("direct-lvm/up-c-c:39a9596b2b79",),
+        (),
+        ("app:2",),
+        ("built:1",),
+        ("base:1", "base:latest", "localhost:5000/team/base:1.0"),
+    ]
+    assert found[0].id == TINY.id
+    assert found[6] == Image("sha256:b5d34914d6071b8ce541e062f0e36e2f58af308fd42663c48af67ad79df27e3e", found[6].tags, 1982333)
+
+
+def test_no_image_asks_only_once(monkeypatch):
+    answers(monkeypatch, {"images": "", "ps": ""})
+    assert images.list_images(HOST) == ()
+    assert images.list_containers(HOST) == ()
+
+
+def test_many_images_are_asked_in_batches(monkeypatch):
+    ids = ["sha256:%064x" % number for number in range(450)]
+    asked = []
+
+    def run(argv, **_more):
+        if argv[3] == "images":
+            return commands.Result((), 0, "\n".join(ids), "")
+        asked.append(len(argv[6:]))
+        return commands.Result((), 0, json.dumps([{"Id": each, "RepoTags": None, "VirtualSize": 3} for each in argv[6:]]), "")
+
+    monkeypatch.setattr(commands, "run", run)
+    assert images.list_images(HOST) == tuple(Image(each, (), 3) for each in ids)
+    assert asked == [200, 200, 50]
+
+
+def test_old_dockers_none_is_no_tag():
+    assert images.parse_image({"Id": "sha256:1", "RepoTags": ["<none>:<none>"], "Size": 1}).tags == ()
+
+
+def test_containers_as_docker_20_10_shows_them(monkeypatch):
+    made = "\n1\tweb/db,db\timg\tExited (0) 2 hours ago\n2\tx\timg\tRestarting (1) 3 seconds ago\n3\ty\timg\tUp 1 second (Paused)\n"
+    answers(monkeypatch, {"ps": recorded("ps-20.10.24.txt").rstrip("\n") + made})
+    assert images.list_containers(HOST) == (
+        Container("39a9596b2b7993875d4e42ed40322720aaa5c2b464b049743da31a7f1818a0ee", "Up.c_c", "base:1", "Up 11 minutes", True),
+        Container("1", "db", "img", "Exited (0) 2 hours ago", False),
+        Container("2", "x", "img", "Restarting (1) 3 seconds ago", True),
+        Container("3", "y", "img", "Up 1 second (Paused)", True),
+    )
+
+
+def test_a_daemon_that_fails_is_not_an_image_that_is_missing(monkeypatch):
+    result = commands.Result((), 1, "[]", "Cannot connect to the Docker daemon at unix:///run/d.sock.")
+    monkeypatch.setattr(commands, "run", lambda argv, **_more: result)
+    with pytest.raises(commands.CommandFailed, match="Cannot connect"):
+        images.inspect(HOST, "image", "x")
+
+
+# --- save ------------------------------------------------------------------------------------------------------
+
+
+def test_save_makes_a_verified_archive_once(monkeypatch, tmp_path):
+    docker, folder = FakeDocker(monkeypatch, [TINY]), str(tmp_path / "a" / "b")
+    assert images.save(HOST, TINY, folder, 60)
+    assert not images.save(HOST, TINY, folder, 60)
+    assert docker.verbs() == ["save"]
+    assert docker.asked[0][3:] == ["tiny:2"]
+    assert os.listdir(folder) == ["sha256-%s.tar" % TINY.id[7:]]
+    assert os.stat(folder).st_mode & 0o777 == 0o700
+    assert os.stat(images.archive_path(folder, TINY.id)).st_mode & 0o777 == 0o600
+    assert images.list_archives(folder) == (TINY._replace(size=43520),)
+    assert images.list_archives(folder + "/none") == ()
+
+
+def test_an_archive_with_other_tags_is_made_anew(monkeypatch, tmp_path):
+    members, image = classic(tags=("app:1",))
+    docker, folder = FakeDocker(monkeypatch, whole=write_tar(tmp_path / "one.tar", members)), str(tmp_path / "f")
+    assert images.save(HOST, image, folder, 60)
+    both = image._replace(tags=TAGS)
+    assert not images.is_archived(folder, both)
+    docker.whole = write_tar(tmp_path / "two.tar", classic()[0])
+    assert images.save(HOST, both, folder, 60)
+    assert images.is_archived(folder, both)
+    assert not images.is_archived(folder, image)
+
+
+def test_a_dangling_image_is_saved_by_its_id(monkeypatch, tmp_path):
+    members, image = classic(tags=())
+    docker = FakeDocker(monkeypatch, whole=write_tar(tmp_path / "one.tar", members))
+    assert images.save(HOST, image, str(tmp_path / "f"), 60)
+    assert docker.asked[0][3:] == [image.id]
+
+
+def test_an_archive_that_came_out_damaged_never_gets_its_name(monkeypatch, tmp_path):
+    FakeDocker(monkeypatch, whole=write_tar(tmp_path / "bad.tar", with_layer("classic", b"x")[0]))
+    with pytest.raises(Damaged, match="layer 2 of 3"):
+        images.save(HOST, LAYOUTS["classic"][1], str(tmp_path / "f"), 60)
+    assert os.listdir(str(tmp_path / "f")) == []
+
+
+def test_a_damaged_archive_under_the_final_name_is_replaced_while_docker_has_the_image(monkeypatch, tmp_path):
+    FakeDocker(monkeypatch, [TINY])
+    with open(images.archive_path(str(tmp_path), TINY.id), "wb") as stream:
+        stream.write(content()[:20000])
+    with pytest.raises(Damaged):
+        images.list_archives(str(tmp_path))
+    assert images.save(HOST, TINY, str(tmp_path), 60)
+    image_archive.verify(images.archive_path(str(tmp_path), TINY.id), TINY)
+
+
+def test_what_a_killed_run_left_goes(monkeypatch, tmp_path):
+    FakeDocker(monkeypatch, [TINY])
+    os.mkdir(str(tmp_path / "incomplete"))
+    (tmp_path / "incomplete" / ".docker_temp_123").write_text("x")
+    assert images.save(HOST, TINY, str(tmp_path), 60)
+    assert os.listdir(str(tmp_path)) == ["sha256-%s.tar" % TINY.id[7:]]
+
+
+def test_no_space_is_found_before_and_told_with_a_way_out(monkeypatch, tmp_path):
+    docker, huge = FakeDocker(monkeypatch, [TINY]), TINY._replace(size=1 << 60)
+    with pytest.raises(Refused) as raised:
+        images.save(HOST, huge, str(tmp_path / "not" / "yet"), 60)
+    assert raised.value.what.startswith("there is no space in %s for the archive of image tiny:2: " % (tmp_path / "not" / "yet"))
+    assert "docker_storage_image_archive_dir" in raised.value.way_out
+    assert docker.asked == []
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_no_space_in_the_middle_is_told_the_same_way(monkeypatch, tmp_path):
+    docker = FakeDocker(monkeypatch, [TINY])
+    docker.save_error = "write /f/.docker_temp_224524465: no space left on device"
+    with pytest.raises(Refused, match="there is no space in .*docker_temp_224524465: no space left on device"):
+        images.save(HOST, TINY, str(tmp_path), 60)
+    docker.save_error = "Error response from daemon: reference does not exist"
+    with pytest.raises(commands.CommandFailed, match="reference does not exist"):
+        images.save(HOST, TINY, str(tmp_path), 60)
+    assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("name", ["base:1", "sha256:12", "sha256:../" + "0" * 61, ""])
+def test_only_whole_ids_name_an_archive(name):
+    with pytest.raises(Refused, match="is not the whole ID of an image"):
+        images.archive_path("/f", name)
+
+
+# --- load ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the archive of TINY."""
+    shutil.copy(SAVED, images.archive_path(str(tmp_path), TINY.id))
+    return str(tmp_path)
+
+
+def test_load_brings_id_and_tags_back_once(monkeypatch, folder):
+    docker = FakeDocker(monkeypatch)
+    assert images.load(HOST, TINY, folder, 60, True)
+    assert docker.store == {TINY.id: {"tiny:2"}}
+    assert not images.load(HOST, TINY, folder, 60, True)
+    assert docker.verbs() == ["load"]
+    assert images.is_archived(folder, TINY)
+
+
+def test_load_removes_the_archive_when_it_is_not_kept_also_after_an_interruption(monkeypatch, folder):
+    docker = FakeDocker(monkeypatch, [TINY])
+    assert images.load(HOST, TINY, folder, 60, False)
+    assert os.listdir(folder) == []
+    assert not images.load(HOST, TINY, folder, 60, False)
+    assert docker.verbs() == []
+
+
+def test_a_tag_that_load_dropped_is_set_again(monkeypatch, folder):
+    docker = FakeDocker(monkeypatch)
+    docker.drops = ("tiny:2",)
+    assert images.load(HOST, TINY, folder, 60, True)
+    assert docker.store == {TINY.id: {"tiny:2"}}
+    assert docker.verbs() == ["load", "tag"]
+
+
+def test_a_tag_that_moved_meanwhile_is_told(monkeypatch, folder):
+    other = Image("sha256:" + "1" * 64, ("tiny:2",), 1)
+    docker = FakeDocker(monkeypatch, [other])
+    assert images.moved_tags(HOST, TINY) == [("tiny:2", other.id)]
+    assert images.load(HOST, TINY, folder, 60, True)
+    assert docker.store == {other.id: set(), TINY.id: {"tiny:2"}}
+
+
+def test_a_damaged_archive_is_not_loaded(monkeypatch, tmp_path):
+    docker, image = FakeDocker(monkeypatch), LAYOUTS["classic"][1]
+    write_tar(images.archive_path(str(tmp_path), image.id), with_layer("classic", b"x")[0])
+    with pytest.raises(Damaged, match="layer 2 of 3"):
+        images.load(HOST, image, str(tmp_path), 60, False)
+    assert docker.verbs() == []
+    assert len(os.listdir(str(tmp_path))) == 1
+
+
+def test_no_archive_and_no_image_is_refused(monkeypatch, tmp_path):
+    FakeDocker(monkeypatch)
+    with pytest.raises(Refused, match="image tiny:2 has no archive"):
+        images.load(HOST, TINY, str(tmp_path), 60, True)
+
+
+def test_a_load_that_brought_something_else_keeps_the_archive(monkeypatch, folder):
+    docker = FakeDocker(monkeypatch)
+    docker.loads = Image("sha256:" + "2" * 64, ("tiny:2",), 1)
+    with pytest.raises(Refused, match="reported success, yet Docker has no image"):
+        images.load(HOST, TINY, folder, 60, False)
+    assert images.is_archived(folder, TINY)
+
+
+def test_a_store_that_gives_other_ids_is_recognised_by_tag_and_layers(monkeypatch, folder):
+    docker = FakeDocker(monkeypatch)
+    docker.loads = Image("sha256:" + "3" * 64, ("tiny:2",), 1)
+    docker.layers[docker.loads.id] = image_archive.layers_in(SAVED, TINY.id)
+    assert images.load(HOST, TINY, folder, 60, True)
+    assert not images.load(HOST, TINY, folder, 60, True)
+    assert docker.verbs() == ["load"]
+
+
+# --- containers ------------------------------------------------------------------------------------------------
+
+
+def test_a_container_is_kept_once_and_for_root_only(monkeypatch, tmp_path):
+    docker, folder = FakeDocker(monkeypatch), str(tmp_path / "f")
+    docker.container = json.loads(recorded("inspect-container-20.10.24.json"))[0]
+    number = docker.container["Id"]
+    assert images.save_container(HOST, number, folder, False, 60)
+    assert os.listdir(folder) == ["container-Up.c_c-39a9596b2b79.json"]
+    path = os.path.join(folder, os.listdir(folder)[0])
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    with open(path, encoding="utf-8") as stream:
+        assert json.load(stream) == [docker.container]
+    docker.container["State"]["Pid"] = 9
+    docker.container["NetworkSettings"]["SandboxID"] = "x"
+    assert not images.save_container(HOST, number, folder, False, 60)
+    docker.container["HostConfig"]["Memory"] = 1 << 30
+    assert images.save_container(HOST, number, folder, False, 60)
+    assert docker.verbs() == []
+
+
+def test_a_commit_is_made_anew_only_after_a_later_start_or_end(monkeypatch, tmp_path):
+    docker = FakeDocker(monkeypatch)
+    docker.container = json.loads(recorded("inspect-container-20.10.24.json"))[0]
+    number = docker.container["Id"]
+    assert images.save_container(HOST, number, str(tmp_path), True, 60)
+    assert docker.asked[-1] == ["commit", number, "direct-lvm/up-c-c:39a9596b2b79"]
+    assert not images.save_container(HOST, number, str(tmp_path), True, 60)
+    docker.container["State"]["FinishedAt"] = "2026-11-25T03:00:00.09Z"
+    assert not images.save_container(HOST, number, str(tmp_path), True, 60)
+    docker.container["State"]["FinishedAt"] = "2026-11-25T03:00:00.11Z"
+    assert images.save_container(HOST, number, str(tmp_path), True, 60)
+    assert docker.verbs() == ["commit", "commit"]
+
+
+def test_a_record_that_is_no_json_is_written_anew(monkeypatch, tmp_path):
+    fields = json.loads(recorded("inspect-container-20.10.24.json"))[0]
+    for text in ("", "x", "[]", "[1]", "{}", "null"):
+        (tmp_path / "container-Up.c_c-39a9596b2b79.json").write_text(text)
+        assert not images.is_kept(str(tmp_path), fields)
+
+
+def test_a_container_that_is_gone_is_refused(monkeypatch, tmp_path):
+    FakeDocker(monkeypatch)
+    with pytest.raises(Refused, match="Docker has no container web"):
+        images.save_container(HOST, "web", str(tmp_path), True, 60)
+
+
+@given(st.text(alphabet="abzABZ019_.-", min_size=1, max_size=40))
+def test_every_container_name_makes_a_repository_name(name):
+    tag = images.commit_tag(Container("0123456789abcdef", name, "", "", False))
+    component = "[a-z0-9]+(?:(?:[._]|__|[-]+)[a-z0-9]+)*"  # distribution/reference
+    assert re.match("^%s/%s:0123456789ab$" % (component, component), tag)
