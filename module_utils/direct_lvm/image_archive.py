@@ -83,6 +83,19 @@ def layers_in(path, image_id):
         return tuple(diff_ids(entry_for(archive, image_id)[1]))
 
 
+def ids_in(path):
+    """Under which IDs a Docker may have the archive's images: by configuration, and by manifest when the archive has one.
+
+    Raises Damaged, OSError.
+    """
+    with opened(path) as archive:
+        found = [document(archive, entry.get("Config"), dict)[1] for entry in manifest(archive)]
+        if "index.json" in archive.members:
+            tops = document(archive, "index.json", dict)[0].get("manifests")
+            found += [digest for digest, _present in descriptors(archive, tops)]
+        return tuple(found)
+
+
 # --- the tar ---------------------------------------------------------------------------------------------------
 
 

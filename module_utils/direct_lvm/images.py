@@ -221,17 +221,17 @@ def verify(path, image):
 def found_as(host, image, path):
     """Under which ID Docker has this image, None when it has it not. Tags are not looked at, except to find it.
 
-    A store that names images by their manifests (containerd's) gives another ID to an image of a store that names them by
-    their configurations. There it is the image of one of the tags that has the same layers.
+    One store names an image by its configuration, another (containerd's) by its manifest, so an image that crosses from one
+    to the other gets another ID. There it is what has the same layers and one of its tags, or another ID of the archive's.
     """
     if inspect(host, "image", image.id):
         return image.id
-    layers = None
-    for tag in image.tags:
-        there = inspect(host, "image", tag)
-        if there and layers is None:
-            layers = image_archive.layers_in(path, image.id) if os.path.exists(path) else ()
-        if there and layers and tuple((there.get("RootFS") or {}).get("Layers") or ()) == layers:
+    if not os.path.exists(path):
+        return None
+    layers = image_archive.layers_in(path, image.id)
+    for name in image.tags + image_archive.ids_in(path):
+        there = inspect(host, "image", name)
+        if there and tuple((there.get("RootFS") or {}).get("Layers") or ()) == layers:
             return there["Id"]
     return None
 
