@@ -126,7 +126,8 @@ containers:
       running: true
       kept: false
 archives:
-  description: Archives in O(dir), whether Docker has their images or not; size is the archive's.
+  description: Archives in O(dir), whether Docker has their images or not; size is the archive's;
+    problem says why one cannot be read, and is empty otherwise.
   type: list
   elements: dict
   returned: when listing
@@ -135,6 +136,7 @@ archives:
       tags: ["base:1", "base:latest"]
       size: 2002432
       file: /var/lib/direct-lvm/images/sha256-b5d34914d6071b8ce541e062f0e36e2f58af308fd42663c48af67ad79df27e3e.tar
+      problem: ""
 free:
   description: Free bytes of the file system of O(dir).
   type: int
@@ -181,8 +183,8 @@ def listing(setup, folder):
         "images": [dict(image._asdict(), tags=list(image.tags), archived=image.id in archived) for image in held],
         "containers": [dict(each._asdict(), kept=is_kept(setup.host, folder, each)) for each in containers],
         "archives": [
-            dict(each._asdict(), tags=list(each.tags), file=images.archive_path(folder, each.id))
-            for each in images.list_archives(folder)
+            dict(each._asdict(), tags=list(each.tags), file=images.archive_path(folder, each.id), problem=problem)
+            for each, problem in images.list_archives(folder)
         ],
         "free": images.free_bytes(folder),
         "needed": sum(images.needed_bytes(image) for image in held if image.id not in archived),
@@ -202,9 +204,9 @@ def wanted_image(host, given):
         if fields is None:
             raise Refused("Docker has no image %s" % given["image"], "Look at: docker images --all --no-trunc")
         return images.parse_image(fields)
-    for each in images.list_archives(given["dir"]):
-        if given["image"] == each.id or given["image"] in each.tags:
-            return each
+    archived = images.find_archive(given["dir"], given["image"])
+    if archived:
+        return archived
     fields = images.inspect(host, "image", given["image"]) if given["state"] == "loaded" else None
     if fields:  # loaded by an earlier run, which removed the archive
         return images.parse_image(fields)

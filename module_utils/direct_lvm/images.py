@@ -106,13 +106,26 @@ def archive_path(folder, image_id):
 
 
 def list_archives(folder):
-    """The images that have an archive, as a tuple of Image sorted by ID; size is the archive's. One that is damaged raises."""
+    """((Image, problem), ...) of the archives, sorted by ID; size is the archive's, problem "" or why it cannot be read.
+
+    Reads no layer: a damaged layer is found when the archive is verified or loaded.
+    """
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     found = []
-    for name in filter(SUFFIX.match, names):
-        path = os.path.join(folder, name)
-        found.append(Image(name[:-4].replace("-", ":"), image_archive.tags_in(path), os.stat(path).st_size))
+    for number in (name[:-4].replace("-", ":") for name in names if SUFFIX.match(name)):
+        try:
+            found.append((find_archive(folder, number), ""))
+        except image_archive.Damaged as error:
+            found.append((Image(number, (), os.stat(archive_path(folder, number)).st_size), error.what))
     return tuple(found)
+
+
+def find_archive(folder, wanted):
+    """The Image of an archive, by whole ID or by tag, None when there is none. Raises Damaged for the archive of that ID."""
+    if "sha256:" in wanted:
+        path = archive_path(folder, wanted)
+        return Image(wanted, image_archive.tags_in(path), os.stat(path).st_size) if os.path.exists(path) else None
+    return next((image for image, _problem in list_archives(folder) if wanted in image.tags), None)
 
 
 def is_archived(folder, image):

@@ -10,6 +10,7 @@ import pytest
 from archives import (
     LAYERS,
     LAYOUTS,
+    RECORDED,
     SAVED,
     TAGS,
     TINY,
@@ -27,6 +28,7 @@ from hypothesis import strategies as st
 
 from module_utils.direct_lvm import image_archive
 from module_utils.direct_lvm.image_archive import Damaged
+from module_utils.direct_lvm.model import Image
 
 
 @pytest.mark.parametrize("name", sorted(LAYOUTS))
@@ -43,6 +45,22 @@ def test_what_docker_20_10_wrote_verifies():
     image_archive.verify(SAVED, TINY)
     assert image_archive.tags_in(SAVED) == ("tiny:2",)
     assert len(image_archive.layers_in(SAVED, TINY.id)) == 4
+
+
+SAVED_BY_26 = {  # what the same image's archive is called by Docker 26.1.5 with a storage driver, and with containerd's store
+    "save-26.1.5.tar": "sha256:52730079daf46016abe4e89c7aa25a1b0abb9dcf6c585e4b86c1c22a9054e913",
+    "save-26.1.5-containerd.tar": "sha256:157bcbd05fbdaf1a6e694a0b14f867d734ec3ebd60a56176354a88b43eb589c3",
+}
+
+
+@pytest.mark.parametrize("name", sorted(SAVED_BY_26))
+def test_what_docker_26_wrote_verifies_and_tells_the_ids_of_both_stores(name):
+    path = os.path.join(RECORDED, name)
+    image_archive.verify(path, Image(SAVED_BY_26[name], ("tiny:2",), 6))
+    assert sorted(image_archive.ids_in(path)) == sorted(SAVED_BY_26.values())
+    assert image_archive.layers_in(path, SAVED_BY_26[name]) == (
+        "sha256:eccfda000d61536eda1e778df9b0f7ae08adb20281aace76ae4662331c961342",
+    )
 
 
 def test_large_layers_are_read_in_pieces(tmp_path, monkeypatch):

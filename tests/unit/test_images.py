@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from archives import LAYOUTS, RECORDED, SAVED, TAGS, TINY, classic, content, with_layer, write_tar
+from archives import LAYOUTS, RECORDED, SAVED, TAGS, TINY, classic, content, oci, with_layer, write_tar
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -159,8 +159,10 @@ def test_save_makes_a_verified_archive_once(monkeypatch, tmp_path):
     assert os.listdir(folder) == ["sha256-%s.tar" % TINY.id[7:]]
     assert os.stat(folder).st_mode & 0o777 == 0o700
     assert os.stat(images.archive_path(folder, TINY.id)).st_mode & 0o777 == 0o600
-    assert images.list_archives(folder) == (TINY._replace(size=43520),)
+    assert images.list_archives(folder) == ((TINY._replace(size=43520), ""),)
     assert images.list_archives(folder + "/none") == ()
+    assert images.find_archive(folder, "tiny:2") == images.find_archive(folder, TINY.id) == TINY._replace(size=43520)
+    assert images.find_archive(folder, "tiny:3") is images.find_archive(folder, "sha256:" + "0" * 64) is None
 
 
 def test_an_archive_with_other_tags_is_made_anew(monkeypatch, tmp_path):
@@ -193,8 +195,12 @@ def test_a_damaged_archive_under_the_final_name_is_replaced_while_docker_has_the
     FakeDocker(monkeypatch, [TINY])
     with open(images.archive_path(str(tmp_path), TINY.id), "wb") as stream:
         stream.write(content()[:20000])
+    ((listed, problem),) = images.list_archives(str(tmp_path))
+    assert listed == Image(TINY.id, (), 20000)
+    assert "is damaged: it is cut short" in problem
     with pytest.raises(Damaged):
-        images.list_archives(str(tmp_path))
+        images.find_archive(str(tmp_path), TINY.id)
+    assert images.find_archive(str(tmp_path), "tiny:2") is None
     assert images.save(HOST, TINY, str(tmp_path), 60)
     image_archive.verify(images.archive_path(str(tmp_path), TINY.id), TINY)
 
@@ -212,7 +218,7 @@ def test_no_space_is_found_before_and_told_with_a_way_out(monkeypatch, tmp_path)
     with pytest.raises(Refused) as raised:
         images.save(HOST, huge, str(tmp_path / "not" / "yet"), 60)
     assert raised.value.what.startswith("there is no space in %s for the archive of image tiny:2: " % (tmp_path / "not" / "yet"))
-    assert "docker_storage_image_archive_dir" in raised.value.way_out
+    assert "image_archive_dir: " in raised.value.way_out
     assert docker.asked == []
     assert os.listdir(str(tmp_path)) == []
 
@@ -306,6 +312,18 @@ def test_a_store_that_gives_other_ids_is_recognised_by_tag_and_layers(monkeypatc
     docker.layers[docker.loads.id] = image_archive.layers_in(SAVED, TINY.id)
     assert images.load(HOST, TINY, folder, 60, True)
     assert not images.load(HOST, TINY, folder, 60, True)
+    assert docker.verbs() == ["load"]
+
+
+def test_a_dangling_image_in_such_a_store_is_recognised_by_the_archives_other_id(monkeypatch, tmp_path):
+    members, by_manifest = oci(tags=(), by="manifest")
+    _members, by_config = oci(tags=(), by="config")
+    docker = FakeDocker(monkeypatch)
+    docker.loads = by_manifest
+    path = write_tar(images.archive_path(str(tmp_path), by_config.id), members)
+    docker.layers[by_manifest.id] = image_archive.layers_in(path, by_config.id)
+    assert images.load(HOST, by_config, str(tmp_path), 60, True)
+    assert not images.load(HOST, by_config, str(tmp_path), 60, True)
     assert docker.verbs() == ["load"]
 
 
