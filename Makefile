@@ -1,5 +1,7 @@
 # make demo    a throw-away VM, provisioned by playbooks/site.yml
-# make test    lint, unit tests, the molecule scenario
+# make test    lint, unit tests, tests on guests, the molecule scenario
+# make crash-sweep    kill, cut the power, fail every command of a fresh run (about an hour)
+# make switch-sweep   the same while Docker changes its storage (about an hour)
 
 SHELL := /bin/bash
 BIN := $(CURDIR)/.venv/bin
@@ -15,7 +17,7 @@ PYTHONS := $(subst $(eval) ,:,$(wildcard $(HOME)/.pyenv/versions/*/bin))
 export DIRECT_LVM_CACHE := $(CACHE)
 export PATH := $(BIN):$(PATH):$(PYTHONS)
 
-.PHONY: help packages image demo demo-clean test lint unit molecule
+.PHONY: help packages image demo demo-clean test lint unit guest molecule crash-sweep switch-sweep
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -48,7 +50,7 @@ demo-clean:
 	$(LAB) clean
 	rm -rf .venv .nox
 
-test: lint unit molecule
+test: lint unit molecule guest
 
 lint: .venv/done
 	@echo "== lint"
@@ -65,3 +67,10 @@ unit: .venv/done
 molecule: .venv/done image
 	@echo "== molecule: the main job on a guest"
 	DIRECT_LVM_OWNER=$$$$ molecule test
+
+guest: .venv/done image
+	@echo "== tests on guests, two at a time: refusals, the pool, images, the switch, the sweeps' short forms"
+	pytest -v --numprocesses 2 --dist loadfile tests/guest
+
+crash-sweep switch-sweep: .venv/done image
+	python3 sweeps/$(@:-sweep=).py --parallel 2

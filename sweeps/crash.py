@@ -13,6 +13,7 @@ import argparse
 import collections
 import concurrent.futures
 import json
+import os
 import pathlib
 import queue
 import re
@@ -66,24 +67,30 @@ class Outcome(NamedTuple):
 class Bench:
     """One guest, prepared: blank target, full canary, shims; a snapshot to go back to; the host as it has to become."""
 
+    disk, state, shimmed, docker = "30G", faults.LVM_STATE, (), False
+
     def __init__(self, name, canary):
-        self.guest = Guest(name).up(disks=("30G", canary), cpus=1)
-        guest = self.guest
+        owner = None if "--keep" in sys.argv else os.getpid()  # a guest does not outlive its sweep
+        self.guest = guest = Guest(name).up(disks=(self.disk, canary), cpus=1, owner=owner)
         remote.install(guest)
-        wanted = json.loads(remote.parameters())
+        wanted = json.loads(remote.parameters(docker=self.docker))
         impatient = {"ANSIBLE_MODULE_ARGS": dict(wanted["ANSIBLE_MODULE_ARGS"], command_timeout=PATIENCE)}
-        faults.install(guest, json.dumps(wanted), json.dumps(impatient))
+        faults.install(guest, json.dumps(wanted), json.dumps(impatient), self.state, self.shimmed)
         guest.ssh("dd if=/dev/urandom of=/dev/vdc bs=4M oflag=direct 2>/dev/null", check=False)  # until it is full
         self.canary = guest.ssh("sha256sum < /dev/vdc").stdout
-        self.ask("module > /dev/null; vgremove -f vgdocker; pvremove /dev/vdb; rm -f %s" % faults.PROFILE, inline=True)
-        guest.ssh("blkdiscard /dev/vdb; sync")  # caches are warm, the disk is blank
+        self.prepare()
         self.canary_writes = self.ask("canary", inline=True).strip()
         guest.snapshot("blank")
+
+    def prepare(self):
+        """Bring the guest to where each case begins: caches are warm, the disk is blank."""
+        self.ask("module > /dev/null; vgremove -f vgdocker; pvremove /dev/vdb; rm -f %s" % faults.PROFILE, inline=True)
+        self.guest.ssh("blkdiscard /dev/vdb; sync")
 
     def ask(self, command, inline=False):
         """Run a function of the runner; inline: shell text that uses its functions."""
         text = "source /opt/crash/runner; %s" % command if inline else "bash /opt/crash/runner %s" % command
-        return self.guest.ssh(text, check=False, timeout=300).stdout
+        return self.guest.ssh(text, check=False, timeout=900).stdout
 
     def first(self, case):
         """What the runner printed about the first run."""
@@ -132,7 +139,7 @@ class Bench:
         left = "; ".join(line.strip() for line in told["left"].splitlines() if line.strip() and "not found" not in line)
         if case.dies:
             return ("the module lived on" if answer else "", "left: " + left)
-        return wrong_with(case, answer, log, number), answer.get("msg", "went well").split("\n")[0]
+        return self.wrong_with(case, answer, log, number), answer.get("msg", "went well").split("\n")[0]
 
     def cut(self, case):
         """The same when the machine loses power: wait for the shim's marker on the console."""
@@ -148,9 +155,13 @@ class Bench:
         guest.power_cut()
         guest.start()
         guest.wait()
+        problem, left = self.booted()
+        return problem if writes == self.canary_writes else "the canary was written to before the cut", "left: " + left
+
+    def booted(self):
+        """(what is wrong after a power cut and a boot, what was left)."""
         left = self.ask("lvs -a --noheadings -o lv_name,lv_attr,lv_size vgdocker 2>&1", inline=True)
-        left = "; ".join(line.strip() for line in left.splitlines() if "not found" not in line)
-        return "" if writes == self.canary_writes else "the canary was written to before the cut", "left: " + left
+        return "", "; ".join(line.strip() for line in left.splitlines() if "not found" not in line)
 
     def judge(self, case, after, wanted):
         """What is wrong with the runs after the disturbed one, '' when nothing."""
@@ -164,6 +175,10 @@ class Bench:
         if after["canary"].strip() != ("0" if case.cut else self.canary_writes):
             return "the canary was written to"
         return ""
+
+    def wrong_with(self, case, answer, log, number):
+        """What is wrong with how a run reported a failure, and with what it did after it."""
+        return wrong_with(case, answer, log, number)
 
     def close(self, keep):
         """Compare the canary's checksum; take the guest down. What is wrong, or ''."""
@@ -251,21 +266,24 @@ def table(outcomes):
     return "\n".join(lines)
 
 
-def sweep(given):
-    """Run what was asked for; the number of failures."""
+def sweep(given, bench_class, all_cases, representative):
+    """Run what was asked for; the number of failures.
+
+    all_cases: a function of (calls, traces, given.moments) to the Cases.  representative: patterns for --short.
+    """
     canary = "128M" if given.short else "1G"
     with concurrent.futures.ThreadPoolExecutor(given.parallel) as pool:
         names = ["%s-%d" % (given.name, number) for number in range(given.parallel)]
-        benches = list(pool.map(lambda name: Bench(name, canary), names))
+        benches = list(pool.map(lambda name: bench_class(name, canary), names))
         try:
             calls, traces, wanted = benches[0].record()
             print(
                 "An undisturbed run:\n" + "\n".join("  " + " ".join(call) for call in calls) + "\nends with:\n" + wanted, flush=True
             )
             pattern = re.compile(given.cases)
-            todo = [case for case in cases(calls, traces, given.moments) if pattern.search(case.name)]
+            todo = [case for case in all_cases(calls, traces, given.moments) if pattern.search(case.name)]
             if given.short:
-                todo = [[case for case in todo if re.search(wanted_case, case.name)][-1] for wanted_case in SHORT]
+                todo = [[case for case in todo if re.search(wanted_case, case.name)][-1] for wanted_case in representative]
             free = queue.Queue()
             for bench in benches:
                 free.put(bench)
@@ -298,18 +316,18 @@ def sweep(given):
     return totals["FAILED"] + len([problem for problem in problems if problem])
 
 
-def main():
+def main(description=__doc__, name="crash", bench_class=Bench, all_cases=cases, representative=SHORT):
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="some representative cases")
     parser.add_argument("--cases", default="", metavar="REGEX", help="only cases whose name matches")
     parser.add_argument("--parallel", type=int, default=1, metavar="N", help="guests at the same time")
     parser.add_argument("--moments", type=int, default=4, metavar="N", help="moments of device-mapper changes per command")
-    parser.add_argument("--name", default="crash", help="the guests are called NAME-0, NAME-1, ...")
+    parser.add_argument("--name", default=name, help="the guests are called NAME-0, NAME-1, ...")
     parser.add_argument("--keep", action="store_true", help="leave the guests as the last case left them")
     started = time.monotonic()
     try:
-        failures = sweep(parser.parse_args())
+        failures = sweep(parser.parse_args(), bench_class, all_cases, representative)
     except LabError as error:
         sys.exit("crash sweep: %s" % error)
     print("%.0f minutes" % ((time.monotonic() - started) / 60))

@@ -96,6 +96,17 @@ first() {
     echo "== left"; lvs -a --noheadings -o lv_name,lv_attr,lv_size,lv_tags vgdocker 2>&1
     ls -A /etc/lvm/profile | grep direct-lvm-new
 }
+STATE
+finish() {
+    echo "== second"; module
+    echo "== state"; state 2>&1 | sed 's/lvol[0-9]*_pmspare/lvolN_pmspare/g'
+    echo "== third"; module
+    echo "== canary"; canary
+}
+"$@"
+"""
+# The host as it has to become, without what differs from run to run.
+LVM_STATE = r"""
 state() {
     lvs -a vgdocker --noheadings --units b --separator ' ' -O lv_name -o \
 lv_name,lv_attr,lv_size,segtype,lv_tags,lv_profile,seg_monitor,chunk_size,zero,lv_when_full,data_lv,metadata_lv,lv_active,lv_suspended
@@ -106,13 +117,6 @@ lv_name,lv_attr,lv_size,segtype,lv_tags,lv_profile,seg_monitor,chunk_size,zero,l
     find /etc /run -name '*direct-lvm-new*' 2> /dev/null
     dmsetup info -c --noheadings -o name,suspended,open,segments,readonly -S 'name=~"^vgdocker"' --sort name
 }
-finish() {
-    echo "== second"; module
-    echo "== state"; state 2>&1 | sed 's/lvol[0-9]*_pmspare/lvolN_pmspare/g'
-    echo "== third"; module
-    echo "== canary"; canary
-}
-"$@"
 """
 
 
@@ -121,11 +125,14 @@ def shim():
     return SHIM.replace("CHANGING", " ".join(CHANGING)).replace("MARKER", MARKER).replace("CALLS", CALLS)
 
 
-def install(guest, arguments, impatient):
-    """Shims, runner and the module's arguments (impatient: with a short command_timeout) into a guest."""
+def install(guest, arguments, impatient, state=LVM_STATE, more=()):
+    """Shims, runner and the module's arguments (impatient: with a short command_timeout) into a guest.
+
+    state: a shell function of that name, which prints what has to be the same in the end.  more: further commands to shim.
+    """
     guest.ssh("mkdir -p /opt/crash/bin; cat > /opt/crash/shim; chmod 755 /opt/crash/shim", stdin=shim())
-    guest.ssh("cd /opt/crash/bin; for name in %s; do ln -sf ../shim $name; done" % " ".join(SHIMMED))
-    guest.ssh("cat > /opt/crash/runner", stdin=RUNNER)
+    guest.ssh("cd /opt/crash/bin; for name in %s; do ln -sf ../shim $name; done" % " ".join([*SHIMMED, *more]))
+    guest.ssh("cat > /opt/crash/runner", stdin=RUNNER.replace("STATE\n", state.lstrip("\n")))
     guest.ssh("cat > /opt/crash/args.json", stdin=arguments)
     guest.ssh("cat > /opt/crash/args-first.json", stdin=impatient)
 

@@ -73,6 +73,11 @@ def check_removable(spec, host, vg):
             "%s still tells Docker to use pool %s." % (spec.docker.dropin, full(pool)),
             "Remove it first: rm %s && systemctl daemon-reload" % spec.docker.dropin,
         )
+    if found and found.daemon_json and device in found.daemon_json:
+        raise Refused(
+            "%s still tells Docker to use pool %s." % (found.daemon_json_path, full(pool)),
+            "Put Docker back first: ansible-playbook playbooks/rollback.yml",
+        )
     if device in host.snapshotter_pools:
         raise Refused(
             "containerd is configured to use pool %s." % full(pool),

@@ -73,6 +73,7 @@ def test_what_stays_is_told():
     [
         (states.host("bookworm", "07-complete-profile-attached"), "was not made by this tool"),
         (finished(docker=Docker("20.10.24", info=ON_POOL)), "Docker uses pool vgdocker/thinpool"),
+        (finished(docker=Docker("20.10.24", daemon_json='{"x": "/dev/mapper/vgdocker-thinpool"}')), "daemon.json still tells"),
         (finished(docker=Docker("20.10.24", dropin_text="--x=/dev/mapper/vgdocker-thinpool")), "still tells Docker"),
         (finished(snapshotter_pools=("vgdocker-thinpool",)), "containerd is configured"),
         (with_pool(finished(), open=True), "thin volumes of it are active"),
@@ -85,7 +86,19 @@ def test_what_stays_is_told():
         (states.tagged(states.host("bookworm", "25-vg-exported")), "exported"),
         (states.tagged(states.host("bookworm", "26-vg-missing-pv")), "missing PVs"),
     ],
-    ids=["untagged", "docker", "dropin", "containerd", "open", "used", "inactive", "foreign-lv", "exported", "missing"],
+    ids=[
+        "untagged",
+        "docker",
+        "daemon-json",
+        "dropin",
+        "containerd",
+        "open",
+        "used",
+        "inactive",
+        "foreign-lv",
+        "exported",
+        "missing",
+    ],
 )
 def test_refused(host, sentence):
     with pytest.raises(Refused) as refusal:

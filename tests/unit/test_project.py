@@ -144,5 +144,11 @@ def test_the_dropin_carries_extra_options_and_escaped_names():
     assert " --storage-opt dm.basesize=20G\n" in text
 
 
+def test_a_percent_sign_is_not_one_of_systemds_specifiers():
+    text = render("docker.service.conf.j2", docker_storage_options={"dm.min_free_space": "5%"})
+    assert " --storage-opt dm.min_free_space=5%%\n" in text
+    assert "min_free_space=5%%" not in render("daemon.json.j2", docker_storage_options={"dm.min_free_space": "5%"})
+
+
 def test_the_articles_variables_exist():
     assert set(load("playbooks", "vars", "article.yml")) <= set(DEFAULTS)

@@ -1,0 +1,119 @@
+"""The switch sweep: while Docker moves from overlay2 onto the pool, the module is killed, the machine loses power or a command
+fails, at every point; Docker must then run on one side or the other with everything that it held, and the next run must
+end like an undisturbed one.
+
+    python3 sweeps/switch.py --parallel 2
+    python3 sweeps/switch.py --short
+"""
+
+import re
+import sys
+
+import crash
+import faults
+from crash import Case
+
+SHORT = (  # of each the last case that matches
+    r"systemctl-stop kill-after$",
+    r"systemctl-daemon-reload rc$",
+    r"systemctl-start cut-after$",
+    r"docker-load kill-before$",
+)
+CONTENT = r"""
+docker import -c 'CMD ["sh"]' /usr/local/share/busybox.tar app:1
+docker tag app:1 app:latest
+docker run --name make app:1 sh -c 'echo more > /more'
+docker commit make app:2
+docker run --rm -v data:/d app:1 dd if=/dev/urandom of=/d/file bs=1M count=3
+docker rm make
+"""
+# Which side, and what Docker holds: images with all tags, what is in one of them, a volume's checksum.
+HELD = r"""
+held() {
+    docker images --all --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' | sort
+    docker run --rm --network none -v data:/d app:2 sh -c 'cat /more; sha256sum /d/file'
+}
+side() { for n in $(seq 60); do docker info --format '{{.Driver}}' 2> /dev/null && return; sleep 1; done; echo down; }
+state() {
+    side
+    held
+    cat /etc/systemd/system/docker.service.d/daemon.conf
+    find /etc /var/lib/direct-lvm -name '*direct-lvm-new*' -o -name incomplete 2> /dev/null
+    ls /var/lib/docker /var/lib/docker/image
+    cat /var/lib/direct-lvm/switch.json
+}
+"""
+RECORD, DROPIN = "/var/lib/direct-lvm/switch.json", "/etc/systemd/system/docker.service.d/daemon.conf"
+CHANGING = (("systemctl", "stop"), ("systemctl", "daemon-reload"), ("systemctl", "reset-failed"), ("systemctl", "start"))
+CHANGING += (("docker", "save"), ("docker", "load"))
+
+
+class Bench(crash.Bench):
+    """A guest whose pool is ready and whose Docker holds something on overlay2."""
+
+    disk, state, shimmed, docker = "4G", HELD, ("docker", "systemctl", "journalctl", "dockerd"), True
+
+    def prepare(self):
+        """Make content, then the pool, by a run that must not see Docker."""
+        self.guest.ssh("bash -s", stdin=CONTENT)
+        pool_only = crash.remote.run(self.guest)
+        if pool_only.get("failed", "died" in pool_only):
+            raise crash.LabError("the pool could not be made: %s" % pool_only)
+        self.content = self.ask("held", inline=True)
+
+    def held(self):
+        """(what is wrong with what Docker holds now, where it is): on the side where it is when images are owed to none."""
+        side = self.ask("side", inline=True).strip()
+        if side == "down":
+            return "Docker is down", side
+        if side == "overlay2" and self.ask("held", inline=True) != self.content:
+            return "Docker is on overlay2 without what it held", side
+        volume = self.content.split()[-2]
+        found = self.ask("cd /var/lib/docker/volumes/data/_data && sha256sum file", inline=True)
+        return ("" if volume in found else "the volume is not what it was"), side
+
+    def wrong_with(self, case, answer, log, number):
+        """A failure is told, and Docker runs all the same."""
+        if not answer:
+            return "no answer"
+        problem, _side = self.held()
+        if problem:
+            return "%s; the run said: %s" % (problem, answer.get("msg", "nothing"))
+        if answer["failed"] and ("Traceback" in answer["msg"] or len(answer["msg"]) > 8000):
+            return "not a sentence: %s" % answer["msg"][:500]
+        return ""
+
+    def booted(self):
+        """After a power cut Docker comes up on one side or the other."""
+        return self.held()
+
+
+def cases(calls, _traces, _most):
+    """Every Case, from what an undisturbed run did: all commands from the first archive on, and every file."""
+    first = next(index for index, (_number, name, *words) in enumerate(calls) if (name, verb(words)) == ("docker", "save"))
+    for number, name, *words in calls[first:]:
+        label = "%s %s-%s" % (number, name, verb(words))
+        changing = (name, verb(words)) in CHANGING
+        for kind in ("kill-before", "kill-after", "kill-orphan") if changing else ("kill-before",):
+            yield Case("%s %s" % (label, kind), "%s %s" % (number, kind))
+        for kind in ("rc", "rc-after") if changing else ("rc", "garbage"):
+            yield Case("%s %s" % (label, kind), "%s %s" % (number, kind), dies=False)
+        if changing:
+            for kind in ("cut-before", "cut-after"):
+                yield Case("%s %s" % (label, kind), "%s %s %s" % (number, kind, number + kind), cut=True)
+    for path, times in ((RECORD, 3), (DROPIN, 1)):
+        for count in range(1, times + 1):
+            new, name = path + ".direct-lvm-new", path.rsplit("/", 1)[1]
+            for call in ("openat", "rename"):
+                yield Case("file %s %s %d kill" % (name, call, count), before=faults.strace(new, call, count, "signal=KILL"))
+                error = faults.strace(new, call, count, "error=EIO")
+                yield Case("file %s %s %d EIO" % (name, call, count), before=error, dies=False)
+
+
+def verb(words):
+    """What a docker or systemctl command does: `--host X save` is save, `show` is show."""
+    return next((word for word in words if re.match(r"[a-z][a-z-]*$", word) and word not in ("unix",)), "")
+
+
+if __name__ == "__main__":
+    sys.exit(crash.main(__doc__, "switch-sweep", Bench, cases, SHORT))
