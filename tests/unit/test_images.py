@@ -197,7 +197,7 @@ def test_a_damaged_archive_under_the_final_name_is_replaced_while_docker_has_the
         stream.write(content()[:20000])
     ((listed, problem),) = images.list_archives(str(tmp_path))
     assert listed == Image(TINY.id, (), 20000)
-    assert "is damaged: it is cut short" in problem
+    assert "is damaged: " in problem
     with pytest.raises(Damaged):
         images.find_archive(str(tmp_path), TINY.id)
     assert images.find_archive(str(tmp_path), "tiny:2") is None
