@@ -298,6 +298,11 @@ def policy(pool, host, lv):
         )
     if lv is None or lv.profile != pool.profile_name:
         steps.append(Command(("lvchange", "--metadataprofile", pool.profile_name, full(pool)), "attach the policy to the pool"))
+    if steps and lv is not None and max(lv.data_percent or 0, lv.metadata_percent or 0) > pool.threshold:
+        # dmeventd has already looked at this much use, under another policy. It looks again only when use has grown by
+        # 5 %, and at 100 % never (dmeventd_thin.c, CHECK_STEP). 5: the VG has no room for a step, which is warned about.
+        argv = ("lvextend", "--use-policies", full(pool))
+        steps.append(Command(argv, "extend the pool now, if the new policy says so", ok=(0, 5)))
     if lv is None or not lv.monitored:
         # Attaching a profile never switches monitoring on, and dmeventd forgets pools when it is restarted.
         steps.append(Command(("lvchange", "--monitor", "y", full(pool)), "have dmeventd watch the pool"))

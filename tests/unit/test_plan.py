@@ -199,6 +199,18 @@ def test_a_grown_disk_is_resized_and_the_pool_with_it():
     assert "lvextend --extents +7296 vgdocker/thinpool" in shown(due)
 
 
+@pytest.mark.parametrize(
+    ("use", "threshold", "due"), [(100.0, 80, True), (80.0, 80, False), (100.0, 100, False), (None, 80, False)]
+)
+def test_a_pool_over_the_threshold_of_a_new_policy_is_extended_at_once(use, threshold, due):
+    host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
+    lvs = tuple(lv._replace(data_percent=use) if lv.name == "thinpool" else lv for lv in host.lvm.lvs)
+    host = host._replace(lvm=host.lvm._replace(lvs=lvs))
+    spec = states.spec(threshold=threshold)
+    expect(spec, host, PROFILE + ["lvextend --use-policies vgdocker/thinpool"] * due)
+    expect(spec, host._replace(profile_text=states.PROFILE), [])
+
+
 def test_the_same_facts_give_the_same_plan():
     host = states.host("bookworm", "00-blank")
     assert plan.plan(states.spec(), host) == plan.plan(states.spec(), host)
