@@ -37,12 +37,18 @@ def install(guest):
         guest.put(folder, THERE)
 
 
-def parameters(devices=("/dev/vdb",), docker=False, check=False, state="present", **pool):
+def policy(threshold, percent):
+    """The pool's parameters of another policy than PROFILE's."""
+    text = PROFILE.replace("=80", "=%d" % threshold).replace("=20", "=%d" % percent)
+    return {"autoextend_threshold": threshold, "autoextend_percent": percent, "profile_text": text}
+
+
+def parameters(devices=("/dev/vdb",), docker=False, check=False, state="present", lock_timeout=600, **pool):
     """The module's parameters as it reads them."""
     wanted = {"pool": dict({"devices": list(devices), "profile_text": PROFILE}, **pool), "state": state}
     if docker:
         wanted["docker"] = {"dropin_text": DROPIN}
-    wanted["_ansible_check_mode"] = check
+    wanted.update(lock_timeout=lock_timeout, _ansible_check_mode=check)
     return json.dumps({"ANSIBLE_MODULE_ARGS": wanted})
 
 
@@ -60,8 +66,7 @@ def run(guest, before="", timeout=600, module="direct_lvm", **wanted):
         given = parameters(**wanted)
     else:
         given = json.dumps({"ANSIBLE_MODULE_ARGS": dict(wanted, _ansible_check_mode=wanted.pop("check", False))})
-    guest.ssh("cat > /tmp/args.json", stdin=given)
-    done = guest.ssh(command(before, module), timeout=timeout, check=False)
+    done = guest.ssh("cat > /tmp/args.json && " + command(before, module), stdin=given, timeout=timeout, check=False)
     for line in reversed(done.stdout.splitlines()):
         if line.startswith("{"):
             return json.loads(line)
