@@ -130,7 +130,7 @@ def test_check_mode_names_the_steps_of_the_real_run_and_changes_nothing(before):
     guest, _content = before
     guest.ssh("bash -s", stdin=SWARM)
     content = held(guest)
-    state = "ls -R /etc /var/lib/docker/image /var/lib/direct-lvm 2>/dev/null | sha256sum; pvs; docker images -a"
+    state = "ls -R /etc /var/lib/docker/image /var/lib/direct-lvm 2>/dev/null | sha256sum; pvs; docker images -aq"
     untouched = guest.ssh(state).stdout
     planned = remote.run(guest, docker=True, check=True)
     assert guest.ssh(state).stdout == untouched
