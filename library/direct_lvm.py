@@ -266,7 +266,10 @@ def converge(module, spec, result):
         return plan.warnings(spec, host)
     done = []
     try:
-        apply.carry_out(steps, done)
+        for _round in range(3):  # what is not done after that is told below
+            if apply.carry_out(steps, done):
+                break
+            steps = plan.plan(spec, observe(spec))
     finally:
         result.update(changed=bool(done), steps=report.describe(done))
     after = observe(spec)

@@ -18,6 +18,7 @@ from .steps import (
     LoadImage,
     Move,
     MustBeBlank,
+    PlanAgain,
     RemoveFile,
     RemoveTree,
     Switch,
@@ -35,14 +36,18 @@ class SwitchFailed(Exception):
 def carry_out(steps, done):
     """Carry steps out in order. done: a list that gets each step once it has happened.
 
+    Returns False when the rest has to be planned anew (steps.PlanAgain), True when all was done.
     Raises commands.CommandFailed, model.Refused, SwitchFailed or OSError; nothing is done after the step that raised.
     """
     for step in steps:
+        if isinstance(step, PlanAgain):
+            return False
         if isinstance(step, Switch):
             switch(step, done)
         else:
             one(step)
             done.append(step)
+    return True
 
 
 def one(step):

@@ -6,9 +6,9 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import docker, geometry, plan_pair, plan_switch, switch_record
+from . import docker, geometry, images, plan_pair, plan_switch, switch_record
 from .model import Former, Refused
-from .steps import ArchiveImage, KeepContainer, LoadImage, RemoveFile, RemoveTree
+from .steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile, RemoveTree
 
 SPACE = 1.05  # tar headers and the like
 KINDS = {"loop-lvm": "loop-lvm: devicemapper on loop files, never meant for production", "direct-lvm": "an older thin pool"}
@@ -141,6 +141,9 @@ def keep_content(found, wanted):
         KeepContainer(found.host, one, wanted.archive, wanted.commit, "keep what is known of container %s" % one.name)
         for one in found.containers
     ]
+    tags = {tag for image in found.images for tag in image.tags}
+    if wanted.commit and not {images.commit_tag(one) for one in found.containers} <= tags:
+        steps.append(PlanAgain("the images that were made of containers have to come across too"))
     todo = [image for image in found.images if image.id not in found.archived]
     need = int(sum(image.size for image in todo) * SPACE)
     if found.archive_free is not None and need > found.archive_free:

@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from . import files, geometry
 from .model import TAG
-from .steps import ArchiveImage, Command, KeepContainer, LoadImage, Move, RemoveFile, RemoveTree, Switch, WriteFile
+from .steps import ArchiveImage, Command, KeepContainer, LoadImage, Move, PlanAgain, RemoveFile, RemoveTree, Switch, WriteFile
 
 
 def summary(pool, host):
@@ -117,7 +117,7 @@ def describe(steps):
         elif isinstance(step, RemoveTree):
             what = {"remove": step.path, "size": step.size}
         else:
-            what = {"check": getattr(step, "path", "docker info")}
+            what = {"check": getattr(step, "path", "docker images" if isinstance(step, PlanAgain) else "docker info")}
         shown.append(dict(what, why=step.why))
     return shown
 

@@ -84,6 +84,12 @@ class KeepContainer(NamedTuple):
     why: str
 
 
+class PlanAgain(NamedTuple):
+    """What was done so far makes something whose name is not known before: observe and plan anew for the rest."""
+
+    why: str
+
+
 class WaitForDocker(NamedTuple):
     """Ask the daemon at host (a unix:// address) until it answers, at most timeout seconds; then its report must agree.
 

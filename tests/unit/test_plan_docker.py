@@ -196,6 +196,15 @@ def test_discarded_containers_are_kept_as_records_and_stopped():
     assert steps == ["keep " + WEB.id, "keep " + BATCH.id, RECORD, stop, *SWITCH[1:]]
 
 
+def test_images_made_of_containers_are_planned_for_once_they_are_there():
+    commit = WANTED._replace(containers="discard", commit=True)
+    steps = due(FRESH._replace(containers=(BATCH,)), commit)
+    assert steps == ["keep " + BATCH.id, "docker images", *SWITCH]
+    made = Image("sha256:" + "f" * 64, ("direct-lvm/batch:" + "e" * 12,), 10)
+    steps = due(FRESH._replace(containers=(BATCH,), images=(made,)), commit)
+    assert steps == ["keep " + BATCH.id, "archive " + made.id, *SWITCH, "load " + made.id, RECORD]
+
+
 IN_PLACE = FRESH._replace(root_state=("devicemapper", "overlay2"))
 PAIRS = [
     # name, Docker, percent of the pool used, the pool's transaction; what is said, None: the switch goes on
