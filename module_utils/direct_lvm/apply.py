@@ -97,11 +97,11 @@ def switch(step, done):
     with hang_ups_ignored():
         try:
             carry_out(step.steps, done)
-        except (commands.CommandFailed, Refused, OSError) as failure:
+        except Exception as failure:  # whatever it is: Docker must not stay down
             log = daemon.journal()
             try:
                 carry_out(step.way_back, [])
-            except (commands.CommandFailed, Refused, OSError) as worse:
+            except Exception as worse:
                 raise SwitchFailed(
                     "%s\nThe way back failed too, Docker is down: %s\nThe daemon's log:\n%s" % (failure, worse, log)
                 ) from worse

@@ -1,0 +1,80 @@
+"""Carrying out: what is done after a step that failed, and what is not."""
+
+import pytest
+
+from module_utils.direct_lvm import apply, commands, daemon
+from module_utils.direct_lvm.steps import Command, Move, PlanAgain, Switch, WriteFile
+
+
+def step(name):
+    return Command((name,), "test")
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The names of the commands that were run; one called fail-... fails, crash-... is a mistake in our own code."""
+    names = []
+
+    def run(argv, timeout=None, ok=(0,)):
+        names.append(argv[0])
+        if argv[0].startswith("fail"):
+            raise commands.CommandFailed(argv, "failed with return code 5")
+        if argv[0].startswith("crash"):
+            raise KeyError(argv[0])
+
+    monkeypatch.setattr(commands, "run", run)
+    monkeypatch.setattr(daemon, "journal", lambda: "the daemon's words")
+    return names
+
+
+def test_nothing_is_done_after_a_step_that_failed(ran):
+    done = []
+    with pytest.raises(commands.CommandFailed):
+        apply.carry_out((step("a"), step("fail"), step("b")), done)
+    assert (ran, done) == (["a", "fail"], [step("a")])
+
+
+@pytest.mark.parametrize("wrong", ["fail", "crash"])
+def test_the_way_back_is_taken_whatever_failed(ran, wrong):
+    with pytest.raises(apply.SwitchFailed, match="Docker runs again as before") as failure:
+        apply.carry_out((step("a"), Switch((step(wrong), step("b")), (step("back"),), "test")), [])
+    assert ran == ["a", wrong, "back"]
+    assert "the daemon's words" in str(failure.value)
+
+
+def test_a_way_back_that_fails_too_is_told(ran):
+    with pytest.raises(apply.SwitchFailed, match="Docker is down"):
+        apply.carry_out((Switch((step("fail"),), (step("fail-too"),), "test"),), [])
+
+
+def test_what_has_to_be_planned_anew_is_left(ran):
+    done = []
+    assert not apply.carry_out((step("a"), PlanAgain("test"), step("b")), done)
+    assert (ran, done) == (["a"], [step("a")])
+    assert apply.carry_out((step("b"),), done)
+
+
+def test_moves_are_done_once(tmp_path):
+    (tmp_path / "ours").mkdir()
+    move = Move(str(tmp_path / "ours"), str(tmp_path / "aside"), "test", str(tmp_path / "former"))
+    apply.one(move)
+    assert (tmp_path / "ours").is_dir()  # only while the former one is there
+    (tmp_path / "former").mkdir()
+    for _time in range(2):
+        apply.one(move)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["aside", "former"]
+    (tmp_path / "ours").mkdir()
+    apply.one(move)
+    assert (tmp_path / "ours").is_dir()  # nothing is moved over what is there
+
+
+def test_a_file_is_replaced_with_its_mode(tmp_path):
+    path = tmp_path / "daemon.json"
+    for mode, wanted in ((0o600, 0o600), (None, 0o600), (0o644, 0o644)):
+        apply.one(WriteFile(str(path), "{}\n", "test", mode))
+        assert path.stat().st_mode & 0o777 == wanted
+
+
+def test_an_unknown_step_is_a_mistake():
+    with pytest.raises(TypeError):
+        apply.one("step")
