@@ -70,14 +70,10 @@ def gap(guest, change):
     return float(guest.ssh("cat /root/gap").stdout)
 
 
-def module(guest, more=""):
-    """Run our module; more: another storage option in the drop-in."""
-    former = remote.DROPIN
-    remote.DROPIN = former.rstrip("\n") + more + "\n"
-    try:
-        answer = remote.run(guest, docker=True)
-    finally:
-        remote.DROPIN = former
+def module(guest, **options):
+    """Run our module; options: further storage options of Docker."""
+    text = remote.rendered("docker.service.conf.j2", docker_storage_options=options)
+    answer = remote.run(guest, docker={"dropin_text": text})
     if answer.get("failed", "died" in answer) or not answer["changed"]:
         sys.exit("the module did not do its work: %s" % answer)
 
@@ -99,7 +95,7 @@ def main():
         guest.snapshot("switched")
         rows = (
             ("a bare restart, on the pool", "switched", lambda: guest.ssh("systemctl restart docker")),
-            ("ours, other settings on the same pool", "switched", lambda: module(guest, " --storage-opt dm.min_free_space=5%%")),
+            ("ours, other settings on the same pool", "switched", lambda: module(guest, **{"dm.min_free_space": "5%"})),
             ("a bare restart, on overlay2", "pool", lambda: guest.ssh("systemctl restart docker")),
             ("ours, from overlay2", "blank", lambda: module(guest)),
             ("the article, from overlay2", "blank", lambda: guest.ssh("bash -s", stdin=ARTICLE)),

@@ -31,7 +31,7 @@ docker rm make
 HELD = r"""
 held() {
     docker images --all --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' | sort
-    docker run --rm --network none -v data:/d app:2 sh -c 'cat /more; sha256sum /d/file'
+    docker run --rm --pull never --network none -v data:/d app:2 sh -c 'cat /more; sha256sum /d/file'
 }
 side() { for n in $(seq 60); do docker info --format '{{.Driver}}' 2> /dev/null && return; sleep 1; done; echo down; }
 state() {

@@ -7,17 +7,28 @@ import sys
 import tempfile
 
 import ansible
+import jinja2
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "lab"))
 from lab import Guest  # noqa: F401
 
 PROFILE = "# Managed by direct_lvm\nactivation {\n\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n}\n"
-DROPIN = (
-    "# Managed by direct_lvm\n[Service]\nExecStart=\nExecStart=@@VENDOR_COMMAND@@ --storage-driver=devicemapper"
-    " --storage-opt dm.thinpooldev=/dev/mapper/vgdocker-thinpool --storage-opt dm.use_deferred_removal=true\n"
-)
 THERE = "/opt/direct-lvm"
+
+
+def rendered(name, **variables):
+    """A template of the project with the default names of the pool."""
+    given = {
+        "docker_storage_config": "dropin",
+        "docker_storage_options": {},
+        "thin_pool_vg": "vgdocker",
+        "thin_pool_name": "thinpool",
+    }
+    loader = jinja2.FileSystemLoader(str(ROOT / "templates"))
+    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
+    environment.filters["to_json"] = json.dumps
+    return environment.get_template(name).render(dict(given, **variables))
 
 
 def install(guest):
@@ -44,10 +55,10 @@ def policy(threshold, percent):
 
 
 def parameters(devices=("/dev/vdb",), docker=False, check=False, state="present", lock_timeout=600, **pool):
-    """The module's parameters as it reads them."""
+    """The module's parameters as it reads them. docker: whether Docker moves too, or a dictionary of its parameters."""
     wanted = {"pool": dict({"devices": list(devices), "profile_text": PROFILE}, **pool), "state": state}
     if docker:
-        wanted["docker"] = {"dropin_text": DROPIN}
+        wanted["docker"] = dict({"dropin_text": rendered("docker.service.conf.j2")}, **(docker if isinstance(docker, dict) else {}))
     wanted.update(lock_timeout=lock_timeout, _ansible_check_mode=check)
     return json.dumps({"ANSIBLE_MODULE_ARGS": wanted})
 

@@ -11,4 +11,5 @@ from hypothesis import settings
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 settings.register_profile("long", max_examples=10000, deadline=None)
+settings.register_profile("default", deadline=None)  # a busy machine is no failure
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
