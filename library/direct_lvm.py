@@ -138,7 +138,7 @@ options:
         default: dropin
       daemon_json_text:
         description: The JSON object to merge into Docker's configuration file. Its other keys and their order stay.
-        type: str
+        type: json
         default: "{}"
       containers:
         description:

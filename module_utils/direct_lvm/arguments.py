@@ -37,7 +37,7 @@ DOCKER = {
     "options": {"type": "dict", "default": {}},
     "start_timeout": {"type": "int", "default": 300},
     "config": {"type": "str", "choices": ["dropin", "daemon_json"], "default": "dropin"},
-    "daemon_json_text": {"type": "str", "default": "{}"},
+    "daemon_json_text": {"type": "json", "default": "{}"},
     "containers": {"type": "str", "choices": ["refuse", "discard"], "default": "refuse"},
     "commit_containers": {"type": "bool", "default": False},
     "archive_dir": {"type": "path", "default": "/var/lib/direct-lvm/images"},
