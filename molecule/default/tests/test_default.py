@@ -56,7 +56,12 @@ def test_the_dropin_keeps_the_units_own_command(host):
         "ExecStart=",
         vendor + " --storage-driver=devicemapper --storage-opt dm.thinpooldev=/dev/mapper/vgdocker-thinpool"
         " --storage-opt dm.use_deferred_removal=true",
+        "ExecStartPre=/sbin/lvm lvchange --activate y vgdocker/thinpool",
     ]
+
+
+def test_the_image_of_the_former_driver_came_across(host):
+    assert host.check_output("docker run --rm --pull never former:1 echo here") == "here"
 
 
 def test_docker_uses_the_pool(info):
