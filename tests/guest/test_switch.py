@@ -6,6 +6,7 @@ python3 -m pytest tests/guest/test_switch.py
 import json
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -72,11 +73,16 @@ def driver(guest):
     return info["Driver"], dict(info["DriverStatus"]).get("Pool Name")
 
 
-def play(guest, name, *arguments, rc=0):
-    """What ansible-playbook prints; as the user deploy, with sudo."""
+def playbook(guest, name, *arguments):
+    """The command that runs a playbook on the guest, as the user deploy, with sudo."""
     inventory = guest.folder / "inventory.json"
     inventory.write_text(json.dumps({"all": {"hosts": {"switch": guest.variables("deploy")}}}))
-    argv = ["ansible-playbook", "-i", str(inventory), "playbooks/%s.yml" % name, *arguments]
+    return ["ansible-playbook", "-i", str(inventory), "playbooks/%s.yml" % name, *arguments]
+
+
+def play(guest, name, *arguments, rc=0):
+    """What ansible-playbook prints."""
+    argv = playbook(guest, name, *arguments)
     done = subprocess.run(argv, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == rc, done.stdout
     return done.stdout
@@ -189,6 +195,23 @@ def test_settings_in_daemon_json(before):
     assert not module(guest, **wanted)["changed"]
     assert module(guest, state="former", **wanted)["changed"]
     assert held(guest) == content
+
+
+def test_a_lost_controller_leaves_docker_running(before):
+    guest, content = before
+    variables = json.dumps({"thin_pool_devices": [DISK]})
+    alone = dict(os.environ, ANSIBLE_SSH_ARGS="-o ControlMaster=no")  # no connection outlives the controller
+    controller = subprocess.Popen(
+        playbook(guest, "site", "-e", variables), cwd=str(ROOT), env=alone, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    guest.ssh("until grep -qs begun /var/lib/direct-lvm/switch.json; do sleep 0.1; done")
+    os.killpg(controller.pid, signal.SIGKILL)
+    controller.wait()
+    guest.ssh("flock /run/lock/direct-lvm.lock true")  # until the module has ended
+    assert driver(guest) == ("devicemapper", "vgdocker-thinpool")  # the section went on to its end
+    assert module(guest)["changed"]  # and the next run loads the images
+    assert held(guest) == content
+    assert not module(guest)["changed"]
 
 
 LOOP_LVM = r"""
