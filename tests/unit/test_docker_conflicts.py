@@ -339,6 +339,13 @@ def test_client_host(options, daemon_json, expected):
     assert conflicts.client_host(found, daemon_json, {"/x": "OPTIONS='%s'" % options}, OURS) == expected
 
 
+def test_with_daemon_json_the_same_keys_there_are_ours_and_flags_are_not():
+    text = '{"storage-driver": "overlay2", "storage-opts": []}'
+    assert conflicts.find_conflicts(unit(), text, {}, OURS, "20.10.24", "daemon_json") == ()
+    found = conflicts.find_conflicts(unit(), text, {DEFAULT: "DOCKER_OPTS='-s overlay2'"}, OURS, "20.10.24", "daemon_json")
+    assert [DEFAULT in sentence and JSON in sentence for sentence in found] == [True]
+
+
 def test_config_file():
     assert conflicts.config_file(unit()) == JSON
     assert conflicts.config_file(unit(), {DEFAULT: "DOCKER_OPTS=--config-file=/etc/d.json"}) == "/etc/d.json"
