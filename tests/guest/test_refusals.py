@@ -282,7 +282,7 @@ def test_a_pv_label_says_whether_a_group_uses_it(judged):
     said = {case: (answer["disk"]["pv_used"], answer["disk"]["pv_commits"]) for case, answer in judged["answers"].items()}
     assert said["pv_orphan"] == (False, 0)
     assert said["pv_other_vg"] == (True, 1)
-    assert said["pv_other_vg_lv_mounted"] == (True, 2)
+    assert said["pv_exported"] == (True, 2)
     assert said["ext4"] == (False, 0)
 
 
