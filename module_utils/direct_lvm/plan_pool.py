@@ -169,6 +169,11 @@ def corrections(pool, lvm, lv):
     if lv.skip_activation:
         steps.append(Command(("lvchange", "--setactivationskip", "n", full(pool)), "activate the pool at boot, as Docker needs it"))
     if not lv.active:
+        for name in (lv.data_lv, lv.metadata_lv):
+            part = lvm.lv(pool.vg, name)
+            if part and part.active:  # LVM does not activate the pool while its part is; nor does it take that down with the pool
+                why = "take down what a killed command left active of the pool"
+                steps.append(Command(("lvchange", "--activate", "n", full(pool, name)), why))
         steps.append(Command(("lvchange", "--activate", "y", full(pool)), "activate the pool"))
     if lv.zero is not None and lv.zero != pool.zero:
         steps.append(

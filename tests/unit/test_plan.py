@@ -158,6 +158,13 @@ def test_a_vgcreate_that_was_killed_before_its_commit_is_undone():
     expect(states.spec(), lost, "vgcfgrestore")
 
 
+def test_a_part_of_the_pool_that_a_killed_command_left_active_is_taken_down():
+    host = states.tagged(states.host("bookworm", "13-complete-inactive"))
+    lvs = tuple(lv._replace(active=True) if lv.name == "thinpool_tmeta" else lv for lv in host.lvm.lvs)
+    due = ["lvchange --activate n vgdocker/thinpool_tmeta", ON_POOL, *PROFILE, MONITOR]
+    expect(states.spec(), host._replace(lvm=host.lvm._replace(lvs=lvs)), due)
+
+
 def test_a_plain_lv_of_ours_with_another_size_is_refused():
     host = states.tagged(states.host("bookworm", "03-data-lv-only"))
     expect(states.spec()._replace(pool=states.ARTICLE), host, "instead of the wanted 22.50g")
