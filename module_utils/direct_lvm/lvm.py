@@ -27,7 +27,7 @@ REPORTS = (
         "lv",
         "lv_uuid,lv_name,lv_size,lv_tags,lv_active,lv_device_open,lv_profile,data_lv,metadata_lv,pool_lv,"
         "data_percent,metadata_percent,lv_metadata_size,lv_when_full,lv_health_status,lv_check_needed,"
-        "lv_skip_activation,lv_dm_path",
+        "lv_skip_activation,lv_dm_path,lv_live_table",
     ),
     ("pvseg", "pvseg_start"),
     ("seg", "lv_uuid,segtype,chunk_size,zero,seg_monitor,thin_count,transaction_id,devices"),
@@ -118,6 +118,7 @@ def _vg(row):
 
 def _lv(row, vg, segments):
     first = segments[0]
+    half = row["lv_active"] == "active" and row["lv_live_table"] == ""
     return Lv(
         name=row["lv_name"].strip("[]"),
         vg=vg,
@@ -125,7 +126,7 @@ def _lv(row, vg, segments):
         segtype=first.get("segtype", ""),
         size=int(row["lv_size"]),
         tags=_tags(row["lv_tags"]),
-        active=row["lv_active"] == "active",
+        active=row["lv_active"] == "active" and not half,
         open=row["lv_device_open"] == "open",
         profile=row["lv_profile"],
         data_lv=row["data_lv"].strip("[]"),
@@ -144,6 +145,7 @@ def _lv(row, vg, segments):
         check_needed=row["lv_check_needed"] == "check needed",
         skip_activation=bool(row["lv_skip_activation"]),
         dm_path=row["lv_dm_path"],
+        half=half,
         devices=tuple(device for segment in segments for device in segment.get("devices", "").split(",") if device),
     )
 

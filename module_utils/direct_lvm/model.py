@@ -196,7 +196,8 @@ class Lv(NamedTuple):
     """One LV with its first segment. Hidden LVs have hidden=True and no brackets in their name.
 
     data_percent, metadata_percent: None when LVM cannot tell (inactive). zero: None when it does not apply.
-    monitored: None when LVM cannot tell (inactive).
+    monitored: None when LVM cannot tell (inactive).  half: its device is there and has no live table, as a command killed
+        while it activates leaves it: LVM calls that active, and nobody can use it.
     """
 
     name: str
@@ -224,6 +225,7 @@ class Lv(NamedTuple):
     check_needed: bool
     skip_activation: bool
     dm_path: str
+    half: bool = False
     devices: Tuple[str, ...] = ()
 
 

@@ -169,11 +169,13 @@ def corrections(pool, lvm, lv):
     if lv.skip_activation:
         steps.append(Command(("lvchange", "--setactivationskip", "n", full(pool)), "activate the pool at boot, as Docker needs it"))
     if not lv.active:
-        for name in (lv.data_lv, lv.metadata_lv):
-            part = lvm.lv(pool.vg, name)
-            if part and part.active:  # LVM does not activate the pool while its part is; nor does it take that down with the pool
-                why = "take down what a killed command left active of the pool"
-                steps.append(Command(("lvchange", "--activate", "n", full(pool, name)), why))
+        why = "take down what a killed command left active of the pool"
+        if lv.half:
+            steps.append(Command(("lvchange", "--activate", "n", full(pool)), why))
+        for part in () if lv.half else (lvm.lv(pool.vg, lv.data_lv), lvm.lv(pool.vg, lv.metadata_lv)):
+            # LVM does not activate the pool while a part of it is, and does not take that down with the pool.
+            if part and (part.active or part.half):
+                steps.append(Command(("lvchange", "--activate", "n", full(pool, part.name)), why))
         steps.append(Command(("lvchange", "--activate", "y", full(pool)), "activate the pool"))
     if lv.zero is not None and lv.zero != pool.zero:
         steps.append(

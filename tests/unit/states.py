@@ -36,7 +36,8 @@ def report(suite, state):
     full = load(suite, state, "fullreport-all.json")
     if full is None:
         rows = {kind: load(suite, state, kind + "s.json")["report"][0][kind] for kind in ("lv", "pv", "vg")}
-        lvs = [dict({"lv_device_open": "", "lv_skip_activation": ""}, **row) for row in rows["lv"]]
+        absent = {"lv_device_open": "", "lv_skip_activation": "", "lv_live_table": "unknown"}
+        lvs = [dict(absent, **row) for row in rows["lv"]]
         groups = [[vg] for vg in rows["vg"]] + [[]]
         full = {"report": []}
         for group in groups:

@@ -158,10 +158,11 @@ def test_a_vgcreate_that_was_killed_before_its_commit_is_undone():
     expect(states.spec(), lost, "vgcfgrestore")
 
 
-def test_a_part_of_the_pool_that_a_killed_command_left_active_is_taken_down():
+@pytest.mark.parametrize("name", ["thinpool_tmeta", "thinpool"])
+def test_what_a_killed_command_left_active_of_the_pool_is_taken_down(name):
     host = states.tagged(states.host("bookworm", "13-complete-inactive"))
-    lvs = tuple(lv._replace(active=True) if lv.name == "thinpool_tmeta" else lv for lv in host.lvm.lvs)
-    due = ["lvchange --activate n vgdocker/thinpool_tmeta", ON_POOL, *PROFILE, MONITOR]
+    lvs = tuple(lv._replace(half=True) if lv.name == name else lv for lv in host.lvm.lvs)
+    due = ["lvchange --activate n vgdocker/" + name, ON_POOL, *PROFILE, MONITOR]
     expect(states.spec(), host._replace(lvm=host.lvm._replace(lvs=lvs)), due)
 
 
