@@ -45,7 +45,9 @@ cat /etc/docker/daemon.json
 @pytest.fixture(scope="module")
 def guest():
     """A guest with an overlay2 Docker that holds something, and a snapshot of that called 'before'."""
-    one = Guest("switch").up(disks=("4G",), cpus=1, owner=os.getpid())
+    one = Guest("switch")
+    one.down()  # what a killed test left
+    one.up(disks=("4G",), cpus=1, owner=os.getpid())
     remote.install(one)
     one.ssh('mkdir -p /etc/docker; echo \'{\n  "log-driver": "journald"\n}\' > /etc/docker/daemon.json; systemctl restart docker')
     one.ssh("bash -s", stdin=CONTENT)
