@@ -35,6 +35,7 @@ while True:
     if good:
         longest = max(longest, now - last if last else 0.0)
         last = now
+        open("/run/pinging", "w").close()
         if os.path.exists("/run/stop"):
             break
     time.sleep(0.01)
@@ -64,7 +65,8 @@ systemctl start docker.socket docker
 
 def gap(guest, change):
     """Seconds without an answer while change(), a function, runs."""
-    guest.ssh("rm -f /run/stop; cat > /root/ping.py; (python3 /root/ping.py > /root/gap 2>&1 &)", stdin=PING)
+    guest.ssh("rm -f /run/stop /run/pinging; cat > /root/ping.py; (python3 /root/ping.py > /root/gap 2>&1 &)", stdin=PING)
+    guest.ssh("until [ -e /run/pinging ]; do sleep 0.1; done; sleep 1")
     change()
     guest.ssh("touch /run/stop; until [ -s /root/gap ]; do sleep 0.1; done")
     return float(guest.ssh("cat /root/gap").stdout)
