@@ -1,6 +1,6 @@
 """For how long Docker does not answer: our switch, a bare restart and the article's commands, side by side on one guest.
 
-    python3 benchmarks/downtime.py [--rounds 3]
+    .venv/bin/python3 benchmarks/downtime.py [--rounds 3]
 
 Measured inside the guest, by asking the daemon for /_ping all the time: the gap between two answers. Prints ratios: seconds
 in an emulated guest mean nothing.

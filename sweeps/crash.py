@@ -1,9 +1,9 @@
 """The crash sweep: at every external command and file write of a fresh run, the module is killed, the machine loses power
 or the command fails; then the next run must end with the same host, and the one after it must change nothing.
 
-    python3 sweeps/crash.py --parallel 2          everything
-    python3 sweeps/crash.py --short               some representative cases, less than four minutes
-    python3 sweeps/crash.py --cases 'lvconvert'   those whose name matches
+    .venv/bin/python3 sweeps/crash.py --parallel 2          everything
+    .venv/bin/python3 sweeps/crash.py --short               some representative cases, less than four minutes
+    .venv/bin/python3 sweeps/crash.py --cases 'lvconvert'   those whose name matches
 
 The pool only: Docker is not looked at. /dev/vdb (30 GiB) becomes the pool. /dev/vdc is full of random data and is named
 nowhere: the kernel's counter of writes to it must stand still in every case, and its checksum must be the same at the end.

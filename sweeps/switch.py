@@ -2,8 +2,8 @@
 fails, at every point; Docker must then run on one side or the other with everything that it held, and the next run must
 end like an undisturbed one.
 
-    python3 sweeps/switch.py --parallel 2
-    python3 sweeps/switch.py --short
+    .venv/bin/python3 sweeps/switch.py --parallel 2
+    .venv/bin/python3 sweeps/switch.py --short
 """
 
 import re

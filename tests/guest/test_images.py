@@ -1,6 +1,6 @@
 """On a real guest: images leave Docker as archives and come back as they were; the smoke test tells the pool from the rest.
 
-    python3 -m pytest tests/guest/test_images.py
+    .venv/bin/python3 -m pytest tests/guest/test_images.py
 
 Docker 20.10 on overlay2 with images of every kind, and then on a thin pool. The tests run in their order: each goes on
 from where the one before it left the guest.

@@ -1,6 +1,6 @@
 """On a real guest: what the LVM half promises about wiping, drift, growth, ownership, autoextend and runs at the same time.
 
-    python3 -m pytest tests/guest/test_pool.py
+    .venv/bin/python3 -m pytest tests/guest/test_pool.py
 
 One guest with four small disks. A test begins at a snapshot: `blank`, or `converged` with the default pool on /dev/vdb.
 """

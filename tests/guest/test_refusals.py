@@ -1,6 +1,6 @@
 """On a real guest: every kind of disk that may hold something is refused, with its own sentence, and not one byte changes.
 
-    python3 -m pytest tests/guest/test_refusals.py
+    .venv/bin/python3 -m pytest tests/guest/test_refusals.py
 
 All cases are built side by side in one guest (loop devices of 64 MiB and three small disks), judged in one go, and
 compared before and after. Real tools make them; magic bytes are written by hand only where Debian's cloud image has
