@@ -1,5 +1,6 @@
 # make demo    a throw-away VM, provisioned by playbooks/site.yml
-# make test    lint, unit tests, tests on guests, the molecule scenario
+# make test    lint, unit tests, the molecule scenario, the shorter tests on guests
+# make test-guests    all tests on guests, the switch of Docker in all its ways too (about half an hour)
 # make crash-sweep    kill, cut the power, fail every command of a fresh run (about an hour)
 # make switch-sweep   the same while Docker changes its storage (about an hour)
 
@@ -17,7 +18,7 @@ PYTHONS := $(subst $(eval) ,:,$(wildcard $(HOME)/.pyenv/versions/*/bin))
 export DIRECT_LVM_CACHE := $(CACHE)
 export PATH := $(BIN):$(PATH):$(PYTHONS)
 
-.PHONY: help packages image demo demo-clean test lint unit guest molecule crash-sweep switch-sweep
+.PHONY: help packages image demo demo-clean test lint unit guest test-guests molecule crash-sweep switch-sweep
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -69,7 +70,10 @@ molecule: .venv/done image
 	DIRECT_LVM_OWNER=$$$$ molecule test
 
 guest: .venv/done image
-	@echo "== tests on guests, two at a time: refusals, the pool, images, the switch, the sweeps' short forms"
+	@echo "== tests on guests, two at a time: refusals, the pool, the sweeps' short forms"
+	pytest -v --numprocesses 2 --dist loadfile tests/guest/test_refusals.py tests/guest/test_pool.py tests/guest/test_sweeps.py
+
+test-guests: .venv/done image
 	pytest -v --numprocesses 2 --dist loadfile tests/guest
 
 crash-sweep switch-sweep: .venv/done image
