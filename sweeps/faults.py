@@ -6,27 +6,6 @@ the command or the machine, or has the command fail, lie, stop half-way or hang.
 
 import re
 
-SHIMMED = [
-    "blkid",
-    "dd",
-    "dmsetup",
-    "lvchange",
-    "lvconvert",
-    "lvcreate",
-    "lvextend",
-    "lvm",
-    "lvmconfig",
-    "lvremove",
-    "lvrename",
-    "modprobe",
-    "pvcreate",
-    "pvremove",
-    "pvresize",
-    "vgchange",
-    "vgcreate",
-    "vgextend",
-    "wipefs",
-]
 CHANGING = [
     "lvchange",
     "lvconvert",
@@ -40,6 +19,7 @@ CHANGING = [
     "vgcreate",
     "vgextend",
 ]
+SHIMMED = [*CHANGING, "blkid", "dd", "dmsetup", "lvm", "lvmconfig", "lvrename", "modprobe", "wipefs"]
 CALLS = "io_submit,ioctl"
 MARKER = "crash-sweep-cut"
 PROFILE = "/etc/lvm/profile/docker-thinpool.profile"

@@ -71,7 +71,6 @@ def observe_docker(wanted):
         problem = "there is no docker.service"
     else:
         problem = "docker.service is %s" % unit.active_state
-    former = switch_record.parse(systemd.read_text(switch_record.PATH))
     found = Docker(
         version=info.version if info else None,
         unit=unit,
@@ -81,12 +80,12 @@ def observe_docker(wanted):
         daemon_json=setup.daemon_json,
         daemon_json_path=docker_conflicts.config_file(unit, setup.env_files, wanted.dropin),
         root=info.root if info else docker_conflicts.data_root(unit, setup.daemon_json, setup.env_files, wanted.dropin),
-        former=former,
+        former=switch_record.parse(systemd.read_text(switch_record.PATH)),
         host=setup.host,
     )
     text = wanted.dropin_text.replace(VENDOR_COMMAND, unit.command)
     settled = info is not None and dropin_text == text and is_settled(info, wanted)
-    if not settled or wanted.back or wanted.clean or (former and former.state == "begun"):
+    if not settled or wanted.back or wanted.clean or found.begun():
         found = observe_more(found, wanted)
     if found.version is not None and wanted.dropin:
         conflicts = docker_conflicts.find_conflicts(
@@ -110,7 +109,7 @@ def observe_more(found, wanted):
         volumes = tuple(commands.run(["docker", "--host", found.host, "volume", "ls", "--quiet"]).out.split())
     return found._replace(
         version=found.version if version is None else version,
-        can=program is None or has_driver(commands.find(program)),
+        can=program is None or not wanted.dropin or has_driver(commands.find(program)),  # it reads the whole program
         images=held,
         containers=containers,
         volumes=volumes,

@@ -353,6 +353,10 @@ class Docker(NamedTuple):
     left: Tuple[Tuple[str, int], ...] = ()
     host: str = "unix:///var/run/docker.sock"
 
+    def begun(self):
+        """Whether a switch was begun and cut off: what runs now may be neither side."""
+        return self.former is not None and self.former.state == "begun"
+
 
 class Missing(NamedTuple):
     """A tool or kernel part that is not there, and the packages that bring it."""

@@ -7,10 +7,10 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 from . import docker, geometry, images, plan_pair, plan_switch, switch_record
-from .model import Former, Refused
+from .model import Refused
+from .plan_pool import device_name
 from .steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile, RemoveTree
 
-SPACE = 1.05  # tar headers and the like
 KINDS = {"loop-lvm": "loop-lvm: devicemapper on loop files, never meant for production", "direct-lvm": "an older thin pool"}
 
 
@@ -77,11 +77,6 @@ def problems(spec, info):
     return docker.info_problems(info, device_name(spec.pool), spec.pool.chunk_size)
 
 
-def device_name(pool):
-    """The pool's device-mapper name. LVM doubles hyphens inside VG and LV names (lvm2, dm_build_dm_name)."""
-    return "%s-%s" % (pool.vg.replace("-", "--"), pool.name.replace("-", "--"))
-
-
 def pending(found, former):
     """The images to load on the other side: those held now, and those that an earlier, cut off switch still owes."""
     known = {image.id for image in found.images}
@@ -115,8 +110,7 @@ def keep_content(found, wanted):
 
     Raises Refused for containers, which cannot cross, and when nobody can tell what Docker holds.
     """
-    begun = found.former is not None and found.former.state == "begun"
-    if found.info is None and not begun:
+    if found.info is None and not found.begun():
         held = [name for name in found.root_state if name.startswith("image/") or name == "containers"]
         if held:
             raise Refused(
@@ -145,7 +139,7 @@ def keep_content(found, wanted):
     if wanted.commit and not {images.commit_tag(one) for one in found.containers} <= tags:
         steps.append(PlanAgain("the images that were made of containers have to come across too"))
     todo = [image for image in found.images if image.id not in found.archived]
-    need = int(sum(image.size for image in todo) * SPACE)
+    need = sum(images.needed_bytes(image) for image in todo)
     if found.archive_free is not None and need > found.archive_free:
         raise Refused(
             "the archives of %d images need %s, the file system of %s has %s free."
@@ -188,9 +182,8 @@ def plan_back(spec, host):
         )
     kept = keep_content(found, wanted)
     there = plan_switch.former_side(found, former)
-    dropin, config = plan_switch.texts(wanted, found)
-    here = plan_switch.Side("devicemapper", pool, spec.pool.chunk_size, dropin, config, plan_switch.moves_to_pool(found, former))
-    record = Former("back", former.driver, former.pool, former.dropin, former.daemon_json, pending(found, former))
+    here = plan_switch.pool_side(spec, found, former, pool)
+    record = former._replace(state="back", pending=pending(found, former))
     loads = finish(found._replace(former=record), wanted, "back")
     return kept + [plan_switch.switch(spec, found, here, there, record)] + loads
 

@@ -14,6 +14,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 from .model import Refused
+from .plan_pool import device_name
 from .plan_switch import FORMER, OURS, SAME_DRIVER_FOLDERS
 
 
@@ -27,7 +28,7 @@ def check_pair(spec, host, former):
     path = "%s/devicemapper" % found.root
     name = "%s/%s" % (pool.vg, pool.name)
     lv = host.lvm.lv(pool.vg, pool.name)
-    if "%s-%s" % (pool.vg.replace("-", "--"), pool.name.replace("-", "--")) in host.snapshotter_pools:
+    if device_name(pool) in host.snapshotter_pools:
         raise Refused(
             "containerd is configured to use pool %s, and two owners would hand out the same thin device ids twice." % name,
             "Choose another thin_pool_name for Docker, or take containerd's devmapper section away first.",
@@ -78,9 +79,8 @@ def which_metadata(found, former):
 
 def check_set_aside(found, former):
     """Raise Refused when an earlier switch's set-aside folders are still there and this one would need their names."""
-    begun = found.former is not None and found.former.state == "begun"
     there = [name + FORMER for name in SAME_DRIVER_FOLDERS if name + FORMER in found.root_state]
-    if there and former.driver == "devicemapper" and not begun:
+    if there and former.driver == "devicemapper" and not found.begun():
         raise Refused(
             "an earlier switch set %s aside in %s, and this one would need the same names." % (", ".join(there), found.root),
             "If nobody needs to go back further: ansible-playbook playbooks/cleanup.yml",

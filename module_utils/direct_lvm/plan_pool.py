@@ -33,6 +33,11 @@ def profile_path(pool):
     return PROFILE_FOLDER + pool.profile_name + ".profile"
 
 
+def device_name(pool):
+    """The pool's device-mapper name. LVM doubles hyphens inside VG and LV names (lvm2, dm_build_dm_name)."""
+    return "%s-%s" % (pool.vg.replace("-", "--"), pool.name.replace("-", "--"))
+
+
 def metadata_name(pool):
     """The name of the metadata LV before lvconvert hides it."""
     return pool.name + "meta"

@@ -6,9 +6,9 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import docker, plan_docker
+from . import docker
 from .model import MANAGED, TAG, Refused
-from .plan_pool import full, metadata_name, profile_path
+from .plan_pool import device_name, full, metadata_name, profile_path
 from .steps import Command, RemoveFile
 
 
@@ -61,7 +61,7 @@ def check_removable(spec, host, vg):
     lv = host.lvm.lv(pool.vg, pool.name)
     if lv is None or lv.segtype != "thin-pool":
         return
-    device = plan_docker.device_name(pool)
+    device = device_name(pool)
     found = host.docker
     if found and found.info and docker.storage_kind(found.info) == "direct-lvm" and found.info.field("Pool Name") == device:
         raise Refused(

@@ -43,7 +43,7 @@ class Side(NamedTuple):
 
 def former_of(found):
     """The model.Former that a switch starting now has to be able to go back to."""
-    if found.former and found.former.state == "begun":
+    if found.begun():
         return found.former  # an earlier switch was cut off: what is running now may be neither side
     info = found.info
     driver = info.driver if info else ""
@@ -142,16 +142,15 @@ def to_side(spec, found, side, other):
     services = ("docker.socket", "docker.service") if found.unit.socket_exists else ("docker.service",)
     steps = [Command(("systemctl", "stop") + services, "stop Docker; its socket too, which would start it again", STOP_TIMEOUT)]
     steps += side.moves
-    for path, text, former in (
-        (found.daemon_json_path, side.daemon_json, other.daemon_json),
-        (wanted.dropin, side.dropin, other.dropin),
+    for path, now, text, former, mode in (
+        (found.daemon_json_path, found.daemon_json, side.daemon_json, other.daemon_json, None),
+        (wanted.dropin, found.dropin_text, side.dropin, other.dropin, 0o644),
     ):
-        if text == former and text == (found.dropin_text if path == wanted.dropin else found.daemon_json):
+        if now == text == former:
             continue
         if text is None:
             steps.append(RemoveFile(path, "there was none"))
         else:
-            mode = 0o644 if path == wanted.dropin else None
             steps.append(WriteFile(path, text, "Docker's storage: %s" % (side.pool or side.driver or "as before"), mode))
     steps += [
         Command(("systemctl", "daemon-reload"), "have systemd read the drop-in"),

@@ -6,10 +6,17 @@ import os
 from module_utils.direct_lvm import lvm
 from module_utils.direct_lvm.model import MANAGED, SIZE_TAG, TAG, Disk, Host, Pool, Signature, Spec
 
-RECORDED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded", "lvm-states")
+ALL_RECORDED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded")
+RECORDED = os.path.join(ALL_RECORDED, "lvm-states")
 PROFILE = MANAGED + "\nactivation {\n\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n}\n"
 OUR_UUID = "OurOwn-uuid-of-this-disk-0000-0000-abcdef"
 GIB = 1024**3
+
+
+def recorded(*parts):
+    """The text of a recorded file."""
+    with open(os.path.join(ALL_RECORDED, *parts), encoding="utf-8") as stream:
+        return stream.read()
 
 
 def names():

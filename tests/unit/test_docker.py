@@ -4,8 +4,9 @@ import json
 import os
 
 import pytest
+from states import recorded
 
-from module_utils.direct_lvm import commands, daemon, docker, docker_info, systemd
+from module_utils.direct_lvm import commands, daemon, docker, systemd
 from module_utils.direct_lvm.model import (
     MANAGED,
     VENDOR_COMMAND,
@@ -18,19 +19,8 @@ from module_utils.direct_lvm.model import (
 )
 from module_utils.direct_lvm.steps import WaitForDocker
 
-RECORDED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded")
 POOL = "vgdocker-thinpool"
 CHUNK = 524288
-
-
-def recorded(*parts):
-    with open(os.path.join(RECORDED, *parts), encoding="utf-8") as stream:
-        return stream.read()
-
-
-def info_of(name):
-    parse = docker_info.parse_info_json if name.endswith(".json") else docker_info.parse_info_text
-    return parse(recorded("docker", name))
 
 
 DROPIN = "%s\n[Service]\nExecStart=\nExecStart=%s --storage-opt dm.thinpooldev=/dev/mapper/%s\n" % (

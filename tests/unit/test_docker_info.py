@@ -7,6 +7,7 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from states import ALL_RECORDED, recorded
 
 from module_utils.direct_lvm import docker, docker_info, docker_options, systemd
 from module_utils.direct_lvm.model import (
@@ -14,14 +15,8 @@ from module_utils.direct_lvm.model import (
     Refused,
 )
 
-RECORDED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded")
 POOL = "vgdocker-thinpool"
 CHUNK = 524288
-
-
-def recorded(*parts):
-    with open(os.path.join(RECORDED, *parts), encoding="utf-8") as stream:
-        return stream.read()
 
 
 def info_of(name):
@@ -74,7 +69,7 @@ def test_recorded_without_a_daemon(name, words):
 
 
 def test_every_recorded_file_is_tested():
-    names = {name for name in os.listdir(os.path.join(RECORDED, "docker")) if name.startswith("info-")}
+    names = {name for name in os.listdir(os.path.join(ALL_RECORDED, "docker")) if name.startswith("info-")}
     assert {name for name in names if "no-daemon" not in name} == set(INFOS)
 
 
