@@ -17,7 +17,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from . import switch_record
 from .daemon_json import merge
-from .model import MANAGED, VENDOR_COMMAND, Former
+from .model import MANAGED, VENDOR_COMMAND, Former, Refused
 from .steps import Command, Move, RemoveFile, Switch, WaitForDocker, WriteFile
 
 STOP_TIMEOUT = 120
@@ -61,10 +61,16 @@ def pool_side(spec, found, former, pool):
 
 
 def texts(wanted, found):
-    """(drop-in, daemon.json) as they have to be with Docker on the pool."""
+    """(drop-in, daemon.json) as they have to be with Docker on the pool. Raises Refused for a daemon.json that is none."""
     dropin = wanted.dropin_text.replace(VENDOR_COMMAND, found.unit.command)
     if wanted.config == "daemon_json":
-        return dropin, merge(found.daemon_json, wanted.daemon_json_text)
+        try:
+            return dropin, merge(found.daemon_json, wanted.daemon_json_text)
+        except ValueError as error:
+            raise Refused(
+                "%s is not valid JSON (%s)." % (found.daemon_json_path, error),
+                "Correct it first; to look at it: python3 -m json.tool %s" % found.daemon_json_path,
+            ) from error
     return dropin, found.daemon_json
 
 

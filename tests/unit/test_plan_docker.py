@@ -305,6 +305,11 @@ def test_rollback_refuses_what_it_cannot_do():
             due(docker, BACK)
 
 
+def test_a_broken_daemon_json_is_a_sentence_on_the_way_back_too():
+    with pytest.raises(Refused, match="daemon.json is not valid JSON"):
+        due(GOING_BACK._replace(daemon_json="{"), JSON._replace(back=True))
+
+
 def test_cleanup_removes_what_the_former_storage_left():
     clean = WANTED._replace(clean=True)
     left = (("/var/lib/docker/overlay2", 4096), ("/var/lib/docker/image/overlay2", 4096))
