@@ -17,6 +17,7 @@ from .steps import (
     KeepContainer,
     LoadImage,
     Move,
+    MustBeAsSeen,
     MustBeBlank,
     PlanAgain,
     RemoveFile,
@@ -60,6 +61,8 @@ def one(step):
         files.remove(step.path)
     elif isinstance(step, MustBeBlank):
         must_be_blank(step)
+    elif isinstance(step, MustBeAsSeen):
+        must_be_as_seen(step)
     elif isinstance(step, WaitForDocker):
         daemon.wait(step)
     elif isinstance(step, Move):
@@ -89,6 +92,15 @@ def must_be_blank(step):
         raise Refused(
             "%s is not blank: %s." % (step.path, reason),
             "Look at it: wipefs %s. If nobody needs it: lvremove it." % step.path,
+        )
+
+
+def must_be_as_seen(step):
+    """Refuse when a disk that is about to be erased, as allowed, is in use now, or holds something else."""
+    if disks.observe_disk(step.disk.asked) != step.disk:
+        raise Refused(
+            "%s has changed between the look at it and the moment of erasing it: somebody uses it." % step.path,
+            "See who: lsblk %s; fuser -v %s" % (step.path, step.path),
         )
 
 

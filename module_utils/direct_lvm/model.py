@@ -258,6 +258,7 @@ class Unit(NamedTuple):
     """A systemd service as installed. files: (path, text) of fragment and drop-ins in systemd's order.
 
     command: the effective ExecStart without the drop-in that we own, as written (variables not expanded).
+    arguments: the command line that the main process was started with, () when none runs.
     """
 
     load_state: str
@@ -267,6 +268,7 @@ class Unit(NamedTuple):
     command: str = ""
     socket_active: bool = False
     socket_exists: bool = False
+    arguments: Tuple[str, ...] = ()
 
 
 class DockerInfo(NamedTuple):

@@ -6,8 +6,8 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import docker, geometry, images, plan_pair, plan_switch, switch_record
-from .model import Refused
+from . import docker, geometry, images, plan_pair, plan_switch, switch_record, systemd
+from .model import VENDOR_COMMAND, Refused
 from .plan_pool import device_name
 from .steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile, RemoveTree
 
@@ -67,9 +67,20 @@ def is_on(info, pool):
 
 
 def as_written(found, wanted, side):
-    """Whether both files are as wanted, and the daemon runs with what systemd has read of them."""
+    """Whether both files are as wanted, systemd has read them, and the daemon was started with what they say."""
     config = wanted.config == "dropin" or found.daemon_json == side.daemon_json
-    return found.dropin_text == side.dropin and config and found.unit.active_state == "active" and not found.unit.need_reload
+    read = found.unit.active_state == "active" and not found.unit.need_reload
+    return found.dropin_text == side.dropin and config and read and started_with(found.unit, wanted.dropin_text)
+
+
+def started_with(unit, text):
+    """Whether the running daemon has the options that a drop-in's text appends to the installed command line.
+
+    A run that was killed before the restart leaves a daemon with the former ones, and everything else as wanted.
+    """
+    appended = text.partition(VENDOR_COMMAND)[2].split("\n")[0].replace("%%", "%")
+    words = tuple(word.text for word in systemd.command_words(appended, "", {}))
+    return not words or not unit.arguments or unit.arguments[-len(words) :] == words
 
 
 def problems(spec, info):

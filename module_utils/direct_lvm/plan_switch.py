@@ -143,11 +143,34 @@ def note(record, why):
 
 
 def to_side(spec, found, side, other):
-    """Stop, set aside, write, reload, start, wait: Docker on that side, whatever was done of it before."""
-    wanted = spec.docker
+    """Stop, set aside, write, reload, start, wait: Docker on that side, whatever was done of it before.
+
+    When the drop-in is all that changes, it is written while Docker still serves, for systemd takes as long to read it as
+    a fifth of a restart: a host that loses its power in between comes up with it. Otherwise folders and files must agree.
+    """
     services = ("docker.socket", "docker.service") if found.unit.socket_exists else ("docker.service",)
-    steps = [Command(("systemctl", "stop") + services, "stop Docker; its socket too, which would start it again", STOP_TIMEOUT)]
-    steps += side.moves
+    stop = Command(("systemctl", "stop") + services, "stop Docker; its socket too, which would start it again", STOP_TIMEOUT)
+    settings = write_settings(spec, found, side, other)
+    # The article's own drop-in made systemctl start hang for ever: no start without a bound.
+    start = Command(
+        ("systemctl", "start", "--no-block") + services,
+        "start Docker without waiting for a unit that may never be ready",
+    )
+    wait = WaitForDocker(
+        found.host,
+        "wait until the daemon answers, and hold its report to what was wanted",
+        spec.docker.start_timeout,
+        side.driver,
+        side.pool,
+        side.chunk_size,
+    )
+    early = not side.moves and found.daemon_json == side.daemon_json == other.daemon_json
+    return ((*settings, stop) if early else (stop, *side.moves, *settings)) + (start, wait)
+
+
+def write_settings(spec, found, side, other):
+    """[step]: the two files as that side has them, and systemd told of it."""
+    wanted, steps = spec.docker, []
     for path, now, text, former, mode in (
         (found.daemon_json_path, found.daemon_json, side.daemon_json, other.daemon_json, None),
         (wanted.dropin, found.dropin_text, side.dropin, other.dropin, 0o644),
@@ -161,18 +184,5 @@ def to_side(spec, found, side, other):
     steps += [
         Command(("systemctl", "daemon-reload"), "have systemd read the drop-in"),
         Command(("systemctl", "reset-failed", "docker.service"), "forget former failed starts", ok=(0, 1)),
-        # The article's own drop-in made systemctl start hang for ever: no start without a bound.
-        Command(
-            ("systemctl", "start", "--no-block") + services,
-            "start Docker without waiting for a unit that may never be ready",
-        ),
-        WaitForDocker(
-            found.host,
-            "wait until the daemon answers, and hold its report to what was wanted",
-            wanted.start_timeout,
-            side.driver,
-            side.pool,
-            side.chunk_size,
-        ),
     ]
-    return tuple(steps)
+    return steps

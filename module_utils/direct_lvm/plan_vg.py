@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from . import blank, geometry
 from .model import SIZE_TAG, TAG, Refused
-from .steps import Command
+from .steps import Command, MustBeAsSeen
 
 
 class Room(NamedTuple):
@@ -148,7 +148,8 @@ def wipe_steps(disk, signatures, shown):
     """Commands that erase what thin_pool_wipe allows. shown: LVM knows the disk as a PV of no volume group."""
     if not signatures:
         return []
-    steps, allowed = [], "as thin_pool_wipe allows"
+    allowed = "as thin_pool_wipe allows"
+    steps = [MustBeAsSeen(disk.path, disk, "look once more right before it is erased")]
     for part in disk.inside:
         if part.signatures:
             kinds = ", ".join(sorted({found.type for found in part.signatures}))

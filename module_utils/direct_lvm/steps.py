@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from typing import NamedTuple, Optional, Tuple
 
-from .model import Container, Image
+from .model import Container, Disk, Image
 
 
 class Command(NamedTuple):
@@ -40,6 +40,14 @@ class MustBeBlank(NamedTuple):
     """Stop unless nothing is found on this device: asked again right before something is made of it."""
 
     path: str
+    why: str
+
+
+class MustBeAsSeen(NamedTuple):
+    """Stop unless the disk is what it was when it was planned to be erased: somebody may have mounted it since."""
+
+    path: str
+    disk: Disk
     why: str
 
 

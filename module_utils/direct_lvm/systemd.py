@@ -21,7 +21,7 @@ from .model import Refused, Unit
 
 RUNNING = "/run/systemd/system"  # sd_booted(3)
 FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
-PROPERTIES = "Id,LoadState,ActiveState,FragmentPath,DropInPaths,NeedDaemonReload"
+PROPERTIES = "Id,LoadState,ActiveState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID"
 PREFIXES = "@-:+!|"  # special executable prefixes of systemd.service(5)
 ESCAPES = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " ",
@@ -80,7 +80,15 @@ def observe_unit(name, ours):
         command=command_line(files, ours),
         socket_active=blocks.get(socket, {}).get("ActiveState") == "active",
         socket_exists=blocks.get(socket, {}).get("LoadState", "not-found") != "not-found",
+        arguments=process_arguments(shown.get("MainPID", "0")),
     )
+
+
+def process_arguments(pid):
+    """The command line of a process as a tuple of words, () when there is no such process (proc(5), cmdline)."""
+    if not pid.strip("0"):
+        return ()
+    return tuple((read_text("/proc/%s/cmdline" % pid) or "").split("\0")[:-1])
 
 
 def parse_show(text):

@@ -28,6 +28,7 @@ JSON = WANTED._replace(
     daemon_json_text='{"storage-driver": "devicemapper", "storage-opts": ["dm.thinpooldev=/dev/mapper/vgdocker-thinpool"]}',
 )
 TEXT = WANTED.dropin_text.replace("@@VENDOR_COMMAND@@", VENDOR)
+STARTED = next(line for line in TEXT.splitlines() if VENDOR in line).partition("=")[2].split()
 UNIT = Unit("loaded", "active", False, (), VENDOR, socket_active=True, socket_exists=True)
 OFF = UNIT._replace(active_state="inactive")
 OVERLAY = DockerInfo("20.10.24+dfsg1", "overlay2", (("Backing Filesystem", "extfs"),), "/var/lib/docker", 0, 0)
@@ -52,8 +53,9 @@ BATCH = Container("e" * 64, "batch", "busybox:1", "Exited (0) 2 days ago", False
 CORE = ["systemctl daemon-reload", "systemctl reset-failed docker.service"]
 CORE += ["systemctl start --no-block docker.socket docker.service", "docker info"]
 STOP = "systemctl stop docker.socket docker.service"
-RESTART = [STOP, DROPIN, *CORE]
-SWITCH = [RECORD, *RESTART, RECORD]
+RESTART = [STOP, DROPIN, *CORE]  # with folders to set aside, or daemon.json to write
+EARLY = [DROPIN, *CORE[:2], STOP, *CORE[2:]]
+SWITCH = [RECORD, *EARLY, RECORD]
 ARCHIVE = ["archive " + BUSYBOX.id, "archive " + DANGLING.id]
 LOAD = ["load " + BUSYBOX.id, "load " + DANGLING.id, RECORD]
 
@@ -131,10 +133,16 @@ TABLE = [
     ("killed-after-start", DONE._replace(former=Former("begun", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
     ("controller-lost-before-loading", DONE._replace(former=Former("done", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
     # The same pool with other settings: a restart, nothing moves.
-    ("dropin-changed", DONE._replace(dropin_text=MANAGED + "\nolder\n"), RESTART),
-    ("vendor-command-has-changed", DONE._replace(unit=UNIT._replace(command="/usr/bin/dockerd")), RESTART),
-    ("systemd-has-not-read-it", DONE._replace(unit=UNIT._replace(need_reload=True)), [STOP, *CORE]),
-    ("on-the-pool-with-containers", DONE._replace(dropin_text="x", containers=(WEB,), images=(BUSYBOX,)), RESTART),
+    ("dropin-changed", DONE._replace(dropin_text=MANAGED + "\nolder\n"), EARLY),
+    ("vendor-command-has-changed", DONE._replace(unit=UNIT._replace(command="/usr/bin/dockerd")), EARLY),
+    ("systemd-has-not-read-it", DONE._replace(unit=UNIT._replace(need_reload=True)), EARLY[1:]),
+    (
+        "killed-before-the-restart",
+        DONE._replace(unit=UNIT._replace(arguments=("dockerd", "--storage-opt", "dm.fs=ext4"))),
+        EARLY[1:],
+    ),
+    ("started-with-what-is-wanted", DONE._replace(unit=UNIT._replace(arguments=tuple(STARTED))), []),
+    ("on-the-pool-with-containers", DONE._replace(dropin_text="x", containers=(WEB,), images=(BUSYBOX,)), EARLY),
     (
         "no-socket-unit",
         FRESH._replace(unit=UNIT._replace(socket_exists=False)),
