@@ -2,8 +2,9 @@
 
 import pytest
 
-from module_utils.direct_lvm import apply, commands, daemon
-from module_utils.direct_lvm.steps import Command, Move, PlanAgain, Switch, WriteFile
+from module_utils.direct_lvm import apply, commands, daemon, disks
+from module_utils.direct_lvm.model import Disk, Refused
+from module_utils.direct_lvm.steps import Command, Move, MustBeAsSeen, PlanAgain, Switch, WriteFile
 
 
 def step(name):
@@ -52,6 +53,18 @@ def test_what_has_to_be_planned_anew_is_left(ran):
     assert not apply.carry_out((step("a"), PlanAgain("test"), step("b")), done)
     assert (ran, done) == (["a"], [step("a")])
     assert apply.carry_out((step("b"),), done)
+
+
+@pytest.mark.parametrize("change", [{"mounts": ("/mnt",)}, {"in_use": "opened"}, {"signatures": ()}, {"path": "/dev/sdc"}])
+def test_a_disk_that_somebody_took_meanwhile_is_not_erased(ran, monkeypatch, change):
+    seen = Disk("sdb", "/dev/sdb", size=2**30, signatures=("ext4",))
+    steps = (MustBeAsSeen("/dev/sdb", seen, "test"), step("wipefs"))
+    monkeypatch.setattr(disks, "observe_disk", lambda _asked: seen)
+    assert apply.carry_out(steps, [])
+    monkeypatch.setattr(disks, "observe_disk", lambda _asked: seen._replace(**change))
+    with pytest.raises(Refused, match="/dev/sdb has changed"):
+        apply.carry_out(steps, [])
+    assert ran == ["wipefs"]
 
 
 def test_moves_are_done_once(tmp_path):

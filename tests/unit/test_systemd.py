@@ -1,6 +1,8 @@
 """Units read as systemd reads them: recorded units, the rules of the manual pages, and arbitrary text."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -341,6 +343,14 @@ def test_systemctl_without_an_answer(host):
     host.rc = 1
     with pytest.raises(commands.CommandFailed, match="Failed to connect to bus"):
         systemd.observe_unit("docker", OURS)
+
+
+def test_the_words_of_a_running_process():
+    words = [sys.executable, "-c", "import time; time.sleep(60)", "--storage-opt", "dm.fs=ext4", ""]
+    with subprocess.Popen(words) as process:
+        assert systemd.process_arguments(str(process.pid)) == tuple(words)
+        process.kill()
+    assert systemd.process_arguments(str(process.pid)) == systemd.process_arguments("0") == ()
 
 
 def test_quoted_paths():
