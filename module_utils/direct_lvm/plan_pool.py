@@ -169,6 +169,8 @@ def corrections(pool, lvm, lv):
         )
     stray = interrupted_spare(pool, lvm, lv)
     if stray:
+        if lvm.lv(pool.vg, stray).active:
+            steps.append(MustBeBlank("/dev/%s" % full(pool, stray), "only a spare that was never used is removed"))
         steps.append(Command(("lvremove", "--yes", full(pool, stray)), "remove the spare that a killed lvconvert left half-made"))
     steps += spare(pool, lvm, lv, stray)
     if lv.skip_activation:
@@ -193,14 +195,17 @@ def corrections(pool, lvm, lv):
 
 
 def interrupted_spare(pool, lvm, lv):
-    """The visible lvolN that lvconvert, killed between its last commits, leaves in the place of the hidden spare."""
+    """The visible lvolN that lvconvert, killed between its last commits, leaves in the place of the hidden spare.
+
+    A boot after a power cut activates it, as any visible LV.
+    """
     lvs = lvm.lvs_of(pool.vg)
     if any(x.name.endswith("_pmspare") for x in lvs):
         return None
     for x in lvs:
         if (
             x.name.startswith("lvol")
-            and not (x.hidden or x.active or x.tags)
+            and not (x.hidden or x.open or x.tags)
             and x.segtype == "linear"
             and x.size == lv.metadata_size
         ):

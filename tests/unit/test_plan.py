@@ -237,3 +237,12 @@ def test_the_article_can_never_extend_itself_and_the_default_can():
 
 def test_autoextend_switched_off_is_no_reason_to_warn():
     assert plan.warnings(states.spec(threshold=100), states.host("bookworm", "00-blank")) == ()
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["after-a-boot", "in-use"])
+def test_the_spare_that_a_power_cut_left_half_made_is_removed_only_unused(used):
+    found = states.tagged(states.host("bookworm", "40-lvconvert-killed-at-write-05"))
+    lvs = tuple(lv._replace(active=True, open=used) if lv.name == "lvol0" else lv for lv in found.lvm.lvs)
+    steps = shown(plan.plan(states.spec(), found._replace(lvm=found.lvm._replace(lvs=lvs))))
+    gone = ["blank? /dev/vgdocker/lvol0", "lvremove --yes vgdocker/lvol0"]
+    assert steps[: len(gone)] == gone if not used else not set(gone) & set(steps)
