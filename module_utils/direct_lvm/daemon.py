@@ -12,7 +12,7 @@ from . import commands, docker, systemd
 from .model import Refused
 
 UNIT = "docker.service"
-PAUSE = 1  # second: asking five times as often took a small host a third of the restart away from Docker
+PAUSE = 1  # second: asking oftener takes CPU from a Docker that is starting, on a small host
 
 
 def wait(step):
