@@ -149,7 +149,7 @@ def wipe_steps(disk, signatures, shown):
     if not signatures:
         return []
     allowed = "as thin_pool_wipe allows"
-    steps = [MustBeAsSeen(disk.path, disk, "look once more right before it is erased")]
+    steps = [MustBeAsSeen(disk, "look once more right before it is erased")]
     for part in disk.inside:
         if part.signatures:
             kinds = ", ".join(sorted({found.type for found in part.signatures}))

@@ -46,9 +46,13 @@ class MustBeBlank(NamedTuple):
 class MustBeAsSeen(NamedTuple):
     """Stop unless the disk is what it was when it was planned to be erased: somebody may have mounted it since."""
 
-    path: str
     disk: Disk
     why: str
+
+    @property
+    def path(self):
+        """The disk's node."""
+        return self.disk.path
 
 
 class Move(NamedTuple):

@@ -58,7 +58,7 @@ def test_what_has_to_be_planned_anew_is_left(ran):
 @pytest.mark.parametrize("change", [{"mounts": ("/mnt",)}, {"in_use": "opened"}, {"signatures": ()}, {"path": "/dev/sdc"}])
 def test_a_disk_that_somebody_took_meanwhile_is_not_erased(ran, monkeypatch, change):
     seen = Disk("sdb", "/dev/sdb", size=2**30, signatures=("ext4",))
-    steps = (MustBeAsSeen("/dev/sdb", seen, "test"), step("wipefs"))
+    steps = (MustBeAsSeen(seen, "test"), step("wipefs"))
     monkeypatch.setattr(disks, "observe_disk", lambda _asked: seen)
     assert apply.carry_out(steps, [])
     monkeypatch.setattr(disks, "observe_disk", lambda _asked: seen._replace(**change))
