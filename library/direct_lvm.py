@@ -103,13 +103,17 @@ options:
         type: bool
         default: false
   docker:
-    description: Docker's storage. Without it only the pool is made, and Docker is not looked at.
+    description: Who uses the pool. Without it Docker is left as it is.
     type: dict
     suboptions:
       engine:
-        description: Which storage engine. V(auto) takes what the installed Docker can do.
+        description:
+          - Which storage engine. V(auto) takes what the host can do.
+          - V(devicemapper) is Docker's graph driver, until Docker 24; V(docker-devmapper) its containerd image store with
+            containerd's devmapper snapshotter, from Docker 25 on; V(containerd) that snapshotter alone. The last two need
+            O(containerd).
         type: str
-        choices: [auto, devicemapper]
+        choices: [auto, devicemapper, docker-devmapper, containerd]
         default: auto
       dropin:
         description: The systemd drop-in of docker.service to write.
@@ -166,11 +170,50 @@ options:
       state:
         description:
           - Where Docker belongs. V(on_pool) is the thin pool.
-          - V(former) goes back to what Docker had before it was switched; V(cleaned) removes what that storage left.
-          - With V(former) and V(cleaned) the pool is not looked at.
+          - V(former) goes back to what Docker had before it was switched; V(overlay2) goes there, whatever it had before;
+            V(cleaned) removes what the former storage left.
+          - With these three the pool is not looked at.
         type: str
-        choices: [on_pool, former, cleaned]
+        choices: [on_pool, former, overlay2, cleaned]
         default: on_pool
+  containerd:
+    description:
+      - containerd's devmapper snapshotter. Without O(docker) it is configured, and Docker is left as it is.
+    type: dict
+    suboptions:
+      config:
+        description: The configuration file to write; config.toml gets a line that imports it.
+        type: path
+        default: /etc/containerd/conf.d/direct-lvm.toml
+      config_text:
+        description:
+          - Its text. Its first line must be C(# Managed by direct_lvm).
+          - C(@@VERSION@@) stands for the version of config.toml, C(@@PLUGIN@@) for the snapshotter's name in that version.
+        type: str
+        required: true
+      dropin:
+        description: The systemd drop-in of containerd.service to write.
+        type: path
+        default: /etc/systemd/system/containerd.service.d/direct-lvm.conf
+      dropin_text:
+        description:
+          - Its text. Its first line must be C(# Managed by direct_lvm).
+          - C(@@CHECKSUM@@), the value of the variable C(DIRECT_LVM_CONFIGURATION), stands for the checksum of
+            O(containerd.config_text).
+        type: str
+        required: true
+      root_path:
+        description: The folder of the snapshotter's metadata, as in O(containerd.config_text).
+        type: path
+        default: /var/lib/containerd/devmapper
+      base_image_size:
+        description: The size that each image and container has, as in O(containerd.config_text).
+        type: str
+        default: 10GB
+      start_timeout:
+        description: Seconds to wait for containerd to answer after a restart.
+        type: int
+        default: 120
   state:
     description:
       - V(absent) removes pool, volume group, PV labels and profile, as far as they carry the module's tag and are not used.
@@ -227,6 +270,13 @@ steps:
   sample:
     - argv: [pvcreate, /dev/sdb]
       why: make /dev/sdb a physical volume
+engine:
+  description: The storage engine of this host, as C(name), and the reason, as C(why). C(null) when only the pool is wanted.
+  type: dict
+  returned: success
+  sample:
+    name: docker-devmapper
+    why: Docker 26.1.5 has no graph driver devicemapper any more
 waiting_for:
   description: Devices that are not there (yet).
   type: list
@@ -260,6 +310,8 @@ def converge(module, spec, result):
     result["host"] = report.summary(spec.pool, host)
     result["waiting_for"] = [disk.asked for disk in host.disks if disk.path is None]
     steps = plan.plan(spec, host)
+    engine = plan.engine(spec, host)
+    result["engine"] = dict(engine._asdict()) if engine else None
     result["diff"] = report.diff(steps)
     if module.check_mode or not steps:
         result.update(changed=bool(steps), steps=report.describe(steps))

@@ -62,7 +62,8 @@ host:
   description:
     - V(vg) (name, size, free, ours, devices), V(pool) (name, device, size, metadata_size, chunk_size, zero, data_percent,
       metadata_percent, active, monitored, profile, profile_file, health, growth_steps_left) and V(docker) (version, active,
-      driver, status, root, images, containers, volumes, problem).
+      driver, status, root, images, containers, volumes, problem), V(containerd) (active, snapshotter, problem), and
+      V(engine), the one that uses the pool (devicemapper, docker-devmapper, containerd).
     - Each is null while it is missing. Sizes in bytes.
   type: dict
   returned: always
@@ -70,8 +71,9 @@ host:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.direct_lvm import commands, docker, files, lvm, report
+from ..module_utils.direct_lvm import commands, containerd, docker, files, lvm, report
 from ..module_utils.direct_lvm.arguments import INFO_ARGUMENTS
+from ..module_utils.direct_lvm.containerd_config import ContainerdStorage
 from ..module_utils.direct_lvm.model import DockerStorage, Host, Pool, Refused
 from ..module_utils.direct_lvm.plan_pool import profile_path
 
@@ -96,6 +98,10 @@ def main():
             profile_text=files.read_text(profile_path(pool)),
             docker=docker.observe_docker(DockerStorage(engine="auto", dropin="", dropin_text="")),
         )
+        pools = tuple(named for _path, named in containerd.configured_pools())
+        if pools:
+            seen = containerd.observe_containerd(ContainerdStorage("", "", "", ""), host.docker.unit)
+            host = host._replace(snapshotter_pools=pools, containerd=seen)
     except Refused as refusal:
         module.fail_json(msg=str(refusal))
     except (commands.CommandFailed, OSError) as failure:

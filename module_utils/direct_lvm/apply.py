@@ -9,11 +9,13 @@ __metaclass__ = type
 import signal
 from contextlib import contextmanager
 
-from . import commands, daemon, disks, files, images
+from . import commands, containerd, daemon, disks, files, images
 from .model import Refused
 from .steps import (
     ArchiveImage,
+    CheckConfiguration,
     Command,
+    DropSnapshots,
     KeepContainer,
     LoadImage,
     Move,
@@ -23,6 +25,7 @@ from .steps import (
     RemoveFile,
     RemoveTree,
     Switch,
+    WaitForContainerd,
     WaitForDocker,
     WriteFile,
 )
@@ -31,7 +34,7 @@ IMAGE_TIMEOUT = 6 * 3600  # seconds: docker save and load of tens of gigabytes o
 
 
 class SwitchFailed(Exception):
-    """Docker did not come up on the new storage. The text says what failed and where Docker is now."""
+    """Docker or containerd did not come up on the new storage. The text says what failed and how it is now."""
 
 
 def carry_out(steps, done):
@@ -65,6 +68,12 @@ def one(step):
         must_be_as_seen(step)
     elif isinstance(step, WaitForDocker):
         daemon.wait(step)
+    elif isinstance(step, CheckConfiguration):
+        containerd.check_configuration(step)
+    elif isinstance(step, WaitForContainerd):
+        containerd.wait(step)
+    elif isinstance(step, DropSnapshots):
+        containerd.drop_snapshots(step)
     elif isinstance(step, Move):
         files.move(step.source, step.target, step.only_if)
     elif isinstance(step, ArchiveImage):
@@ -106,19 +115,20 @@ def must_be_as_seen(step):
 
 def switch(step, done):
     """The critical section. When any step of it fails, the way back is taken before the failure is told."""
+    name = {"docker": "Docker"}.get(step.service, step.service)
     with hang_ups_ignored():
         try:
             carry_out(step.steps, done)
-        except Exception as failure:  # whatever it is: Docker must not stay down
-            log = daemon.journal()
+        except Exception as failure:  # whatever it is: the daemon must not stay down
+            log = daemon.journal(step.service)
             try:
                 carry_out(step.way_back, [])
             except Exception as worse:
                 raise SwitchFailed(
-                    "%s\nThe way back failed too, Docker is down: %s\nThe daemon's log:\n%s" % (failure, worse, log)
+                    "%s\nThe way back failed too, %s is down: %s\nThe daemon's log:\n%s" % (failure, name, worse, log)
                 ) from worse
             raise SwitchFailed(
-                "%s\nDocker runs again as before, with its former configuration and data.\nThe daemon's log:\n%s" % (failure, log)
+                "%s\n%s runs again as before, with its former configuration and data.\nThe daemon's log:\n%s" % (failure, name, log)
             ) from failure
 
 

@@ -31,7 +31,7 @@ POOL = {
 }
 
 DOCKER = {
-    "engine": {"type": "str", "choices": ["auto", "devicemapper"], "default": "auto"},
+    "engine": {"type": "str", "choices": ["auto", "devicemapper", "docker-devmapper", "containerd"], "default": "auto"},
     "dropin": {"type": "path", "default": "/etc/systemd/system/docker.service.d/daemon.conf"},
     "dropin_text": {"type": "str", "required": True},
     "options": {"type": "dict", "default": {}},
@@ -43,12 +43,23 @@ DOCKER = {
     "archive_dir": {"type": "path", "default": "/var/lib/direct-lvm/images"},
     "keep_archives": {"type": "bool", "default": True},
     "load_images": {"type": "bool", "default": True},
-    "state": {"type": "str", "choices": ["on_pool", "former", "cleaned"], "default": "on_pool"},
+    "state": {"type": "str", "choices": ["on_pool", "former", "overlay2", "cleaned"], "default": "on_pool"},
+}
+
+CONTAINERD = {
+    "config": {"type": "path", "default": "/etc/containerd/conf.d/direct-lvm.toml"},
+    "config_text": {"type": "str", "required": True},
+    "dropin": {"type": "path", "default": "/etc/systemd/system/containerd.service.d/direct-lvm.conf"},
+    "dropin_text": {"type": "str", "required": True},
+    "root_path": {"type": "path", "default": "/var/lib/containerd/devmapper"},
+    "base_image_size": {"type": "str", "default": "10GB"},
+    "start_timeout": {"type": "int", "default": 120},
 }
 
 ARGUMENTS = {
     "pool": {"type": "dict", "required": True, "options": POOL},
     "docker": {"type": "dict", "options": DOCKER},
+    "containerd": {"type": "dict", "options": CONTAINERD},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "lock_timeout": {"type": "int", "default": 600},
     "command_timeout": {"type": "int", "default": 120},

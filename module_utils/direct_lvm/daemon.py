@@ -49,9 +49,9 @@ def check(step, info):
             raise Refused("; ".join(found) + ".")
 
 
-def journal(lines=20):
-    """The last lines of the daemon's log, as text; why there are none, when journalctl does not answer."""
-    argv = ("journalctl", "--unit", UNIT, "--lines", str(lines), "--no-pager", "--output", "cat")
+def journal(service, lines=20):
+    """The last lines of a service's log, as text; why there are none, when journalctl does not answer."""
+    argv = ("journalctl", "--unit", service + ".service", "--lines", str(lines), "--no-pager", "--output", "cat")
     try:
         return commands.run(argv, timeout=30).out.strip()
     except commands.CommandFailed as failure:

@@ -20,9 +20,33 @@ def merge(text, fragment):
     """
     wanted = json.loads(fragment)
     config = read_json(text or "{}")
-    if all(config.get(key) == value for key, value in wanted.items()):
+    if not update(config, wanted):
         return text
-    config.update(wanted)
+    return written(config, text)
+
+
+def without(text, keys):
+    """daemon.json without some keys; the same text when it has none of them. Raises ValueError like merge()."""
+    config = read_json(text or "{}")
+    if not [config.pop(key) for key in keys if key in config]:
+        return text
+    return written(config, text)
+
+
+def update(config, wanted):
+    """Set the keys of wanted in config, objects inside it key by key. Whether anything changed."""
+    changed = False
+    for key, value in wanted.items():
+        if isinstance(value, dict) and isinstance(config.get(key), dict):
+            changed = update(config[key], value) or changed
+        elif key not in config or config[key] != value:
+            config[key] = value
+            changed = True
+    return changed
+
+
+def written(config, text):
+    """An object as JSON with the indentation of the text that it comes from."""
     return json.dumps(config, indent=indent(text or ""), ensure_ascii=False) + "\n"
 
 

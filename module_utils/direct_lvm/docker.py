@@ -17,9 +17,8 @@ import re
 import time
 from typing import Dict, NamedTuple, Optional
 
-from . import commands, docker_conflicts, files, images, switch_record, systemd
+from . import commands, docker_conflicts, engines, files, images, switch_record, systemd
 from .docker_info import (
-    engine_for,
     info_problems,
     parse_info_json,
     parse_info_text,
@@ -32,7 +31,7 @@ from .model import VENDOR_COMMAND, Docker, Refused, Unit
 from .plan_switch import FORMER, OURS, SAME_DRIVER_FOLDERS
 
 __all__ = (  # what the planner and the modules use of Docker, whichever file it stands in
-    "check_options", "engine_for", "info_problems", "observe_docker", "observe_info", "storage_kind",
+    "check_options", "info_problems", "observe_docker", "observe_info", "storage_kind",
 )  # fmt: skip
 
 DRIVERS = ("aufs", "btrfs", "devicemapper", "fuse-overlayfs", "overlay", "overlay2", "vfs", "zfs")  # with a folder each
@@ -83,14 +82,12 @@ def observe_docker(wanted):
         former=switch_record.parse(systemd.read_text(switch_record.PATH)),
         host=setup.host,
     )
-    text = wanted.dropin_text.replace(VENDOR_COMMAND, unit.command)
-    settled = info is not None and dropin_text == text and is_settled(info, wanted)
+    settled = info is not None and is_settled(info, wanted, unit, dropin_text)
     if not settled or wanted.back or wanted.clean or found.begun():
         found = observe_more(found, wanted)
     if found.version is not None and wanted.dropin:
-        conflicts = docker_conflicts.find_conflicts(
-            unit, setup.daemon_json, setup.env_files, wanted.dropin, found.version, wanted.config
-        )
+        config = "image_store" if engines.is_image_store(wanted.engine, found.version) else wanted.config
+        conflicts = docker_conflicts.find_conflicts(unit, setup.daemon_json, setup.env_files, wanted.dropin, found.version, config)
         if unit.active_state == "active" and info is None:
             conflicts += ("Docker runs, but what it holds cannot be told: %s. Look at: docker info" % problem,)
         found = found._replace(conflicts=conflicts)
@@ -160,8 +157,12 @@ def observe_setup(ours=""):
     return Setup(unit, env_files, daemon_json, docker_conflicts.client_host(unit, daemon_json, env_files, ours))
 
 
-def is_settled(info, wanted):
-    """Whether Docker already runs on the pool that the wanted drop-in or daemon.json names."""
+def is_settled(info, wanted, unit, dropin_text):
+    """Whether Docker already runs on the pool that the wanted drop-in or daemon.json names, or on containerd's snapshotter."""
+    if engines.is_image_store(wanted.engine, info.version):
+        return storage_kind(info) == "devmapper-snapshotter"
+    if dropin_text != wanted.dropin_text.replace(VENDOR_COMMAND, unit.command):
+        return False
     named = re.search(r"/%s(?![\w.+-])" % re.escape(info.field("Pool Name")), wanted.dropin_text + wanted.daemon_json_text)
     return storage_kind(info) == "direct-lvm" and named is not None
 

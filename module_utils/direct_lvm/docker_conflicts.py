@@ -40,19 +40,23 @@ def find_conflicts(unit, daemon_json, env_files, ours, version="", config="dropi
 
     unit: model.Unit.  daemon_json: the text of config_file(), None when there is no such file.
     env_files: {path: text} of the unit's EnvironmentFile=s in order.  version: "20.10.24", "" when not known.
-    config: 'dropin', or 'daemon_json' when the settings are merged into daemon.json.
+    config: 'dropin', or 'daemon_json' when the settings are merged into daemon.json; 'image_store' when they are, and the
+    storage is containerd's.
     """
     if unit.load_state != "loaded":
         return (not_loaded(unit),)
-    found = foreign_dropin(unit, ours) + later_dropins(unit, ours)
+    found = [] if config == "image_store" else foreign_dropin(unit, ours) + later_dropins(unit, ours)
     words = daemon_words(unit, env_files, ours)
     place = exec_start(unit.files, ours)[0]
     found += command_problems(unit, words, place, ours, version)
     path = config_file(unit, env_files, ours)
-    target = path if config == "daemon_json" else ours
+    target = ours if config == "dropin" else path
     for where, texts in storage_flags(words).items():
         found.append("%s sets %s, and %s sets storage too. %s" % (where, ", ".join(texts), target, remove_flag(where, place)))
     found += json_problems(daemon_json, words, target, version, path)
+    found += (
+        image_store_problems(daemon_json, path) if config == "image_store" else graph_driver_problems(daemon_json, path, target)
+    )
     return tuple(dict.fromkeys(found))
 
 
@@ -214,12 +218,6 @@ def json_problems(text, words, ours, version, path):
                quote("import json; p = '%s'; c = json.load(open(p)); [c.pop(k, 0) for k in %r]; "
                      "json.dump(c, open(p, 'w'), indent=2)" % (path, keys)))
         )  # fmt: skip
-    features = config.get("features")
-    if isinstance(features, dict) and features.get("containerd-snapshotter") is True:
-        found.append(
-            "%s switches the containerd image store on (features: containerd-snapshotter), which does not use the "
-            "storage driver that %s sets. Way out: set it to false there; images of that store are then not shown." % (path, ours)
-        )
     for name, _value, word in flags(words):
         key = PLURAL.get(name, name)
         if key in config and key not in STORAGE_KEYS:
@@ -228,6 +226,37 @@ def json_problems(text, words, ours, version, path):
                 "Way out: take one of them out." % (path, key, word.place, name)
             )
     return found
+
+
+def graph_driver_problems(text, path, ours):
+    """Sentences: what in daemon.json keeps Docker from using a graph driver."""
+    features = settings_of(text).get("features")
+    if isinstance(features, dict) and features.get("containerd-snapshotter") is True:
+        return [
+            "%s switches the containerd image store on (features: containerd-snapshotter), which does not use the "
+            "storage driver that %s sets. Way out: set it to false there; images of that store are then not shown." % (path, ours)
+        ]
+    return []
+
+
+def image_store_problems(text, path):
+    """Sentences: what in daemon.json belongs to the graph driver, and is left over once containerd's snapshotter is used."""
+    options = settings_of(text).get("storage-opts")
+    left = [str(one) for one in options if str(one).startswith("dm.")] if isinstance(options, list) else []
+    if left:
+        return [
+            "%s sets `storage-opts` of the graph driver (%s), which Docker 25 and newer do not have. Way out, which takes effect "
+            "when Docker is next started: take `storage-opts` out of %s." % (path, ", ".join(left), path)
+        ]
+    return []
+
+
+def settings_of(text):
+    """The object in daemon.json, {} when there is none or it cannot be read, which json_problems() tells."""
+    try:
+        return read_json(text or "{}")
+    except ValueError:
+        return {}
 
 
 def read_json(text, new=False):
@@ -259,10 +288,7 @@ def flag_values(words, *names):
 
 def json_values(daemon_json, *keys):
     """The values of some keys of daemon.json as texts, in order; [] when it is missing or not readable."""
-    try:
-        config = read_json(daemon_json or "{}")
-    except ValueError:
-        return []
+    config = settings_of(daemon_json)
     values = [config.get(key) for key in keys]
     flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
     return [item for item in flat if isinstance(item, str)]

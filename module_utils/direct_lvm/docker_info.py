@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What Docker says of itself, read and judged: its version, docker info, and the driver that it can have. Pure.
+"""What Docker says of itself, read and judged: its version and docker info. Pure.
 
 Sources: moby v1.11 to v24 (daemon/info.go, daemon/graphdriver/devmapper/driver.go), docker/cli, docker/go-units.
 """
@@ -15,7 +15,6 @@ import re
 from .docker_conflicts import DATA_ROOT
 from .model import DockerInfo, Refused
 
-REMOVED_IN, EXPLICIT_FROM = 25, 23  # Docker versions: devicemapper is gone, devicemapper must be asked for
 KILO = 1000
 
 
@@ -162,27 +161,3 @@ def version_numbers(version):
             "Look at: dockerd --version",
         )
     return int(match.group(1)), int(match.group(2))
-
-
-def engine_for(version, asked):
-    """'devicemapper', the engine that this Docker can have. asked: 'auto' or 'devicemapper'. Raises Refused.
-
-    devicemapper is deprecated since 18.09, has to be chosen explicitly in 23 and 24, and is gone in 25.0
-    (docs.docker.com/engine/deprecated).
-    """
-    major = version_numbers(version)[0]
-    if asked not in ("auto", "devicemapper"):
-        raise Refused("docker_storage_engine is %r" % asked, "docker_storage_engine: auto    # or devicemapper")
-    if major >= REMOVED_IN:
-        raise Refused(
-            "Docker %s has no devicemapper storage driver: it was removed in Docker 25.0. Nothing was changed." % version,
-            "Either leave Docker on overlay2 and take this host out of the play, or install Docker 24 or older, "
-            "which no longer gets fixes.",
-        )
-    if major >= EXPLICIT_FROM and asked != "devicemapper":
-        raise Refused(
-            "Docker %s still has the devicemapper storage driver, but deprecated, and it uses it only when told to; "
-            "Docker 25.0 has it no longer. Nothing was changed." % version,
-            "To use it all the same, and to stay on this major version of Docker: docker_storage_engine: devicemapper",
-        )
-    return "devicemapper"

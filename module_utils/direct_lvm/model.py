@@ -65,13 +65,14 @@ class Pool(NamedTuple):
 
 
 class DockerStorage(NamedTuple):
-    """The wanted storage of Docker. engine is 'auto' or 'devicemapper'.
+    """The wanted storage of Docker. engine is 'auto' or one of engines.ENGINES.
 
     config: where the storage settings go, 'dropin' (dropin_text carries VENDOR_COMMAND where the installed unit's own
         command line goes) or 'daemon_json' (daemon_json_text is the JSON object to merge; dropin_text then only orders).
     containers: 'refuse' or 'discard', what to do with containers, which cannot cross drivers; commit: make images of them.
     archive: the folder of the image archives.  keep_archives: whether they stay once they are loaded.
-    load: whether archived images are loaded in this run.  back: go back to what Docker had before.
+    load: whether archived images are loaded in this run.
+    back: go back, to 'former', what Docker had before, or to 'overlay2'; "" to stay on the pool.
     clean: remove what the former driver left.
     """
 
@@ -86,16 +87,20 @@ class DockerStorage(NamedTuple):
     archive: str = "/var/lib/direct-lvm/images"
     keep_archives: bool = True
     load: bool = True
-    back: bool = False
+    back: str = ""
     clean: bool = False
 
 
 class Spec(NamedTuple):
-    """Everything wanted of one host. docker None: the pool only, Docker is not looked at."""
+    """Everything wanted of one host. docker None: Docker is left as it is.
+
+    containerd: a containerd_config.ContainerdStorage, for the engines that use it. Both None: the pool only.
+    """
 
     pool: Pool
     docker: Optional[DockerStorage] = None
     present: bool = True
+    containerd: Optional[object] = None
 
 
 VENDOR_COMMAND = "@@VENDOR_COMMAND@@"
@@ -258,7 +263,7 @@ class Unit(NamedTuple):
     """A systemd service as installed. files: (path, text) of fragment and drop-ins in systemd's order.
 
     command: the effective ExecStart without the drop-in that we own, as written (variables not expanded).
-    arguments: the command line that the main process was started with, () when none runs.
+    arguments, environment: what the main process was started with, () when none runs.
     """
 
     load_state: str
@@ -269,6 +274,7 @@ class Unit(NamedTuple):
     socket_active: bool = False
     socket_exists: bool = False
     arguments: Tuple[str, ...] = ()
+    environment: Tuple[str, ...] = ()
 
 
 class DockerInfo(NamedTuple):
@@ -374,6 +380,7 @@ class Host(NamedTuple):
 
     profile_text: the LVM profile's file, None when it is not there.
     snapshotter_pools: device-mapper names of pools that containerd's configuration names.
+    containerd: a containerd_config.Containerd, None when it was not looked at.
     transaction: the kernel's transaction id of the pool (Docker counts it, LVM does not), None when not asked.
     """
 
@@ -384,3 +391,4 @@ class Host(NamedTuple):
     snapshotter_pools: Tuple[str, ...] = ()
     docker: Optional[Docker] = None
     transaction: Optional[int] = None
+    containerd: Optional[object] = None

@@ -8,7 +8,7 @@ __metaclass__ = type
 
 import os
 
-from . import commands, containerd, disks, docker, files, lvm
+from . import commands, containerd, disks, docker, engines, files, lvm
 from .model import DockerStorage, Host, Missing, Refused
 from .plan_pool import profile_path
 
@@ -33,21 +33,26 @@ def observe(spec):
     if report.lv(pool.vg, pool.name) is None:
         missing = kernel_and_version()
     storage = spec.docker
-    if not spec.present and storage is None:
-        storage = DockerStorage("auto", "", "")  # nothing is removed without asking whether Docker uses it
+    if storage is None and (spec.containerd or not spec.present):
+        storage = DockerStorage("auto", "", "")  # what Docker uses is neither removed nor given to containerd
     in_place = {pv.name for pv in report.pvs_of(pool.vg)}
     found = []
     for name in pool.devices:
         disk = disks.observe_disk(name, probe=False)
         found.append(disk if disk.path in in_place else disks.observe_disk(name))
     seen = docker.observe_docker(storage) if storage else None
+    asked = spec.docker.engine if spec.docker and spec.present else "containerd"
+    snapshotter = None
+    if spec.containerd and engines.needs_containerd(asked, seen.version):
+        snapshotter = containerd.observe_containerd(spec.containerd, seen.unit, with_snapshots=not spec.present)
     return Host(
         disks=tuple(found),
         lvm=report,
         profile_text=files.read_text(profile_path(pool)),
         missing=missing,
         docker=seen,
-        snapshotter_pools=containerd.configured_pools() if storage else (),
+        snapshotter_pools=tuple(sorted({pool for _path, pool in containerd.configured_pools()})) if storage else (),
+        containerd=snapshotter,
         transaction=kernel_transaction(report.lv(pool.vg, pool.name)) if seen and seen.transaction is not None else None,
     )
 
@@ -65,9 +70,11 @@ def kernel_transaction(lv):
 
 def kernel_and_version():
     """What a pool still to be made needs besides tools: (Missing, ...). Raises Refused when LVM is too old."""
-    text = commands.run(("lvm", "version")).out
-    found = lvm.version(text)
-    if found and found < OLDEST_LVM:
+    answer = commands.run(("lvm", "version"))
+    found = lvm.version(answer.out)
+    if found is None:
+        raise commands.CommandFailed(answer.argv, "does not tell LVM's version", answer.out[:200])
+    if found < OLDEST_LVM:
         raise Refused(
             "LVM here is %d.%02d.%d; before 2.02.112 a thin pool loses its transaction id at reboot." % found,
             "Upgrade lvm2 first.",

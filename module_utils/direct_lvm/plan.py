@@ -6,7 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import geometry, plan_docker, plan_pool, plan_remove, plan_vg
+from . import engines, geometry, plan_containerd, plan_docker, plan_pool, plan_remove, plan_vg
 from .model import Refused
 
 
@@ -19,12 +19,27 @@ def plan(spec, host):
     if not spec.present:
         return tuple(plan_remove.plan_remove(spec, host))
     if spec.docker and (spec.docker.back or spec.docker.clean):
-        return tuple(plan_docker.plan_docker(spec, host, pool_ready=True))  # whatever state the pool is in
+        return tuple(plan_docker.plan_away(spec, host))  # whatever state the pool is in
+    chosen = engine(spec, host)
     steps, layout = plan_vg.plan_vg(spec.pool, host)
     steps += plan_pool.plan_pool(spec.pool, host, layout)
-    if spec.docker:
-        steps += plan_docker.plan_docker(spec, host, pool_ready=not steps)
+    if chosen and chosen.name != "devicemapper":
+        steps += plan_containerd.plan_containerd(spec, host)
+    if chosen and chosen.name != "containerd":
+        steps += plan_docker.plan_docker(spec, host, pool_ready=not steps, image_store=chosen.name == "docker-devmapper")
     return tuple(steps)
+
+
+def engine(spec, host):
+    """The engines.Engine that this host gets, None when only the pool is wanted. Raises Refused when it can have none."""
+    if not spec.present or not (spec.docker or spec.containerd):
+        return None
+    if spec.docker is None:
+        return engines.Engine("containerd", "nothing is said of Docker")
+    chosen = engines.choose(spec.docker.engine, host.docker.version, host.containerd)
+    if chosen.name != "devicemapper" and spec.containerd is None:
+        raise Refused("The engine is %s (%s), and `containerd` is not given." % chosen, "Give the module's parameter containerd.")
+    return chosen
 
 
 def warnings(spec, host):

@@ -6,7 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import docker, geometry, images, plan_pair, plan_switch, switch_record, systemd
+from . import docker, engines, geometry, images, plan_pair, plan_switch, switch_record, systemd
 from .model import VENDOR_COMMAND, Refused
 from .plan_pool import device_name
 from .steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile, RemoveTree
@@ -14,45 +14,37 @@ from .steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile
 KINDS = {"loop-lvm": "loop-lvm: devicemapper on loop files, never meant for production", "direct-lvm": "an older thin pool"}
 
 
-def plan_docker(spec, host, pool_ready):
+def plan_docker(spec, host, pool_ready, image_store):
     """[step]: archives, the Switch, loading; [] when Docker is on the pool with everything that it had.
 
-    pool_ready: the pool is as wanted already, so that a running Docker can be judged by its own report.
+    pool_ready: the pool is as wanted already, and containerd too, so that a running Docker can be judged by its own report.
+    image_store: through containerd's snapshotter, not by the graph driver.
     Raises model.Refused when this Docker cannot use the pool, is configured elsewhere, or holds what would be lost.
     """
     found, wanted = host.docker, spec.docker
-    if found.version is None:
-        raise Refused(
-            "Docker is not installed on this host%s." % (" (%s)" % found.problem if found.problem else ""),
-            "Install it first, for example: apt-get install docker.io",
-        )
-    if wanted.back:
-        return plan_back(spec, host)
-    if wanted.clean:
-        return plan_clean(spec, host)
-    check_engine(found, wanted)
+    check_docker(found, image_store)
     pool, former = device_name(spec.pool), plan_switch.former_of(found)
-    there = plan_switch.pool_side(spec, found, former, pool)
+    there = plan_switch.pool_side(spec, found, former, pool, image_store)
     on_pool = is_on(found.info, pool)
-    if on_pool and pool_ready and as_written(found, wanted, there) and not problems(spec, found.info):
+    if on_pool and (pool_ready or image_store) and as_written(found, wanted, there) and not problems(spec, found.info):
         return finish(found, wanted, "done")
     if on_pool:
         here = there._replace(dropin=found.dropin_text, daemon_json=found.daemon_json, moves=())
         return [plan_switch.switch(spec, found, here, there._replace(moves=()), None)] + finish(found, wanted, "done")
-    plan_pair.check_pair(spec, host, former)
-    check_room(spec, host)
+    if not image_store:
+        plan_pair.check_pair(spec, host, former)
+    check_room(spec, host, image_store)
     kept = keep_content(found, wanted)
     record = former._replace(state="done", pending=pending(found, former))
-    here = plan_switch.former_side(found, former)
+    here = plan_switch.former_side(found, former, image_store)
     loads = finish(found._replace(former=record), wanted, "done")
     kind = docker.storage_kind(found.info) if found.info else ""
     return kept + [plan_switch.switch(spec, found, here, there, record, KINDS.get(kind, kind))] + loads
 
 
-def check_engine(found, wanted):
-    """Raise Refused when the installed Docker has no devicemapper driver, or its storage is set elsewhere."""
-    docker.engine_for(found.version, wanted.engine)
-    if not found.can:
+def check_docker(found, image_store):
+    """Raise Refused when the installed Docker lacks its graph driver, or its storage is set elsewhere."""
+    if not found.can and not image_store:
         raise Refused(
             "the installed Docker %s was built without the devicemapper driver. Nothing was changed." % found.version,
             "Static archives lack it. Install the distribution's or docker.com's package of Docker 24 or older.",
@@ -62,15 +54,16 @@ def check_engine(found, wanted):
 
 
 def is_on(info, pool):
-    """Whether a running Docker's report names this pool."""
-    return info is not None and docker.storage_kind(info) == "direct-lvm" and info.field("Pool Name") == pool
+    """Whether a running Docker's report names this pool; of a snapshotter's pool only containerd's configuration tells."""
+    kind = docker.storage_kind(info) if info else ""
+    return kind == "devmapper-snapshotter" or (kind == "direct-lvm" and info.field("Pool Name") == pool)
 
 
 def as_written(found, wanted, side):
     """Whether both files are as wanted, systemd has read them, and the daemon was started with what they say."""
-    config = wanted.config == "dropin" or found.daemon_json == side.daemon_json
+    config = found.daemon_json == side.daemon_json
     read = found.unit.active_state == "active" and not found.unit.need_reload
-    return found.dropin_text == side.dropin and config and read and started_with(found.unit, wanted.dropin_text)
+    return found.dropin_text == side.dropin and config and read and started_with(found.unit, side.dropin and wanted.dropin_text)
 
 
 def started_with(unit, text):
@@ -78,13 +71,15 @@ def started_with(unit, text):
 
     A run that was killed before the restart leaves a daemon with the former ones, and everything else as wanted.
     """
-    appended = text.partition(VENDOR_COMMAND)[2].split("\n")[0].replace("%%", "%")
+    appended = (text or "").partition(VENDOR_COMMAND)[2].split("\n")[0].replace("%%", "%")
     words = tuple(word.text for word in systemd.command_words(appended, "", {}))
     return not words or not unit.arguments or unit.arguments[-len(words) :] == words
 
 
 def problems(spec, info):
-    """Sentences: each field of docker info that is not as it is on this pool."""
+    """Sentences: each field of docker info that is not as it is on this pool. Of a snapshotter it says nothing more."""
+    if docker.storage_kind(info) == "devmapper-snapshotter":
+        return []
     return docker.info_problems(info, device_name(spec.pool), spec.pool.chunk_size)
 
 
@@ -161,23 +156,50 @@ def keep_content(found, wanted):
     return steps
 
 
-def check_room(spec, host):
-    """Raise Refused when the images that have to come across are larger than the pool."""
+def check_room(spec, host, image_store):
+    """Raise Refused when the images that have to come across do not fit into the pool, or one not into a snapshot's size."""
     lv = host.lvm.lv(spec.pool.vg, spec.pool.name)
     need = sum(image.size for image in host.docker.images)
-    if lv is not None and lv.segtype == "thin-pool" and need > lv.size:
+    large = [image for image in host.docker.images if image_store and image.size > spec.containerd.base_image_size]
+    if large:
         raise Refused(
-            "Docker's images have %s, pool %s has %s." % (geometry.human(need), device_name(spec.pool), geometry.human(lv.size)),
+            "image %s is larger than what containerd's snapshotter would give to it, %s."
+            % (title(large[0]), geometry.human(spec.containerd.base_image_size)),
+            "Have it give more to each image and container: containerd_storage_base_image_size: %dGB"
+            % (large[0].size // 10**9 + 10),
+        )
+    used = 0.0 if lv is None or host.docker.former else lv.data_percent or 0.0  # one that comes again finds its images there
+    free = lv.size * (100 - used) / 100 if lv is not None and lv.segtype == "thin-pool" else None
+    if free is not None and need > free:
+        raise Refused(
+            "Docker's images have %s, pool %s has %s free."
+            % (geometry.human(need), device_name(spec.pool), geometry.human(int(free))),
             "Make the pool larger (thin_pool_devices, thin_pool_data_size), or remove images that nobody needs: docker image prune",
         )
 
 
+def plan_away(spec, host):
+    """[step]: Docker off the pool, or what its former storage left removed. Raises Refused."""
+    found, wanted = host.docker, spec.docker
+    if found.version is None:
+        raise Refused(
+            "Docker is not installed on this host%s." % (" (%s)" % found.problem if found.problem else ""),
+            "To take the pool away from containerd: ansible-playbook playbooks/remove.yml",
+        )
+    return plan_back(spec, host) if wanted.back else plan_clean(spec, host)
+
+
 def plan_back(spec, host):
-    """[step]: Docker back on the storage that it had before the switch, images made since included.
+    """[step]: Docker back on the storage that it had before the switch, or on overlay2, images made since included.
 
     Raises Refused when there is nothing to go back to.
     """
     found, wanted, former = host.docker, spec.docker, host.docker.former
+    image_store = engines.is_image_store(wanted.engine, found.version)
+    if wanted.back == "overlay2" and not (former and former.driver == "overlay2"):
+        if found.info is not None and found.info.driver == "overlay2" and former is None:
+            return []
+        former = plan_switch.overlay2(found)
     if former is None:
         raise Refused(
             "this tool has not switched Docker on this host: there is nothing to go back to.",
@@ -192,8 +214,8 @@ def plan_back(spec, host):
             "Start it first: systemctl start docker",
         )
     kept = keep_content(found, wanted)
-    there = plan_switch.former_side(found, former)
-    here = plan_switch.pool_side(spec, found, former, pool)
+    there = plan_switch.former_side(found, former, image_store)
+    here = plan_switch.pool_side(spec, found, former, pool, image_store)
     record = former._replace(state="back", pending=pending(found, former))
     loads = finish(found._replace(former=record), wanted, "back")
     return kept + [plan_switch.switch(spec, found, here, there, record)] + loads

@@ -6,10 +6,11 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import docker
+from . import docker, plan_containerd
 from .model import MANAGED, TAG, Refused
 from .plan_pool import device_name, full, metadata_name, profile_path
-from .steps import Command, RemoveFile
+from .plan_switch import DRIVER_FOLDERS, OURS
+from .steps import Command, RemoveFile, RemoveTree
 
 
 def plan_remove(spec, host):
@@ -19,9 +20,10 @@ def plan_remove(spec, host):
     """
     pool, lvm = spec.pool, host.lvm
     vg = lvm.vg(pool.vg)
-    steps = []
+    steps = plan_containerd.plan_unconfigure(spec, host) if spec.containerd and host.containerd else []
     if vg:
-        check_removable(spec, host, vg)
+        check_removable(spec, host, vg, unconfigured=bool(steps))
+        steps += forget_graph_driver(spec, host)
         steps += remove_lvs(pool, lvm)
         if others(pool, lvm):
             return steps + remove_profile(pool, host)
@@ -48,8 +50,17 @@ def others(pool, lvm):
     return [lv.name for lv in lvm.lvs_of(pool.vg) if not lv.hidden and lv.name not in ours]
 
 
-def check_removable(spec, host, vg):
-    """Raise Refused unless the VG is ours and the pool is used by nobody."""
+def forget_graph_driver(spec, host):
+    """[RemoveTree]: what Docker, which went back, keeps of the pool's thin devices; they go with the pool."""
+    found = host.docker
+    if not spec.pool.remove_data or found is None:
+        return []
+    names = [name + OURS for name in DRIVER_FOLDERS if name + OURS in found.root_state]
+    return [RemoveTree("%s/%s" % (found.root, name), None, "Docker's metadata of the pool") for name in names]
+
+
+def check_removable(spec, host, vg, unconfigured):
+    """Raise Refused unless the VG is ours and the pool is used by nobody. unconfigured: containerd gives it up first."""
     pool = spec.pool
     if TAG not in vg.tags:
         raise Refused(
@@ -78,11 +89,18 @@ def check_removable(spec, host, vg):
             "%s still tells Docker to use pool %s." % (found.daemon_json_path, full(pool)),
             "Put Docker back first: ansible-playbook playbooks/rollback.yml",
         )
-    if device in host.snapshotter_pools:
+    if found and found.info and docker.storage_kind(found.info) == "devmapper-snapshotter":
+        raise Refused(
+            "Docker uses containerd's devmapper snapshotter on pool %s." % full(pool),
+            "Put Docker back first: ansible-playbook playbooks/rollback.yml",
+        )
+    if device in host.snapshotter_pools and not unconfigured:
         raise Refused(
             "containerd is configured to use pool %s." % full(pool),
             "Take its devmapper section away first, and restart containerd.",
         )
+    if unconfigured and pool.remove_data:
+        return  # its thin devices go with the snapshots
     if lv.open or any(x.pool_lv == pool.name for x in host.lvm.lvs_of(pool.vg)):
         raise Refused("pool %s is in use: thin volumes of it are active." % full(pool), "See them: lsblk; dmsetup ls --tree")
     if lv.data_percent != 0.0 and not pool.remove_data:

@@ -16,7 +16,7 @@ import os
 from typing import NamedTuple, Optional, Tuple
 
 from . import switch_record
-from .daemon_json import merge
+from .daemon_json import merge, without
 from .model import MANAGED, VENDOR_COMMAND, Former, Refused
 from .steps import Command, Move, RemoveFile, Switch, WaitForDocker, WriteFile
 
@@ -25,6 +25,9 @@ FORMER, OURS = ".before-direct-lvm", ".direct-lvm"
 DRIVER_FOLDERS = ("devicemapper", "image/devicemapper")
 # A container belongs to the driver that made it, and both sides would call theirs devicemapper.
 SAME_DRIVER_FOLDERS = DRIVER_FOLDERS + ("containers",)
+# What the image store needs in daemon.json; the driver is the snapshotter's name there (docs.docker.com/engine/storage/containerd).
+IMAGE_STORE = '{"features": {"containerd-snapshotter": true}, "storage-driver": "devmapper"}'
+GRAPH_DRIVER_KEYS = ("storage-driver", "storage-opts")
 
 
 class Side(NamedTuple):
@@ -54,29 +57,41 @@ def former_of(found):
     return Former("begun", driver, pool, dropin, found.daemon_json)
 
 
-def pool_side(spec, found, former, pool):
-    """Docker on our pool. pool: its device-mapper name."""
-    dropin, config = texts(spec.docker, found)
+def overlay2(found):
+    """The model.Former of a Docker that goes to overlay2 wherever it came from: named, so that no other folder is in doubt."""
+    config = without(found.daemon_json, GRAPH_DRIVER_KEYS)
+    return Former("done", "overlay2", "", None, merge(config, '{"storage-driver": "overlay2"}'))
+
+
+def pool_side(spec, found, former, pool, image_store):
+    """Docker on our pool. pool: its device-mapper name.  image_store: through containerd, which knows the pool."""
+    if image_store:
+        return Side("devmapper", "", 0, without_ours(found.dropin_text), merged(found, IMAGE_STORE))
+    dropin = spec.docker.dropin_text.replace(VENDOR_COMMAND, found.unit.command)
+    config = merged(found, spec.docker.daemon_json_text) if spec.docker.config == "daemon_json" else found.daemon_json
     return Side("devicemapper", pool, spec.pool.chunk_size, dropin, config, moves_to_pool(found, former))
 
 
-def texts(wanted, found):
-    """(drop-in, daemon.json) as they have to be with Docker on the pool. Raises Refused for a daemon.json that is none."""
-    dropin = wanted.dropin_text.replace(VENDOR_COMMAND, found.unit.command)
-    if wanted.config == "daemon_json":
-        try:
-            return dropin, merge(found.daemon_json, wanted.daemon_json_text)
-        except ValueError as error:
-            raise Refused(
-                "%s is not valid JSON (%s)." % (found.daemon_json_path, error),
-                "Correct it first; to look at it: python3 -m json.tool %s" % found.daemon_json_path,
-            ) from error
-    return dropin, found.daemon_json
+def without_ours(dropin):
+    """A drop-in's text, None when it is ours: the image store has no flag, and containerd waits for the pool."""
+    return None if dropin and dropin.startswith(MANAGED) else dropin
 
 
-def former_side(found, former):
-    """Docker as it was before."""
-    return Side(former.driver, former.pool, 0, former.dropin, former.daemon_json, moves_to_former(found, former))
+def merged(found, fragment):
+    """daemon.json with the keys of a JSON text set. Raises Refused for a daemon.json that is none."""
+    try:
+        return merge(found.daemon_json, fragment)
+    except ValueError as error:
+        raise Refused(
+            "%s is not valid JSON (%s)." % (found.daemon_json_path, error),
+            "Correct it first; to look at it: python3 -m json.tool %s" % found.daemon_json_path,
+        ) from error
+
+
+def former_side(found, former, image_store):
+    """Docker as it was before. The image store keeps nothing that a graph driver would take for its own: nothing moves."""
+    moves = () if image_store else moves_to_former(found, former)
+    return Side(former.driver, former.pool, 0, former.dropin, former.daemon_json, moves)
 
 
 def moves_to_pool(found, former):

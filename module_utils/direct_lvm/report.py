@@ -6,17 +6,59 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import files, geometry
+from . import docker_info, files, geometry
 from .model import TAG
-from .steps import ArchiveImage, Command, KeepContainer, LoadImage, Move, PlanAgain, RemoveFile, RemoveTree, Switch, WriteFile
+from .steps import (
+    ArchiveImage,
+    CheckConfiguration,
+    Command,
+    DropSnapshots,
+    KeepContainer,
+    LoadImage,
+    Move,
+    PlanAgain,
+    RemoveFile,
+    RemoveTree,
+    Switch,
+    WaitForContainerd,
+    WriteFile,
+)
+
+CHECKS = {PlanAgain: "docker images", CheckConfiguration: "containerd config dump", WaitForContainerd: "ctr plugins ls"}
 
 
 def summary(pool, host):
-    """{vg, pool, docker}: each None while it is missing. Sizes in bytes, percentages as LVM reports them."""
+    """{engine, vg, pool, docker, containerd}: each None while it is missing. Sizes in bytes, percentages as LVM reports them."""
     return {
+        "engine": engine_in_use(pool, host),
         "vg": vg_summary(pool, host.lvm),
         "pool": pool_summary(pool, host),
         "docker": docker_summary(host.docker),
+        "containerd": containerd_summary(host.containerd),
+    }
+
+
+def engine_in_use(pool, host):
+    """Which engine (engines.ENGINES) uses the pool now, None when none does."""
+    info = host.docker.info if host.docker else None
+    kind = docker_info.storage_kind(info) if info else ""
+    lv = host.lvm.lv(pool.vg, pool.name)
+    device = lv.dm_path.rsplit("/", 1)[-1] if lv else ""
+    if kind == "direct-lvm" and info.field("Pool Name") == device:
+        return "devicemapper"
+    if device and device in host.snapshotter_pools:
+        return "docker-devmapper" if kind == "devmapper-snapshotter" else "containerd"
+    return None
+
+
+def containerd_summary(containerd):
+    """containerd: whether it runs, and its devmapper snapshotter's status as `ctr plugins ls` says; problem says why not ok."""
+    if containerd is None or not containerd.installed:
+        return None
+    return {
+        "active": containerd.unit.active_state == "active",
+        "snapshotter": containerd.plugin,
+        "problem": containerd.problem,
     }
 
 
@@ -116,8 +158,10 @@ def describe(steps):
             what = {"move": [step.source, step.target]}
         elif isinstance(step, RemoveTree):
             what = {"remove": step.path, "size": step.size}
+        elif isinstance(step, DropSnapshots):
+            what = {"argv": ["ctr", "snapshots", "--snapshotter", "devmapper", "rm"]}
         else:
-            what = {"check": getattr(step, "path", "docker images" if isinstance(step, PlanAgain) else "docker info")}
+            what = {"check": getattr(step, "path", CHECKS.get(type(step), "docker info"))}
         shown.append(dict(what, why=step.why))
     return shown
 

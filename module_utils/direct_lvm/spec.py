@@ -11,6 +11,7 @@ import os
 import re
 
 from . import docker, geometry
+from .containerd_config import CHECKSUM, MARKERS, ContainerdStorage
 from .model import MANAGED, VENDOR_COMMAND, DockerStorage, Pool, Refused, Size, Spec, Wipe
 
 CHUNK_MIN, CHUNK_MAX, CHUNK_STEP = 64 * 1024, geometry.GIB, 64 * 1024  # lvmthin(7)
@@ -37,16 +38,22 @@ RESERVED_PARTS = [
     "_wcorig",
 ]
 DAY = 86400  # poll(2) takes no more than 24 of them
-DROPIN_FOLDER = "/etc/systemd/system/docker.service.d/"
+DROPIN_FOLDER = "/etc/systemd/system/%s.service.d/"
+CONTAINERD_FOLDER = "/etc/containerd/conf.d/"
 
 
 def read_spec(params):
     """module.params -> model.Spec. Raises model.Refused with the first thing that is wrong."""
     for name, least in (("lock_timeout", 0), ("command_timeout", 1)):
         _between(params[name], least, DAY, "thin_pool_" + name, "seconds")
-    storage = params.get("docker")
+    storage, snapshotter = params.get("docker"), params.get("containerd")
     pool = read_pool(params["pool"], needs_devices=not storage or storage["state"] == "on_pool")
-    return Spec(pool, read_docker(storage) if storage else None, params["state"] == "present")
+    return Spec(
+        pool,
+        read_docker(storage) if storage else None,
+        params["state"] == "present",
+        read_containerd(snapshotter) if snapshotter else None,
+    )
 
 
 def read_pool(given, needs_devices=True):
@@ -84,13 +91,7 @@ def read_pool(given, needs_devices=True):
 
 def read_docker(given):
     """The `docker` parameter -> model.DockerStorage. Raises model.Refused."""
-    dropin = given["dropin"]
-    folder, name = os.path.split(dropin)
-    if folder + "/" != DROPIN_FOLDER or not re.match(r"^[A-Za-z0-9_@:][A-Za-z0-9_.@:-]*\.conf\Z", name):
-        raise Refused(
-            "docker_storage_dropin %r is not a drop-in of docker.service." % dropin,
-            "systemd reads %s*.conf; the default is %sdaemon.conf." % (DROPIN_FOLDER, DROPIN_FOLDER),
-        )
+    dropin = _file_in(given["dropin"], DROPIN_FOLDER % "docker", "conf", "docker_storage_dropin")
     text = _managed_text(given["dropin_text"], "dropin_text")
     if text.count(VENDOR_COMMAND) != (given["config"] == "dropin"):
         raise Refused(
@@ -107,12 +108,46 @@ def read_docker(given):
         daemon_json_text=_json_object(given["daemon_json_text"]),
         containers=given["containers"],
         commit=given["commit_containers"],
-        archive=_folder(given["archive_dir"]),
+        archive=_folder(given["archive_dir"], "image_archive_dir"),
         keep_archives=given["keep_archives"],
         load=given["load_images"],
-        back=given["state"] == "former",
+        back=given["state"] if given["state"] in ("former", "overlay2") else "",
         clean=given["state"] == "cleaned",
     )
+
+
+def read_containerd(given):
+    """The `containerd` parameter -> containerd_config.ContainerdStorage. Raises model.Refused."""
+    text, dropin_text = _managed_text(given["config_text"], "config_text"), _managed_text(given["dropin_text"], "dropin_text")
+    for markers, whole, name in ((MARKERS, text, "config_text"), ((CHECKSUM,), dropin_text, "dropin_text")):
+        for marker in markers:
+            if whole.count(marker) != 1:
+                raise Refused("containerd.%s must hold %s once." % (name, marker))
+    size = re.match(r"([0-9]{1,15}(?:\.[0-9]{1,3})?) ?([kKmMgGtT])?(i?)[bB]?\Z", given["base_image_size"])
+    power = " kmgt".index((size.group(2) or " ").lower()) if size else 0
+    # docker/go-units, RAMInBytes, which containerd uses here: powers of 1024, with or without the i.
+    base = int(float(size.group(1)) * 1024**power) if size else 0
+    if not geometry.GIB // 8 <= base <= 1024 * geometry.GIB:
+        raise Refused(
+            "containerd_storage_base_image_size: %r is not a size from 128MB to 1024GB." % given["base_image_size"],
+            "Each image and container gets a file system of that size, thin: containerd_storage_base_image_size: 10GB",
+        )
+    return ContainerdStorage(
+        config=_file_in(given["config"], CONTAINERD_FOLDER, "toml", "containerd_storage_config"),
+        config_text=text,
+        dropin=_file_in(given["dropin"], DROPIN_FOLDER % "containerd", "conf", "containerd_storage_dropin"),
+        dropin_text=dropin_text,
+        root_path=_folder(given["root_path"], "containerd_storage_root_path"),
+        base_image_size=base,
+        start_timeout=_between(given["start_timeout"], 1, DAY, "containerd_storage_start_timeout", "seconds"),
+    )
+
+
+def _file_in(path, folder, suffix, name):
+    head, tail = os.path.split(path)
+    if head + "/" != folder or not re.match(r"^[A-Za-z0-9_@:][A-Za-z0-9_.@:-]*\.%s\Z" % suffix, tail):
+        raise Refused("%s: %r is not a file that is read there." % (name, path), "It must be %s*.%s" % (folder, suffix))
+    return path
 
 
 def _json_object(text):
@@ -124,11 +159,11 @@ def _json_object(text):
     raise Refused("docker.daemon_json_text is not a JSON object: %s" % text[:200])
 
 
-def _folder(path):
+def _folder(path, name):
     parts = path.split("/")
     if path.startswith("/") and path.strip("/.") and ".." not in parts and path.isprintable():
         return os.path.normpath(path)
-    raise Refused("image_archive_dir: %r is not a folder's absolute path." % path, "For example /var/lib/direct-lvm/images")
+    raise Refused("%s: %r is not a folder's absolute path." % (name, path), "For example /var/lib/direct-lvm/images")
 
 
 def read_size(text, name):

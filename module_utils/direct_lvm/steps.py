@@ -116,17 +116,47 @@ class WaitForDocker(NamedTuple):
     chunk_size: int = 0
 
 
+class CheckConfiguration(NamedTuple):
+    """Have containerd (program) read config.toml (None: no such file) and our file before they are written; it must name pool."""
+
+    program: str
+    config_text: Optional[str]
+    own_text: str
+    pool: str
+    why: str
+
+
+class WaitForContainerd(NamedTuple):
+    """Ask containerd at address (a socket's path) until it answers, at most timeout seconds.
+
+    plugin: the status that its devmapper snapshotter must have, "" for any.
+    """
+
+    address: str
+    why: str
+    timeout: int
+    plugin: str = ""
+
+
+class DropSnapshots(NamedTuple):
+    """Remove every snapshot of containerd's devmapper snapshotter, in all namespaces."""
+
+    address: str
+    why: str
+
+
 class RemoveTree(NamedTuple):
-    """Remove a folder and everything in it. size: bytes, as measured."""
+    """Remove a folder and everything in it. size: bytes, None when they were not counted."""
 
     path: str
-    size: int
+    size: Optional[int]
     why: str
 
 
 class Switch(NamedTuple):
-    """The critical section: all of steps, or the way back."""
+    """The critical section: all of steps, or the way back. service: the daemon that is restarted in it."""
 
     steps: Tuple
     way_back: Tuple
     why: str
+    service: str = "docker"

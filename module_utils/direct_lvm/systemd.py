@@ -80,15 +80,19 @@ def observe_unit(name, ours):
         command=command_line(files, ours),
         socket_active=blocks.get(socket, {}).get("ActiveState") == "active",
         socket_exists=blocks.get(socket, {}).get("LoadState", "not-found") != "not-found",
-        arguments=process_arguments(shown.get("MainPID", "0")),
+        arguments=process_words(shown.get("MainPID", "0"), "cmdline"),
+        environment=process_words(shown.get("MainPID", "0"), "environ"),
     )
 
 
-def process_arguments(pid):
-    """The command line of a process as a tuple of words, () when there is no such process (proc(5), cmdline)."""
+def process_words(pid, name):
+    """The command line or the environment of a process as a tuple, () when there is no such process.
+
+    name: 'cmdline' or 'environ' (proc(5)), the environment as it was when the program was started.
+    """
     if not pid.strip("0"):
         return ()
-    return tuple((read_text("/proc/%s/cmdline" % pid) or "").split("\0")[:-1])
+    return tuple((read_text("/proc/%s/%s" % (pid, name)) or "").split("\0")[:-1])
 
 
 def parse_show(text):

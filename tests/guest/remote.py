@@ -8,6 +8,7 @@ import tempfile
 
 import ansible
 import jinja2
+import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "lab"))
@@ -18,16 +19,13 @@ THERE = "/opt/direct-lvm"
 
 
 def rendered(name, **variables):
-    """A template of the project with the default names of the pool."""
-    given = {
-        "docker_storage_config": "dropin",
-        "docker_storage_options": {},
-        "thin_pool_vg": "vgdocker",
-        "thin_pool_name": "thinpool",
-    }
+    """A template of the project with the roles' defaults."""
+    given = {}
+    for role in ("thin_pool", "docker_storage", "containerd_storage"):
+        given.update(yaml.safe_load((ROOT / "roles" / role / "defaults" / "main.yml").read_text()))
     loader = jinja2.FileSystemLoader(str(ROOT / "templates"))
     environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
-    environment.filters["to_json"] = json.dumps
+    environment.filters.update(to_json=json.dumps, bool=bool)
     return environment.get_template(name).render(dict(given, **variables))
 
 
@@ -54,11 +52,18 @@ def policy(threshold, percent):
     return {"autoextend_threshold": threshold, "autoextend_percent": percent, "profile_text": text}
 
 
-def parameters(devices=("/dev/vdb",), docker=False, check=False, state="present", lock_timeout=600, **pool):
-    """The module's parameters as it reads them. docker: whether Docker moves too, or a dictionary of its parameters."""
+def parameters(devices=("/dev/vdb",), docker=False, check=False, state="present", lock_timeout=600, containerd=None, **pool):
+    """The module's parameters as it reads them.
+
+    docker: whether Docker moves too, or a dictionary of its parameters.  containerd: a dictionary of its parameters;
+    given with Docker too.
+    """
     wanted = {"pool": dict({"devices": list(devices), "profile_text": PROFILE}, **pool), "state": state}
     if docker:
         wanted["docker"] = dict({"dropin_text": rendered("docker.service.conf.j2")}, **(docker if isinstance(docker, dict) else {}))
+    if docker or containerd is not None:
+        texts = {"config_text": rendered("containerd.toml.j2"), "dropin_text": rendered("containerd.service.conf.j2")}
+        wanted["containerd"] = dict(texts, **(containerd or {}))
     wanted.update(lock_timeout=lock_timeout, _ansible_check_mode=check)
     return json.dumps({"ANSIBLE_MODULE_ARGS": wanted})
 

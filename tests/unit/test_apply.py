@@ -24,7 +24,7 @@ def ran(monkeypatch):
             raise KeyError(argv[0])
 
     monkeypatch.setattr(commands, "run", run)
-    monkeypatch.setattr(daemon, "journal", lambda: "the daemon's words")
+    monkeypatch.setattr(daemon, "journal", lambda *_service: "the daemon's words")
     return names
 
 

@@ -170,7 +170,7 @@ def test_loading_may_be_left_to_a_later_call():
 
 REFUSED = [
     ("not-installed", Docker(None), "Docker is not installed"),
-    ("docker-25", FRESH._replace(version="26.1.5+dfsg1"), "removed in Docker 25.0"),
+    ("docker-25-and-nothing-said-of-containerd", FRESH._replace(version="26.1.5+dfsg1"), "`containerd` is not given"),
     ("docker-23", FRESH._replace(version="23.0.6"), "docker_storage_engine: devicemapper"),
     ("built-without-the-driver", FRESH._replace(can=False), "built without the devicemapper driver"),
     ("conflict", FRESH._replace(conflicts=("daemon.json says storage-driver",)), "daemon.json says storage-driver"),

@@ -35,7 +35,7 @@ def test_defaults_are_the_argument_specs_defaults(role):
 
 
 def test_role_defaults_are_the_modules_defaults():
-    for parameter, prefix in (("pool", "thin_pool_"), ("docker", "docker_storage_")):
+    for parameter, prefix in (("pool", "thin_pool_"), ("docker", "docker_storage_"), ("containerd", "containerd_storage_")):
         defaults = load("roles", prefix.rstrip("_"), "defaults", "main.yml")
         for name, option in ARGUMENTS[parameter]["options"].items():
             if prefix + name in defaults:
@@ -88,7 +88,7 @@ def test_tasks_use_only_options_that_our_modules_have():
 
 
 def test_what_the_roles_put_together_is_what_the_module_takes():
-    for parameter, role in (("pool", "thin_pool"), ("docker", "docker_storage")):
+    for parameter, role in (("pool", "thin_pool"), ("docker", "docker_storage"), ("containerd", "containerd_storage")):
         desired = load("roles", role, "vars", "main.yml")[role + "_desired"]
         assert set(desired) - {"load_images"} == set(DOCUMENTED["direct_lvm"][parameter]["suboptions"]) - {"load_images"}
 
@@ -105,7 +105,7 @@ def render(name, **changes):
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters["to_json"] = json.dumps
+    environment.filters.update(to_json=json.dumps, bool=bool)
     return environment.get_template(name).render(dict(DEFAULTS, **changes))
 
 

@@ -106,9 +106,9 @@ def test_bad_pool(changes, sentence):
 
 
 BAD_DOCKER = [
-    ("dropin-elsewhere", {"dropin": "/etc/passwd"}, "is not a drop-in of docker.service"),
-    ("dropin-escapes", {"dropin": "/etc/systemd/system/docker.service.d/../x.conf"}, "is not a drop-in"),
-    ("dropin-not-conf", {"dropin": "/etc/systemd/system/docker.service.d/x.txt"}, "is not a drop-in"),
+    ("dropin-elsewhere", {"dropin": "/etc/passwd"}, "is not a file that is read there"),
+    ("dropin-escapes", {"dropin": "/etc/systemd/system/docker.service.d/../x.conf"}, "is not a file that is read there"),
+    ("dropin-not-conf", {"dropin": "/etc/systemd/system/docker.service.d/x.txt"}, "is not a file that is read there"),
     ("no-marker", {"dropin_text": "# Managed by direct_lvm\n[Service]\n"}, "@@VENDOR_COMMAND@@ once"),
     ("marker-with-daemon-json", {"config": "daemon_json"}, "not at all with config: daemon_json"),
     ("daemon-json-is-a-list", {"daemon_json_text": "[]"}, "not a JSON object"),
@@ -152,7 +152,7 @@ POOLS = dict(
     **{name: st.booleans() for name in FLAGS},
 )
 DOCKERS = {
-    "engine": st.sampled_from(["auto", "devicemapper"]),
+    "engine": st.sampled_from(["auto", "devicemapper", "docker-devmapper", "containerd"]),
     "dropin": st.one_of(st.text(), PLACES),
     "dropin_text": st.one_of(st.text(), OURS.map(lambda text: text + "@@VENDOR_COMMAND@@")),
     "options": st.one_of(st.none(), st.dictionaries(st.one_of(st.text(), st.just("dm.basesize")), VALUES, max_size=3)),
@@ -164,7 +164,7 @@ DOCKERS = {
     "archive_dir": st.one_of(st.text(), NEARLY.map("/srv/{}".format)),
     "keep_archives": st.booleans(),
     "load_images": st.booleans(),
-    "state": st.sampled_from(["on_pool", "former", "cleaned"]),
+    "state": st.sampled_from(["on_pool", "former", "overlay2", "cleaned"]),
 }
 MODULE = {"lock_timeout": NUMBERS, "command_timeout": NUMBERS}
 TAG = re.compile(r"[A-Za-z0-9_+.\-/=!:&#]{1,1024}\Z")  # lvm(8), VALID NAMES

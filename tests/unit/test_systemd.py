@@ -349,7 +349,7 @@ def test_the_words_of_a_running_process():
     words = [sys.executable, "-c", "input(print(flush=True))", "--storage-opt", "dm.fs=ext4", ""]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline()  # it runs its program by then
-        assert systemd.process_arguments(str(process.pid)) == tuple(words)
+        assert systemd.process_words(str(process.pid), "cmdline") == tuple(words)
         process.kill()
 
 

@@ -1,0 +1,163 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""containerd with its devmapper snapshotter: the nouns, and its configuration as text. Pure.
+
+Our settings are a file of their own. The only line of config.toml that is touched is `imports`; whatever else that file
+holds is judged by containerd itself (`containerd config dump`), not here. Plugin sections of an imported file replace
+those of the same name whole, others stay (containerd, cmd/containerd/server/config, mergeConfig; the same since 1.3).
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import fnmatch
+import hashlib
+import os
+import re
+from typing import NamedTuple, Optional, Tuple
+
+from .model import MANAGED, Unit
+
+CONFIG = "/etc/containerd/config.toml"
+ADDRESS = "/run/containerd/containerd.sock"
+PLUGIN_TYPE, PLUGIN = "io.containerd.snapshotter.v1", "devmapper"
+MARKERS = ("@@VERSION@@", "@@PLUGIN@@")  # in the text of our file; only the host knows config.toml's version
+CHECKSUM = "@@CHECKSUM@@"  # in the text of our drop-in
+VARIABLE = "DIRECT_LVM_CONFIGURATION"
+IMPORTS = re.compile(r"^[ \t]*imports[ \t]*=(.*)$", re.M)
+OURS = "  # direct_lvm"  # marks an imports line that is ours alone
+
+
+class ContainerdStorage(NamedTuple):
+    """The wanted devmapper snapshotter.
+
+    config, config_text: our configuration file, with MARKERS.  dropin, dropin_text: our drop-in of containerd.service, with
+    CHECKSUM.  root_path: the folder of its metadata.  base_image_size: bytes that an image or a container may have.
+    """
+
+    config: str
+    config_text: str
+    dropin: str
+    dropin_text: str
+    root_path: str = "/var/lib/containerd/devmapper"
+    base_image_size: int = 10 * 10**9
+    start_timeout: int = 120
+
+
+class Containerd(NamedTuple):
+    """containerd on this host.
+
+    plugin: the devmapper snapshotter's status as `ctr plugins ls` says ("ok", "skip", "error"), "absent" when it is not
+        built in, None when containerd did not answer (why in problem).
+    config_path, config_text: config.toml, None when there is none.  own_text: our file.  dropin_text: our drop-in.
+    elsewhere: ((path, pool), ...) of pool_name settings in other files than ours.
+    databases: device-mapper names of the pools for which there is metadata below root_path.
+    snapshots: ((namespace, key), ...) in the snapshotter, children before their parents; None when not asked.
+    """
+
+    unit: Unit
+    address: str = ADDRESS
+    plugin: Optional[str] = None
+    problem: str = ""
+    version: str = ""
+    config_path: str = CONFIG
+    config_text: Optional[str] = None
+    own_text: Optional[str] = None
+    dropin_text: Optional[str] = None
+    elsewhere: Tuple[Tuple[str, str], ...] = ()
+    databases: Tuple[str, ...] = ()
+    snapshots: Optional[Tuple[Tuple[str, str], ...]] = None
+
+    @property
+    def installed(self):
+        """Whether there is a containerd.service."""
+        return self.unit.load_state == "loaded"
+
+
+def head(text):
+    """The part of a TOML text before its first table: only there are top-level keys."""
+    table = re.search(r"^[ \t]*\[", text, re.M)
+    return text[: table.start()] if table else text
+
+
+def config_version(text):
+    """The version of a config.toml, 1 when it names none (containerd, docs/man/containerd-config.toml.5.md)."""
+    found = re.search(r"^[ \t]*version[ \t]*=[ \t]*([0-9]+)", head(text), re.M)
+    return int(found.group(1)) if found else 1
+
+
+def entries(array):
+    """The strings of a TOML array that stands on one line. Raises ValueError for anything else."""
+    inner = re.match(r"""[ \t]*\[((?:[ \t]*(?:"[^"\\]*"|'[^']*')[ \t]*,?)*)[ \t]*\][ \t]*(?:#.*)?\r?\Z""", array)
+    if inner is None:
+        raise ValueError("its `imports` is not an array on one line")
+    return [double or single for double, single in re.findall(r""""([^"]*)"|'([^']*)'""", inner.group(1))]
+
+
+def imported(path, patterns, parent):
+    """Whether one of the imports of the file `parent` leads to path; `*` stays within one folder, as in Go's filepath."""
+    for pattern in patterns:
+        whole = os.path.normpath(os.path.join(os.path.dirname(parent), pattern))
+        here = os.path.dirname(whole) == os.path.dirname(path)
+        if here and fnmatch.fnmatchcase(os.path.basename(path), os.path.basename(whole)):
+            return True
+    return False
+
+
+def with_import(text, path, parent=CONFIG):
+    """config.toml that imports path: the same text when it does already, else with one line added or changed.
+
+    text None: there is no such file, and one with nothing else is made. Raises ValueError for an `imports` that is not
+    an array on one line.
+    """
+    line = 'imports = ["%s"]' % path
+    if text is None:
+        return "%s\nversion = 2\n%s\n" % (MANAGED, line)
+    found = IMPORTS.search(head(text))
+    if found is None:
+        return line + OURS + "\n" + text
+    patterns = entries(found.group(1))
+    if imported(path, patterns, parent):
+        return text
+    array = found.group(1)
+    end = array.index("]") if not patterns else array.index("]", array.rindex(patterns[-1]))
+    before = array[:end].rstrip()
+    comma = "" if before.endswith(("[", ",")) else ","
+    changed = '%s%s "%s"%s' % (before, comma, path, array[end:])
+    return text[: found.start(1)] + changed + text[found.end(1) :]
+
+
+def without_import(text, path):
+    """config.toml without the import that with_import() added; None when the whole file was made by it."""
+    if text is None or text == with_import(None, path):
+        return None
+    line = 'imports = ["%s"]%s\n' % (path, OURS)
+    if text.startswith(line):
+        return text[len(line) :]
+    found = IMPORTS.search(head(text))
+    if found is None:
+        return text
+    array = re.sub(r'(?:,|(?<=\[))[ \t]*"%s"' % re.escape(path), "", found.group(1))
+    return text[: found.start(1)] + array + text[found.end(1) :]
+
+
+def own_file(wanted, version):
+    """The text of our configuration file for a config.toml of that version: version 1 has short plugin names."""
+    plugin = PLUGIN if version == 1 else '"%s.%s"' % (PLUGIN_TYPE, PLUGIN)
+    return wanted.config_text.replace(MARKERS[0], str(version)).replace(MARKERS[1], plugin)
+
+
+def own_dropin(wanted, text):
+    """The text of our drop-in when our configuration file has that text: its checksum is in containerd's environment."""
+    return wanted.dropin_text.replace(CHECKSUM, checksum(text))
+
+
+def checksum(text):
+    """A short checksum of a configuration file."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def has_read(unit, text):
+    """Whether the running containerd was started after our configuration file got this text."""
+    return "%s=%s" % (VARIABLE, checksum(text)) in unit.environment

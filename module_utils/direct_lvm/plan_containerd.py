@@ -1,0 +1,208 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""containerd's devmapper snapshotter on the pool: whether it may, what is still due, and how to take it away again. Pure.
+
+A restart of containerd leaves containers running (KillMode=process in its unit), and Docker goes on: so this half comes
+first, while Docker still serves, and fails on its own.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from .containerd_config import config_version, has_read, own_dropin, own_file, with_import, without_import
+from .model import MANAGED, Refused
+from .plan_pool import device_name, full
+from .steps import CheckConfiguration, Command, DropSnapshots, RemoveFile, RemoveTree, Switch, WaitForContainerd, WriteFile
+from .systemd import command_words
+
+RESTART_TIMEOUT = 120
+
+
+def plan_containerd(spec, host):
+    """[step]: the configuration, held to containerd's own reading of it, then the Switch; [] when all is as wanted.
+
+    Raises model.Refused when containerd cannot use the pool, uses another one, or has metadata that do not belong to it.
+    """
+    found, wanted = host.containerd, spec.containerd
+    check_ready(found, wanted)
+    check_pair(spec, host)
+    try:
+        config = with_import(found.config_text, wanted.config, found.config_path)
+    except ValueError as error:
+        raise Refused(
+            "%s has to import %s, and %s." % (found.config_path, wanted.config, error),
+            'Add it there yourself: imports = [..., "%s"]' % wanted.config,
+        ) from error
+    own = own_file(wanted, config_version(config))
+    dropin = own_dropin(wanted, own)
+    files = (
+        (wanted.config, found.own_text, own),
+        (found.config_path, found.config_text, config),
+        (wanted.dropin, found.dropin_text, dropin),
+    )
+    settled = found.unit.active_state == "active" and not found.unit.need_reload and has_read(found.unit, own)
+    if settled and found.plugin == "ok" and all(now == text for _path, now, text in files):
+        return []
+    program = command_words(found.unit.command, "", {})[0].text
+    check = CheckConfiguration(
+        program, found.config_text, own, device_name(spec.pool), "have containerd read its configuration before it is written"
+    )
+    steps = to_files([(path, now, text) for path, now, text in files], "containerd's snapshotter on %s" % full(spec.pool))
+    back = to_files([(path, text, now) for path, now, text in files], "as before")
+    return [
+        check,
+        Switch(
+            tuple(steps + restart(found, wanted, "ok")),
+            tuple(back + restart(found, wanted, "")),
+            "give containerd the pool",
+            "containerd",
+        ),
+    ]
+
+
+def to_files(files, why):
+    """[step] for ((path, text now, text wanted), ...): only what differs; None is no file."""
+    steps = []
+    for path, now, text in files:
+        if now == text:
+            continue
+        steps.append(RemoveFile(path, "there was none") if text is None else WriteFile(path, text, why, None))
+    return steps
+
+
+def restart(found, wanted, plugin):
+    """[step]: containerd with the files as they are. plugin: the snapshotter's status to wait for, "" for any."""
+    return [
+        Command(("systemctl", "daemon-reload"), "have systemd read the drop-in"),
+        Command(("systemctl", "reset-failed", "containerd.service"), "forget former failed starts", ok=(0, 1)),
+        Command(("systemctl", "restart", "containerd.service"), "restart containerd; containers run on", RESTART_TIMEOUT),
+        WaitForContainerd(found.address, "wait until containerd has loaded its snapshotter", wanted.start_timeout, plugin),
+    ]
+
+
+def check_ready(found, wanted):
+    """Raise Refused unless containerd is there, answers, was built with the plugin, and no other file is in the way."""
+    if not found.installed:
+        raise Refused(
+            "containerd is not installed as a service of its own (%s)." % found.problem,
+            "Install it, Docker takes it when it is there: apt-get install containerd    # docker.com's package: containerd.io",
+        )
+    settled = found.own_text is not None
+    if found.plugin is None and not settled:
+        raise Refused(
+            "containerd does not answer on %s: %s." % (found.address, found.problem.rstrip(".")),
+            "Look at: systemctl status containerd; journalctl -u containerd -n 30",
+        )
+    if found.plugin == "absent":
+        raise Refused(
+            "this containerd was built without the devmapper snapshotter, or its configuration disables it.",
+            "Look at: ctr plugins ls | grep devmapper; grep disabled_plugins %s\n"
+            "The packages of Debian and docker.com have it." % found.config_path,
+        )
+    if found.elsewhere:
+        path, pool = found.elsewhere[0]
+        raise Refused(
+            "%s gives containerd's devmapper snapshotter the pool %s; it has one pool, and %s would replace that section."
+            % (path, pool, wanted.config),
+            'If nobody needs it, take the section [plugins."io.containerd.snapshotter.v1.devmapper"] out of %s.' % path,
+        )
+    for path, text in ((wanted.config, found.own_text), (wanted.dropin, found.dropin_text)):
+        if text is not None and not text.startswith(MANAGED):
+            raise Refused(
+                "%s is somebody else's: its first line is not `%s`." % (path, MANAGED),
+                "Set it aside: mv {0} {0}.before-direct-lvm".format(path),
+            )
+
+
+def check_pair(spec, host):
+    """Raise Refused unless pool and snapshotter metadata go together: thin device ids have one owner.
+
+    The snapshotter keeps a database per pool, ROOT_PATH/POOL.db, and one of all snapshots, metadata.db (containerd,
+    snapshots/devmapper: pool_device.go, snapshotter.go).
+    """
+    found, pool = host.containerd, spec.pool
+    device, name, root = device_name(pool), full(pool), spec.containerd.root_path
+    lv = host.lvm.lv(pool.vg, pool.name)
+    ours = device in found.databases
+    remake = (
+        "Take pool and metadata away, all data in them are lost, and start afresh: "
+        "ansible-playbook playbooks/remove.yml -e thin_pool_remove_data=true, then site.yml"
+    )
+    if lv is None or lv.segtype != "thin-pool":
+        if ours:
+            raise Refused(
+                "%s holds containerd's metadata of a pool %s, and there is no such pool: the devices that they name are gone."
+                % (root, device),
+                "If that pool is gone for ever: systemctl stop docker containerd; mv {0} {0}.of-a-lost-pool; "
+                "systemctl start containerd docker".format(root),
+            )
+        used = 0.0
+    else:
+        used = lv.data_percent or 0.0
+    docker = host.docker
+    graph = docker is not None and docker.transaction is not None and "devicemapper/loop" not in docker.root_state
+    if used and graph and not ours:
+        raise Refused(
+            "pool %s holds what Docker's graph driver put there (%.2f %%), its metadata are in %s/devicemapper*: two owners would "
+            "hand out the same thin device ids twice." % (name, used, docker.root),
+            "Bring Docker's images off it first, with a Docker that can still read it: ansible-playbook playbooks/upgrade.yml\n"
+            + remake,
+        )
+    if used and not ours:
+        raise Refused(
+            "pool %s holds data (%.2f %%) and containerd has no metadata for it in %s: nobody can tell what they are."
+            % (name, used, root),
+            "If %s was moved, bring it back. %s" % (root, remake),
+        )
+    others = [other for other in found.databases if other != device]
+    if others and not ours:
+        raise Refused(
+            "%s holds containerd's metadata of pool %s, not of %s: its snapshots would be looked for in the wrong pool."
+            % (root, ", ".join(others), device),
+            "Choose another folder: containerd_storage_root_path: /var/lib/containerd/devmapper-%s" % device,
+        )
+
+
+def plan_unconfigure(spec, host):
+    """[step]: take the snapshotter's configuration away again, with what is in the pool; [] when there is none of ours.
+
+    Raises Refused while snapshots are there and thin_pool_remove_data does not say that they may go.
+    """
+    found, wanted = host.containerd, spec.containerd
+    mine = found.own_text is not None and found.own_text.startswith(MANAGED)
+    if not mine and found.dropin_text is None:
+        return []
+    steps = []
+    if found.snapshots is None and found.databases:
+        raise Refused(
+            "containerd does not tell what is on the pool (%s)." % (found.problem or "its snapshotter is not loaded"),
+            "Have it answer first: systemctl restart containerd; ctr plugins ls | grep devmapper",
+        )
+    if found.snapshots:
+        names = sorted({namespace for namespace, _key in found.snapshots})
+        if not spec.pool.remove_data:
+            raise Refused(
+                "containerd has %d snapshots on pool %s, of images or containers in namespace %s."
+                % (len(found.snapshots), full(spec.pool), ", ".join(names)),
+                "If nobody needs them: thin_pool_remove_data: true\nThey are lost then.",
+            )
+        steps.append(DropSnapshots(found.address, "remove %d snapshots of namespace %s" % (len(found.snapshots), ", ".join(names))))
+    config = without_import(found.config_text, wanted.config)
+    files = (
+        (found.config_path, found.config_text, config),
+        (wanted.config, found.own_text, None),
+        (wanted.dropin, found.dropin_text, None),
+    )
+    back = to_files([(path, text, now) for path, now, text in files], "as before")
+    away = Switch(
+        tuple(to_files(files, "without the snapshotter") + restart(found, wanted, "")),
+        tuple(back + restart(found, wanted, "")),
+        "take the pool away from containerd",
+        "containerd",
+    )
+    return [
+        *steps,
+        away,
+        RemoveTree(wanted.root_path, None, "the snapshotter's metadata, which name nothing any more"),
+    ]
