@@ -23,12 +23,17 @@ options:
     description: The pool's device-mapper name.
     type: str
     default: vgdocker-thinpool
+  client:
+    description: Who runs the container. V(containerd) has it on the devmapper snapshotter, in a namespace of its own.
+    type: str
+    choices: [docker, containerd]
+    default: docker
   megabytes:
     description: MiB to write.
     type: int
     default: 16
   command_timeout:
-    description: Seconds after which a command of Docker's that hangs is stopped.
+    description: Seconds after which a command of the client's that hangs is stopped.
     type: int
     default: 600
   lock_timeout:
@@ -45,7 +50,7 @@ attributes:
   platform:
     support: full
     platforms: posix
-    description: Linux with systemd, Docker 1.11 or newer, dmsetup, dd and ldd.
+    description: Linux with systemd, Docker 1.11 or newer or containerd 1.4 or newer, dmsetup, dd and ldd.
 notes:
   - Runs as root. Needs Python 3.6 and nothing beyond its standard library.
 seealso:
@@ -79,7 +84,7 @@ way_out:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.direct_lvm import commands, docker, files, smoke
+from ..module_utils.direct_lvm import commands, containerd, docker, files, smoke, smoke_client
 from ..module_utils.direct_lvm.model import Refused
 
 
@@ -87,12 +92,26 @@ def work(given):
     """Run the test as the parameters say."""
     if given["megabytes"] < 1:
         raise Refused("megabytes is %d, and nothing written proves nothing" % given["megabytes"], "megabytes: 16")
+    client = containerd_client(given) if given["client"] == "containerd" else docker_client(given)
+    with files.only_one_run(given["lock_timeout"]):
+        return smoke.smoke_test(client, given["pool"], given["megabytes"])
+
+
+def docker_client(given):
+    """Docker's client, for the daemon of this host. Raises Refused when it does not run."""
     docker.refuse_podman()
     setup = docker.observe_setup("")
     if setup.unit.active_state != "active":
         raise Refused("docker.service is %s" % setup.unit.active_state, "systemctl start docker")
-    with files.only_one_run(given["lock_timeout"]):
-        return smoke.smoke_test(setup.host, given["pool"], given["megabytes"], given["command_timeout"])
+    return smoke_client.DockerClient(setup.host, given["command_timeout"])
+
+
+def containerd_client(given):
+    """containerd's client. Raises Refused unless its snapshotter is loaded."""
+    status, problem = containerd.plugin_status(containerd.ADDRESS)
+    if status != "ok":
+        raise Refused("containerd's devmapper snapshotter is not loaded (%s): %s" % (status, problem), "ctr plugins ls")
+    return smoke_client.ContainerdClient(containerd.ADDRESS, given["command_timeout"])
 
 
 def main():

@@ -37,6 +37,8 @@ SHORT = (  # of each the last case that matches
     r"fullreport truncated$",
 )
 PATIENCE = 20  # command_timeout of a first run with a hanging command: an emulated lvconvert takes some seconds
+# On a blank disk the probes print nothing, and LVM's version is in its first line: nothing is missing in the half of that.
+HALF_IS_WHOLE = ("blkid", "wipefs", "lvm version")
 READING_ERRORS = ("rc", "garbage", "truncated", "hang")
 CHANGING_ERRORS = ("rc", "rc-after", "garbage", "hang", "hang-after")
 
@@ -235,6 +237,8 @@ def cases(calls, traces, most):
         for call, when in points:
             yield Case("%s kill-during %s %d" % (label, call, when), "%s kill-during %s %d" % (number, call, when))
         for kind in CHANGING_ERRORS if changing else READING_ERRORS:
+            if kind == "truncated" and " ".join([name, *words[:1]]).startswith(HALF_IS_WHOLE):
+                continue
             yield Case("%s %s" % (label, kind), "%s %s" % (number, kind), dies=False)
         if points:
             yield Case("%s died" % label, "%s died %s %d" % (number, *points[len(points) // 2]), dies=False)

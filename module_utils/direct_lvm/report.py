@@ -113,6 +113,8 @@ def docker_summary(docker):
         "images": [dict(image._asdict(), tags=list(image.tags)) for image in docker.images],
         "containers": [dict(one._asdict()) for one in docker.containers],
         "volumes": list(docker.volumes),
+        "switch": docker.former.state if docker.former else None,
+        "pending": len(docker.former.pending) if docker.former else 0,
         "problem": docker.problem,
     }
 

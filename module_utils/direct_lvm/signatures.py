@@ -37,22 +37,27 @@ def probe(path):
     """(signatures of blkid and wipefs together, why it could not be told or None)."""
     try:
         low = commands.run(("blkid", "-p", "-o", "export", path), ok=(0, NOTHING, CONTRADICTION))
+        trusted = parse_blkid(low.out)
         found = parse_wipefs(commands.run(("wipefs", "--parsable", "--no-act", path)).out)
     except commands.CommandFailed as error:
         return (), str(error)
-    merged = merge(parse_blkid(low.out), found)
+    merged = merge(trusted, found)
     if low.rc == CONTRADICTION and not found:
         return merged, "blkid finds signatures that contradict each other, and wipefs finds none"
     return merged, None
 
 
 def parse_blkid(text):
-    """(Signature, ...) from `blkid -p -o export`: one for TYPE, one for PTTYPE. blkid does not tell offsets."""
+    """(Signature, ...) from `blkid -p -o export`: one for TYPE, one for PTTYPE. blkid does not tell offsets.
+
+    A line end inside a value has a backslash before it. Raises commands.CommandFailed for anything but KEY=value.
+    """
     fields = {}
-    for line in text.split("\n"):
+    for line in filter(None, text.replace("\\\n", " ").split("\n")):
         key, equals, value = line.partition("=")
-        if equals:
-            fields[key] = re.sub(r"\\(.)", r"\1", value)
+        if not equals or not re.match(r"[A-Z][A-Z0-9_]*\Z", key):
+            raise commands.CommandFailed(("blkid", "-p", "-o", "export"), "printed a line that cannot be read", line[:200])
+        fields[key] = re.sub(r"\\(.)", r"\1", value)
     found = []
     if fields.get("TYPE"):
         usage = _usage(fields["TYPE"], fields.get("USAGE"))

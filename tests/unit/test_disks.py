@@ -71,8 +71,23 @@ KEYS = st.sampled_from(["TYPE", "PTTYPE", "USAGE", "LABEL", "", "TYPE=x"])
 
 
 @given(st.one_of(st.text(), st.lists(st.builds("{}={}".format, KEYS, st.text())).map("\n".join)))
-def test_any_text_from_blkid_is_read(text):
-    assert all(isinstance(found, Signature) and found.type for found in signatures.parse_blkid(text))
+def test_any_text_from_blkid_is_read_or_refused_never_skipped(text):
+    try:
+        assert all(isinstance(found, Signature) and found.type for found in signatures.parse_blkid(text))
+    except commands.CommandFailed as failure:
+        assert "cannot be read" in str(failure)
+    else:
+        assert all("=" in line for line in text.replace("\\\n", " ").split("\n") if line)
+
+
+def test_garbage_from_blkid_is_not_a_blank_disk():
+    with pytest.raises(commands.CommandFailed, match="blkid.*cannot be read"):
+        signatures.parse_blkid('g\ufffdrb\ufffdge {"report": [[1}\n\x01\x02\n')
+
+
+def test_a_label_of_two_lines_is_one_value():
+    text = "DEVNAME=/dev/sdb\nLABEL=one\\\ntwo\nTYPE=ext4\n"
+    assert signatures.parse_blkid(text) == (Signature("ext4", None, "filesystem", "one two"),)
 
 
 @given(st.one_of(st.text(), st.lists(st.text(alphabet="0x1f,e\\ #\n"), max_size=4).map("\n".join)))

@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from module_utils.direct_lvm import commands, smoke
+from module_utils.direct_lvm import commands, smoke, smoke_client
 from module_utils.direct_lvm.model import Refused
 
 HOST, POOL = "unix:///run/d.sock", "vgdocker-thinpool"
@@ -22,12 +22,12 @@ WRITE, KEPT, LEAK = "write", "kept", "leak"
 
 
 def test_ldd_of_a_dynamic_program():
-    assert smoke.parse_ldd(LDD) == ("/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2")
+    assert smoke_client.parse_ldd(LDD) == ("/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2")
 
 
 def test_ldd_of_a_missing_library():
     with pytest.raises(Refused, match="a library is missing: libx.so.1 => not found"):
-        smoke.parse_ldd("\tlibx.so.1 => not found\n")
+        smoke_client.parse_ldd("\tlibx.so.1 => not found\n")
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,13 @@ def test_ldd_of_a_missing_library():
 )
 def test_a_static_program_needs_no_library(monkeypatch, rc, out, err):
     monkeypatch.setattr(commands, "run", lambda argv, **_more: commands.Result(tuple(argv), rc, out, err))
-    assert smoke.libraries("/bin/dd") == ()
+    assert smoke_client.libraries("/bin/dd") == ()
 
 
 def test_ldd_that_fails_otherwise_is_told(monkeypatch):
     monkeypatch.setattr(commands, "run", lambda argv, **_more: commands.Result(tuple(argv), 1, "", "Permission denied"))
     with pytest.raises(commands.CommandFailed, match="Permission denied"):
-        smoke.libraries("/bin/dd")
+        smoke_client.libraries("/bin/dd")
 
 
 def test_usage_is_counted_in_chunks():
@@ -114,7 +114,7 @@ class FakeHost:
 def test_a_pool_that_takes_and_returns_is_good(monkeypatch, tpool):
     host = FakeHost(monkeypatch)
     host.tpool = tpool
-    measured = smoke.smoke_test(HOST, POOL, 16, 60)
+    measured = smoke.smoke_test(smoke_client.DockerClient(HOST, 60), POOL, 16)
     assert measured == smoke.Measured(100 * CHUNK, 173 * CHUNK, 100 * CHUNK)
     assert host.there == set()
     docker = [argv for argv in host.asked if argv[0] == "docker"]
@@ -128,21 +128,21 @@ def test_a_pool_that_takes_and_returns_is_good(monkeypatch, tpool):
 def test_docker_that_writes_elsewhere_is_found_though_the_import_filled_the_pool(monkeypatch):
     host = FakeHost(monkeypatch, LEAK)
     with pytest.raises(Refused, match="a container wrote 16 MiB, and thin pool vgdocker-thinpool grew by 0 MiB only"):
-        smoke.smoke_test(HOST, POOL, 16, 60)
+        smoke.smoke_test(smoke_client.DockerClient(HOST, 60), POOL, 16)
     assert host.there == set()
 
 
 def test_space_that_does_not_return_is_told(monkeypatch):
     FakeHost(monkeypatch, KEPT)
     with pytest.raises(Refused, match="a container of 16 MiB was removed, and thin pool vgdocker-thinpool got back 0 MiB only"):
-        smoke.smoke_test(HOST, POOL, 16, 60)
+        smoke.smoke_test(smoke_client.DockerClient(HOST, 60), POOL, 16)
 
 
 def test_a_container_that_does_not_start_leaves_nothing(monkeypatch):
     host = FakeHost(monkeypatch)
     host.start_fails = True
     with pytest.raises(commands.CommandFailed, match="failed to start containers"):
-        smoke.smoke_test(HOST, POOL, 16, 60)
+        smoke.smoke_test(smoke_client.DockerClient(HOST, 60), POOL, 16)
     assert host.there == set()
     assert host.used == 100 - 33  # the fake's rm returns what was never written
 
@@ -151,21 +151,21 @@ def test_what_cannot_be_removed_is_told(monkeypatch):
     host = FakeHost(monkeypatch)
     host.remove_fails = True
     with pytest.raises(Refused, match="could not be removed: Error response from daemon: device or resource busy"):
-        smoke.smoke_test(HOST, POOL, 16, 60)
+        smoke.smoke_test(smoke_client.DockerClient(HOST, 60), POOL, 16)
 
 
 def test_a_full_pool_is_left_alone(monkeypatch):
     host = FakeHost(monkeypatch)
     host.chunks = 150
     with pytest.raises(Refused, match="has 25 MiB free, and the smoke test writes 16 MiB"):
-        smoke.smoke_test(HOST, POOL, 16, 60)
+        smoke.smoke_test(smoke_client.DockerClient(HOST, 60), POOL, 16)
     assert not any("import" in argv for argv in host.asked)
 
 
 def test_no_pool_is_refused(monkeypatch):
     FakeHost(monkeypatch)
     with pytest.raises(Refused, match="there is no thin pool of the device-mapper name other, or it is not active"):
-        smoke.smoke_test(HOST, "other", 16, 60)
+        smoke.smoke_test(smoke_client.DockerClient(HOST, 60), "other", 16)
 
 
 def test_the_image_is_dd_and_its_libraries_at_their_paths(monkeypatch, tmp_path):
@@ -173,8 +173,8 @@ def test_the_image_is_dd_and_its_libraries_at_their_paths(monkeypatch, tmp_path)
     library.write_bytes(b"library")
     link = tmp_path / "link.so"
     link.symlink_to(library)
-    monkeypatch.setattr(smoke, "libraries", lambda _program: (str(link),))
-    assert smoke.make_image(str(tmp_path / "image.tar")) == [str(tmp_path)]
+    monkeypatch.setattr(smoke_client, "libraries", lambda _program: (str(link),))
+    assert smoke_client.make_image(str(tmp_path / "image.tar")) == [str(tmp_path)]
     with tarfile.open(str(tmp_path / "image.tar")) as tar:
         members = {member.name: member for member in tar}
         assert sorted(members) == sorted(["dd", str(link).lstrip("/")])
@@ -186,4 +186,4 @@ def test_the_image_is_dd_and_its_libraries_at_their_paths(monkeypatch, tmp_path)
 def test_no_dd_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(commands, "find", lambda _name: None)
     with pytest.raises(Refused, match="dd is not installed"):
-        smoke.make_image(str(tmp_path / "image.tar"))
+        smoke_client.make_image(str(tmp_path / "image.tar"))
