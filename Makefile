@@ -1,6 +1,7 @@
 # make demo    a throw-away VM, provisioned by playbooks/site.yml
-# make test    lint, unit tests, the molecule scenario, the shorter tests on guests
+# make test    lint, unit tests, molecule scenarios on Debian 12 and 13, the shorter tests on guests
 # make test-guests    all tests on guests, the switch of Docker in all its ways too (about half an hour)
+# make test-matrix    every molecule scenario on every Debian release that it is for (about half an hour)
 # make crash-sweep    kill, cut the power, fail every command of a fresh run (about an hour)
 # make switch-sweep   the same while Docker changes its storage (about an hour)
 
@@ -18,7 +19,7 @@ PYTHONS := $(subst $(eval) ,:,$(wildcard $(HOME)/.pyenv/versions/*/bin))
 export DIRECT_LVM_CACHE := $(CACHE)
 export PATH := $(BIN):$(PATH):$(PYTHONS)
 
-.PHONY: help packages image demo demo-clean test lint unit guest test-guests molecule crash-sweep switch-sweep
+.PHONY: help packages image demo demo-clean test lint unit guest test-guests test-matrix molecule crash-sweep switch-sweep
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -68,6 +69,13 @@ unit: .venv/done
 molecule: .venv/done image
 	@echo "== molecule: the main job on a guest"
 	DIRECT_LVM_OWNER=$$$$ molecule test
+	@echo "== molecule: Docker 25 and newer on a guest"
+	$(SUDO) env DIRECT_LVM_CACHE=$(CACHE) $(LAB) build --release trixie
+	DIRECT_LVM_OWNER=$$$$ molecule test --scenario-name docker-devmapper --platform-name molecule-trixie
+
+test-matrix: .venv/done image
+	for release in bullseye trixie forky; do $(SUDO) env DIRECT_LVM_CACHE=$(CACHE) $(LAB) build --release $$release || exit; done
+	python3 tests/matrix.py
 
 guest: .venv/done image
 	@echo "== tests on guests, two at a time: refusals, the pool, the sweeps' short forms"

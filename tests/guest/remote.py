@@ -1,8 +1,9 @@
-"""Run our modules inside a guest without a controller: the same files, started as `python3 -m ansible.modules.NAME`."""
+"""Run our modules inside a guest: without a controller, started as `python3 -m ansible.modules.NAME`, or by the playbooks."""
 
 import json
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -16,6 +17,7 @@ from lab import Guest  # noqa: F401
 
 PROFILE = "# Managed by direct_lvm\nactivation {\n\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n}\n"
 THERE = "/opt/direct-lvm"
+DISK = "/dev/disk/by-id/virtio-data0"
 
 
 def rendered(name, **variables):
@@ -87,3 +89,23 @@ def run(guest, before="", timeout=600, module="direct_lvm", **wanted):
         if line.startswith("{"):
             return json.loads(line)
     return {"died": "%d %s %s" % (done.returncode, done.stdout, done.stderr)}
+
+
+def playbook(guest, name, *arguments):
+    """The command that runs a playbook on the guest, as the user deploy, with sudo."""
+    inventory = guest.folder / "inventory.json"
+    inventory.write_text(json.dumps({"all": {"hosts": {guest.name: guest.variables("deploy")}}}))
+    return ["ansible-playbook", "-i", str(inventory), "playbooks/%s.yml" % name, *arguments]
+
+
+def play(guest, name, *arguments, rc=0):
+    """What ansible-playbook prints."""
+    argv = playbook(guest, name, *arguments)
+    done = subprocess.run(argv, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == rc, done.stdout
+    return done.stdout
+
+
+def site(guest, rc=0, **variables):
+    """What playbooks/site.yml prints."""
+    return play(guest, "site", "-e", json.dumps(dict({"thin_pool_devices": [DISK]}, **variables)), rc=rc)

@@ -5,7 +5,6 @@ python3 -m pytest tests/guest/test_switch.py
 
 import json
 import os
-import pathlib
 import signal
 import subprocess
 
@@ -14,8 +13,6 @@ import remote
 
 from lab import Guest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DISK = "/dev/disk/by-id/virtio-data0"
 DROPIN = "/etc/systemd/system/docker.service.d/daemon.conf"
 # What a host has: an image with two tags, one made by a commit, a dangling one; a volume with data, a network.
 CONTENT = r"""
@@ -75,26 +72,6 @@ def driver(guest):
     return info["Driver"], dict(info["DriverStatus"]).get("Pool Name")
 
 
-def playbook(guest, name, *arguments):
-    """The command that runs a playbook on the guest, as the user deploy, with sudo."""
-    inventory = guest.folder / "inventory.json"
-    inventory.write_text(json.dumps({"all": {"hosts": {"switch": guest.variables("deploy")}}}))
-    return ["ansible-playbook", "-i", str(inventory), "playbooks/%s.yml" % name, *arguments]
-
-
-def play(guest, name, *arguments, rc=0):
-    """What ansible-playbook prints."""
-    argv = playbook(guest, name, *arguments)
-    done = subprocess.run(argv, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    assert done.returncode == rc, done.stdout
-    return done.stdout
-
-
-def site(guest, rc=0, **variables):
-    """What playbooks/site.yml prints."""
-    return play(guest, "site", "-e", json.dumps(dict({"thin_pool_devices": [DISK]}, **variables)), rc=rc)
-
-
 def module(guest, **docker):
     """The module's answer with other parameters of Docker's storage."""
     return remote.run(guest, docker=docker or True)
@@ -102,28 +79,28 @@ def module(guest, **docker):
 
 def test_there_and_back_by_the_playbooks(before):
     guest, content = before
-    printed = site(guest)
+    printed = remote.site(guest)
     for image in ("archive app:1, app:latest (", "archive app:2 (", "archive untagged sha256:", "bring app:1, app:latest ("):
         assert image in printed
     assert "growth steps left" in " ".join(printed.split())
     assert driver(guest) == ("devicemapper", "vgdocker-thinpool")
     assert held(guest) == content
-    again = site(guest)
+    again = remote.site(guest)
     assert "changed=0" in again
     assert again.count("TASK") - again.count("skipping") <= 2  # one remote call
 
     guest.ssh("docker tag app:2 late:1")  # made on the pool
-    play(guest, "rollback")
+    remote.play(guest, "rollback")
     assert driver(guest)[0] == "overlay2"
     assert guest.ssh("test ! -e %s; docker image inspect late:1 > /dev/null; docker rmi late:1 > /dev/null" % DROPIN)
     assert held(guest) == content
     assert not module(guest, state="former")["changed"]
 
     assert module(guest)["changed"]
-    listed = play(guest, "cleanup")
+    listed = remote.play(guest, "cleanup")
     assert "/var/lib/docker/overlay2: " in listed
     assert guest.ssh("ls -d /var/lib/docker/overlay2").stdout
-    play(guest, "cleanup", "-e", "docker_storage_cleanup_confirmed=true")
+    remote.play(guest, "cleanup", "-e", "docker_storage_cleanup_confirmed=true")
     assert guest.ssh("ls /var/lib/docker").stdout.split().count("overlay2") == 0
     assert "nothing to go back to" in module(guest, state="former")["msg"]
     guest.ssh("docker rmi late:1 > /dev/null")  # the pool's own images were there still
@@ -201,10 +178,14 @@ def test_settings_in_daemon_json(before):
 
 def test_a_lost_controller_leaves_docker_running(before):
     guest, content = before
-    variables = json.dumps({"thin_pool_devices": [DISK]})
+    variables = json.dumps({"thin_pool_devices": [remote.DISK]})
     alone = dict(os.environ, ANSIBLE_SSH_ARGS="-o ControlMaster=no")  # no connection outlives the controller
     controller = subprocess.Popen(
-        playbook(guest, "site", "-e", variables), cwd=str(ROOT), env=alone, stdout=subprocess.DEVNULL, start_new_session=True
+        remote.playbook(guest, "site", "-e", variables),
+        cwd=str(remote.ROOT),
+        env=alone,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     )
     guest.ssh("until grep -qs begun /var/lib/direct-lvm/switch.json; do sleep 0.1; done")
     os.killpg(controller.pid, signal.SIGKILL)
