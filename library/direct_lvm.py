@@ -277,6 +277,15 @@ engine:
   sample:
     name: docker-devmapper
     why: Docker 26.1.5 has no graph driver devicemapper any more
+restarts:
+  description: The services that are restarted by the steps, C(docker) or C(containerd).
+  type: list
+  elements: str
+  returned: success
+downtime:
+  description: Seconds for which Docker did not answer while its storage changed.
+  type: float
+  returned: when something was carried out
 waiting_for:
   description: Devices that are not there (yet).
   type: list
@@ -299,6 +308,7 @@ from ..module_utils.direct_lvm.arguments import ARGUMENTS
 from ..module_utils.direct_lvm.model import Refused
 from ..module_utils.direct_lvm.observe import observe
 from ..module_utils.direct_lvm.spec import read_spec
+from ..module_utils.direct_lvm.steps import Switch
 
 
 def converge(module, spec, result):
@@ -310,20 +320,21 @@ def converge(module, spec, result):
     result["host"] = report.summary(spec.pool, host)
     result["waiting_for"] = [disk.asked for disk in host.disks if disk.path is None]
     steps = plan.plan(spec, host)
+    result["restarts"] = [step.service for step in steps if isinstance(step, Switch)]
     engine = plan.engine(spec, host)
     result["engine"] = dict(engine._asdict()) if engine else None
     result["diff"] = report.diff(steps)
     if module.check_mode or not steps:
         result.update(changed=bool(steps), steps=report.describe(steps))
         return plan.warnings(spec, host)
-    done = []
+    done = apply.Done()
     try:
         for _round in range(3):  # what is not done after that is told below
             if apply.carry_out(steps, done):
                 break
             steps = plan.plan(spec, observe(spec))
     finally:
-        result.update(changed=bool(done), steps=report.describe(done))
+        result.update(changed=bool(done), steps=report.describe(done), downtime=round(done.downtime, 1))
     after = observe(spec)
     result["host"] = report.summary(spec.pool, after)
     needed = report.describe(plan.plan(spec, after))

@@ -7,6 +7,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import signal
+import time
 from contextlib import contextmanager
 
 from . import commands, containerd, daemon, disks, files, images
@@ -37,20 +38,36 @@ class SwitchFailed(Exception):
     """Docker or containerd did not come up on the new storage. The text says what failed and how it is now."""
 
 
+class Done(list):
+    """The steps that have happened, in order. downtime: seconds for which Docker did not answer meanwhile."""
+
+    downtime = 0.0
+
+
 def carry_out(steps, done):
-    """Carry steps out in order. done: a list that gets each step once it has happened.
+    """Carry steps out in order. done: a Done that gets each step once it has happened.
 
     Returns False when the rest has to be planned anew (steps.PlanAgain), True when all was done.
     Raises commands.CommandFailed, model.Refused, SwitchFailed or OSError; nothing is done after the step that raised.
     """
+    stopped = None
     for step in steps:
         if isinstance(step, PlanAgain):
             return False
         if isinstance(step, Switch):
             switch(step, done)
-        else:
+            continue
+        if isinstance(step, Command) and step.argv[:2] == ("systemctl", "stop"):
+            stopped = time.monotonic()
+        try:
             one(step)
-            done.append(step)
+        except Exception:
+            done.downtime += time.monotonic() - stopped if stopped else 0.0
+            raise
+        done.append(step)
+        if stopped and isinstance(step, WaitForDocker):
+            done.downtime += time.monotonic() - stopped
+            stopped = None
     return True
 
 
@@ -122,7 +139,9 @@ def switch(step, done):
         except Exception as failure:  # whatever it is: the daemon must not stay down
             log = daemon.journal(step.service)
             try:
-                carry_out(step.way_back, [])
+                back = Done()
+                carry_out(step.way_back, back)
+                done.downtime += back.downtime
             except Exception as worse:
                 raise SwitchFailed(
                     "%s\nThe way back failed too, %s is down: %s\nThe daemon's log:\n%s" % (failure, name, worse, log)

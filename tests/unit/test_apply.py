@@ -4,7 +4,7 @@ import pytest
 
 from module_utils.direct_lvm import apply, commands, daemon, disks
 from module_utils.direct_lvm.model import Disk, Refused
-from module_utils.direct_lvm.steps import Command, Move, MustBeAsSeen, PlanAgain, Switch, WriteFile
+from module_utils.direct_lvm.steps import Command, Move, MustBeAsSeen, PlanAgain, Switch, WaitForDocker, WriteFile
 
 
 def step(name):
@@ -29,7 +29,7 @@ def ran(monkeypatch):
 
 
 def test_nothing_is_done_after_a_step_that_failed(ran):
-    done = []
+    done = apply.Done()
     with pytest.raises(commands.CommandFailed):
         apply.carry_out((step("a"), step("fail"), step("b")), done)
     assert (ran, done) == (["a", "fail"], [step("a")])
@@ -38,18 +38,37 @@ def test_nothing_is_done_after_a_step_that_failed(ran):
 @pytest.mark.parametrize("wrong", ["fail", "crash"])
 def test_the_way_back_is_taken_whatever_failed(ran, wrong):
     with pytest.raises(apply.SwitchFailed, match="Docker runs again as before") as failure:
-        apply.carry_out((step("a"), Switch((step(wrong), step("b")), (step("back"),), "test")), [])
+        apply.carry_out((step("a"), Switch((step(wrong), step("b")), (step("back"),), "test")), apply.Done())
     assert ran == ["a", wrong, "back"]
     assert "the daemon's words" in str(failure.value)
 
 
 def test_a_way_back_that_fails_too_is_told(ran):
     with pytest.raises(apply.SwitchFailed, match="Docker is down"):
-        apply.carry_out((Switch((step("fail"),), (step("fail-too"),), "test"),), [])
+        apply.carry_out((Switch((step("fail"),), (step("fail-too"),), "test"),), apply.Done())
+
+
+def test_downtime_lasts_from_the_stop_until_docker_answers_or_is_put_back(ran, monkeypatch):
+    clock = [0]
+
+    def wait(_step):
+        ran.append("wait")
+        clock[0] += 7
+
+    monkeypatch.setattr(apply.time, "monotonic", lambda: clock[0] or 0.001)
+    monkeypatch.setattr(daemon, "wait", wait)
+    stop, answers = Command(("systemctl", "stop", "docker"), "test"), WaitForDocker("unix:///x", "test", 5)
+    done = apply.Done()
+    apply.carry_out((step("save"), Switch((stop, step("write"), answers, step("note")), (), "test"), step("load")), done)
+    assert round(done.downtime) == 7
+    done = apply.Done()
+    with pytest.raises(apply.SwitchFailed):
+        apply.carry_out((Switch((stop, step("fail"), answers), (stop, answers), "test"),), done)
+    assert round(done.downtime) == 7
 
 
 def test_what_has_to_be_planned_anew_is_left(ran):
-    done = []
+    done = apply.Done()
     assert not apply.carry_out((step("a"), PlanAgain("test"), step("b")), done)
     assert (ran, done) == (["a"], [step("a")])
     assert apply.carry_out((step("b"),), done)
@@ -60,10 +79,10 @@ def test_a_disk_that_somebody_took_meanwhile_is_not_erased(ran, monkeypatch, cha
     seen = Disk("sdb", "/dev/sdb", size=2**30, signatures=("ext4",))
     steps = (MustBeAsSeen(seen, "test"), step("wipefs"))
     monkeypatch.setattr(disks, "observe_disk", lambda _asked: seen)
-    assert apply.carry_out(steps, [])
+    assert apply.carry_out(steps, apply.Done())
     monkeypatch.setattr(disks, "observe_disk", lambda _asked: seen._replace(**change))
     with pytest.raises(Refused, match="/dev/sdb has changed"):
-        apply.carry_out(steps, [])
+        apply.carry_out(steps, apply.Done())
     assert ran == ["wipefs"]
 
 

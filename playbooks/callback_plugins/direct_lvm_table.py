@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The table at the end of a run. Ansible loads it by itself, for it lies beside the playbooks.
+
+A callback and not a last play: a run that max_fail_percentage stops has no last play, and needs the table most.
+"""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: direct_lvm_table
+type: aggregate
+short_description: One table at the end, what each host had and has now
+description:
+  - One line per host that was changed, refused, failed or not reached, as the module direct_lvm returned it, with the seconds for
+    which Docker did not answer.
+author:
+  - The direct-lvm contributors (@lvmops)
+"""
+
+from ansible.plugins.callback import CallbackBase
+
+MODULES = ("direct_lvm", "lvmops.direct_lvm.direct_lvm")
+HEADINGS = ("host", "was", "is now", "Docker down", "")
+
+
+class CallbackModule(CallbackBase):
+    """Collects what the module returns; see DOCUMENTATION."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "direct_lvm_table"
+
+    def __init__(self):
+        super().__init__()
+        self.rows = {}
+
+    def row(self, result):
+        """The row of a result's host: what it had and has, seconds of downtime, whether it changed, what went wrong."""
+        name = result._host.get_name()
+        return self.rows.setdefault(name, {"was": "", "now": "", "down": 0.0, "changed": False, "problem": ""})
+
+    def note(self, result):
+        """Take in what the module returned, of a success or of a failure."""
+        returned, row = result._result, self.row(result)
+        if returned.get("host"):
+            row["now"] = storage(returned["host"])
+            row["was"] = row["was"] or row["now"]
+        row["down"] += returned.get("downtime") or 0.0
+        if not result._task.check_mode:
+            row["changed"] = row["changed"] or returned.get("changed", False)
+
+    def v2_runner_on_ok(self, result):
+        """A task that went well."""
+        if result._task.action in MODULES:
+            self.note(result)
+
+    def v2_runner_on_failed(self, result, ignore_errors=False):
+        """A task that failed: before anything was changed it is a refusal."""
+        if result._task.action in MODULES:
+            self.note(result)
+        if not ignore_errors:
+            row = self.row(result)
+            ours = result._task.action in MODULES
+            kind = "refused" if ours and not row["changed"] else "FAILED" if ours else "FAILED in `%s`" % result._task.get_name()
+            row["problem"] = "%s: %s" % (kind, str(result._result.get("msg", "")).split("\n")[0])
+
+    def v2_runner_on_unreachable(self, result):
+        """A host that was not reached."""
+        self.row(result)["problem"] = "not reached: %s" % str(result._result.get("msg", "")).split("\n")[0]
+
+    def v2_playbook_on_stats(self, stats):
+        """The end of the run."""
+        told = {name: row for name, row in self.rows.items() if row["was"] or row["problem"]}
+        lines = [
+            (name, row["was"], row["now"], "%.1f s" % row["down"] if row["down"] else "", row["problem"])
+            for name, row in sorted(told.items())
+            if row["changed"] or row["problem"]
+        ]
+        same = len(told) - len(lines)
+        if not told:
+            return
+        if lines:
+            lines.insert(0, HEADINGS)
+            widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+            self._display.banner("STORAGE")
+            for line in lines:
+                self._display.display("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+        self._display.display("%d host%s as wanted, nothing changed" % (same, "s"[: same != 1]))
+
+
+def storage(host):
+    """A host's storage in a few words, from what the module returns of it."""
+    docker, pool = host.get("docker") or {}, host.get("pool") or {}
+    if host.get("engine"):
+        return "%s on %s" % (host["engine"], pool.get("device", "").rpartition("/")[2])
+    if "Data loop file" in (docker.get("status") or {}):
+        return "loop-lvm"
+    return docker.get("driver") or ("no Docker" if not docker.get("version") else "Docker down")

@@ -1,0 +1,93 @@
+"""On three real guests at once: a rolling change of a fleet in which one host has a disk with data.
+
+python3 -m pytest tests/guest/test_fleet.py
+"""
+
+import json
+import os
+import subprocess
+
+import pytest
+import remote
+
+from lab import Guest
+
+DISK = "/dev/vdb"
+HOOK = """
+- name: Leave a mark
+  ansible.builtin.lineinfile:
+    path: "{{ fleet_marks }}"
+    line: "%s {{ inventory_hostname }}"
+    create: true
+    mode: "0600"
+  delegate_to: localhost
+  become: false
+"""
+
+
+@pytest.fixture(scope="module")
+def guests():
+    """Three small guests; the disk of the second holds a file system."""
+    three = [Guest("fleet-%s" % name) for name in ("a", "b", "c")]
+    for one in three:
+        one.down()  # what a killed test left
+        one.up(disks=("2G",), memory=640, cpus=1, owner=os.getpid())
+    three[1].ssh("mkfs.ext4 -q %s" % DISK)
+    yield three
+    if not os.environ.get("DIRECT_LVM_KEEP"):
+        for one in three:
+            one.down()
+
+
+def play(guests, folder, *arguments):
+    """(return code, what it printed) of playbooks/site.yml on all three, in one batch after the first host."""
+    inventory = folder / "inventory.json"
+    hosts = {one.name: one.variables("deploy") for one in guests}
+    hosts["fleet-gone"] = {"ansible_host": "127.0.77.254", "ansible_port": 2222, "ansible_timeout": 2}
+    inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": {"thin_pool_devices": [DISK]}}}))
+    argv = ["ansible-playbook", "-i", str(inventory), "playbooks/site.yml", *arguments]
+    done = subprocess.run(argv, cwd=str(remote.ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def line(printed, host):
+    """The line of a host in the table at the end."""
+    return next((row for row in printed.split("STORAGE", 1)[-1].splitlines() if row.startswith(host)), "")
+
+
+def test_two_succeed_one_is_refused_and_the_rerun_touches_nothing(guests, tmp_path):
+    marks = tmp_path / "marks"
+    for name in ("before", "after"):
+        (tmp_path / (name + ".yml")).write_text(HOOK % name)
+    variables = {
+        "fleet_marks": str(marks),
+        "fleet_max_fail_percentage": 50,
+        "docker_storage_before_switch": [str(tmp_path / "before.yml")],
+        "docker_storage_after_switch": [str(tmp_path / "after.yml")],
+    }
+    hashed = guests[1].ssh("sha256sum < %s" % DISK).stdout
+    rc, printed = play(guests, tmp_path, "-e", json.dumps(variables))
+    assert rc != 0
+    for one in (guests[0], guests[2]):
+        words = line(printed, one.name).split()
+        assert words[1:5] == ["overlay2", "devicemapper", "on", "vgdocker-thinpool"], printed
+        assert float(words[5]) > 0
+        assert one.ssh("docker info -f '{{.Driver}}' 2>/dev/null").stdout == "devicemapper\n"
+    assert "refused: /dev/vdb is not blank" in line(printed, "fleet-b")
+    assert "Refused, and left as they were: fleet-b" in printed
+    assert "not reached" in line(printed, "fleet-gone")
+    assert guests[1].ssh("sha256sum < %s" % DISK).stdout == hashed
+    assert marks.read_text().splitlines() == [
+        "%s %s" % (when, one.name) for one in (guests[0], guests[2]) for when in ("before", "after")
+    ]
+
+    rc, printed = play(guests, tmp_path, "-e", json.dumps(variables))
+    assert rc != 0
+    assert printed.count("changed=0") == 4 + 1  # the four hosts, and localhost
+    assert "2 hosts as wanted, nothing changed" in printed
+    assert len(marks.read_text().splitlines()) == 4
+
+    rc, printed = play(guests, tmp_path, "--limit", "fleet-a,fleet-c")
+    assert rc == 0
+    assert "STORAGE" not in printed
+    assert "2 hosts as wanted, nothing changed" in printed
