@@ -244,6 +244,24 @@ def test_what_is_refused_before_anything_is_touched(before):
     assert guest.ssh("pvs --noheadings").stdout == ""
 
 
+@pytest.mark.parametrize(
+    "text", [None, "", "version = 1\n", "version = 2\n", "version = 3\n"], ids=["no-file", "empty", "1", "2", "3"]
+)
+def test_config_toml_of_every_version_that_this_containerd_reads(before, text):
+    guest = before
+    if text is None:
+        guest.ssh("rm %s; systemctl restart containerd" % CONFIG)
+    else:
+        guest.ssh("cat > %s" % CONFIG, stdin=text + "imports = ['/etc/containerd/other/*.toml']\noom_score = -100\n")
+        if guest.ssh("containerd config dump > /dev/null && systemctl restart containerd", check=False).returncode:
+            pytest.skip("this containerd does not read it")
+    done = remote.run(guest, docker={"engine": "containerd"})
+    assert done.get("changed"), done
+    assert plugin(guest) == "ok"
+    assert text is None or "oom_score = -100" in guest.ssh("containerd config dump").stdout
+    assert not remote.run(guest, docker={"engine": "containerd"})["changed"]
+
+
 def test_containerd_alone(before):
     guest = before
     content = guest.ssh(HELD).stdout
