@@ -164,16 +164,16 @@ def wipe_steps(disk, signatures, shown):
     # The last MiB first, then the first in one write, then what lies between: a run cut off here leaves less of what was
     # allowed, never something new.
     for seek, where in ((disk.size - geometry.MIB, "last"), (0, "first")):
-        steps.append(zero(disk, seek, where, "so that nothing stale comes back"))
+        steps.append(zero(disk.path, seek, where, "so that nothing stale comes back"))
     kinds = sorted({found.type for found in signatures if found.type != "data"})
     if kinds:
         steps.append(Command(("wipefs", "--all", disk.path), "erase what is left of %s, %s" % (", ".join(kinds), allowed)))
     return steps
 
 
-def zero(disk, seek, where, why):
+def zero(path, seek, where, why):
     """dd over one MiB of a disk, written through. seek in bytes."""
     return Command(
-        ("dd", "if=/dev/zero", "of=" + disk.path, "bs=1M", "count=1", "seek=%d" % seek, "oflag=seek_bytes", "conv=notrunc,fsync"),
-        "zero the %s MiB of %s, %s" % (where, disk.path, why),
+        ("dd", "if=/dev/zero", "of=" + path, "bs=1M", "count=1", "seek=%d" % seek, "oflag=seek_bytes", "conv=notrunc,fsync"),
+        "zero the %s MiB of %s, %s" % (where, path, why),
     )

@@ -205,6 +205,7 @@ def test_absent_removes_the_pool_the_vg_the_labels_and_the_profile(converged):
     left = "pvs; vgs; lvs; wipefs /dev/vdb; ls /etc/lvm/profile | grep docker; dmsetup ls | grep vg"
     assert converged.ssh(left, check=False).stdout == ""
     assert settled(converged, state="absent")
+    assert went_well(converged)["changed"]  # the disk is blank again
 
 
 def test_a_foreign_vg_is_refused_until_adopted_and_its_lv_is_left_alone_even_by_absent(blank):
