@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from . import commands, docker_conflicts, files, systemd
-from .containerd_config import ADDRESS, CONFIG, PLUGIN, PLUGIN_TYPE, Containerd, with_import
+from .containerd_config import ADDRESS, CONFIG, PLUGIN, PLUGIN_TYPE, Containerd, pool_names, with_import
 from .model import Refused
 
 FILES = ("/etc/containerd/config.toml", "/etc/containerd/*/*.toml")
@@ -23,16 +23,15 @@ GC_LABEL = "containerd.io/gc.ref.snapshot." + PLUGIN
 ROUNDS = 20
 
 
-def configured_pools():
+def configured_pools(config=CONFIG):
     """((path, pool_name), ...) in containerd's files (containerd docs/snapshotters/devmapper.md), as written.
 
-    A search, not a parse: a name in a comment counts too, which errs to the side of "in use".
+    config: the file that its unit names, which may stand elsewhere. See pool_names(), which errs to the side of "in use".
     """
     found = []
-    for pattern in FILES:
-        for path in sorted(glob.glob(pattern)):
-            text = files.read_text(path) or ""
-            found += [(path, pool) for pool in re.findall(r"""\bpool_name\s*=\s*["']([^"']+)["']""", text)]
+    paths = [path for pattern in FILES for path in sorted(glob.glob(pattern))]
+    for path in dict.fromkeys([*paths, config]):
+        found += [(path, pool) for pool in pool_names(files.read_text(path) or "")]
     return tuple(found)
 
 
@@ -63,7 +62,7 @@ def observe_containerd(wanted, docker_unit=None, with_snapshots=False):
         config_text=files.read_text(config),
         own_text=files.read_text(wanted.config),
         dropin_text=files.read_text(wanted.dropin),
-        elsewhere=tuple(one for one in configured_pools() if one[0] != wanted.config),
+        elsewhere=tuple(one for one in configured_pools(config) if one[0] != wanted.config),
         databases=tuple(sorted(name[:-3] for name in names if name.endswith(".db") and name != "metadata.db")),
         snapshots=list_snapshots(address) if with_snapshots and status == "ok" else None,
     )

@@ -27,6 +27,8 @@ CHECKSUM = "@@CHECKSUM@@"  # in the text of our drop-in
 VARIABLE = "DIRECT_LVM_CONFIGURATION"
 IMPORTS = re.compile(r"^[ \t]*imports[ \t]*=(.*)$", re.M)
 OURS = "  # direct_lvm"  # marks an imports line that is ours alone
+STRING = re.compile(r"""("[^"\\\n]*"|'[^'\n]*')""")
+ARRAY = re.compile(r"[ \t]*\[([ \t]*(?:{0}[ \t]*(?:,[ \t]*{0}[ \t]*)*(?:,[ \t]*)?)?)\][ \t]*(?:#.*)?\r?\Z".format(STRING.pattern))
 
 
 class ContainerdStorage(NamedTuple):
@@ -75,6 +77,11 @@ class Containerd(NamedTuple):
         return self.unit.load_state == "loaded"
 
 
+def pool_names(text):
+    """The pools that a text of containerd's configuration names. A search, not a parse: one in a comment counts too."""
+    return re.findall(r"""\bpool_name\s*=\s*["']([^"']+)["']""", text)
+
+
 def head(text):
     """The part of a TOML text before its first table: only there are top-level keys."""
     table = re.search(r"^[ \t]*\[", text, re.M)
@@ -88,19 +95,28 @@ def config_version(text):
 
 
 def entries(array):
-    """The strings of a TOML array that stands on one line. Raises ValueError for anything else."""
-    inner = re.match(r"""[ \t]*\[((?:[ \t]*(?:"[^"\\]*"|'[^']*')[ \t]*,?)*)[ \t]*\][ \t]*(?:#.*)?\r?\Z""", array)
-    if inner is None:
+    """[(start, end, text)] of the strings of a TOML array that stands on one line. Raises ValueError for anything else."""
+    whole = ARRAY.match(array)
+    if whole is None:
         raise ValueError("its `imports` is not an array on one line")
-    return [double or single for double, single in re.findall(r""""([^"]*)"|'([^']*)'""", inner.group(1))]
+    return [(one.start(), one.end(), one.group()[1:-1]) for one in STRING.finditer(array, whole.start(1), whole.end(1))]
+
+
+def leads_to(pattern, path, parent):
+    """Whether an import of the file `parent`, without `*`, is that path. Others than absolute ones start at parent's folder."""
+    return os.path.normpath(os.path.join(os.path.dirname(parent), pattern)) == path
 
 
 def imported(path, patterns, parent):
-    """Whether one of the imports of the file `parent` leads to path; `*` stays within one folder, as in Go's filepath."""
+    """Whether one of the imports of the file `parent` leads to path; `*` stays within one folder, as in Go's filepath.
+
+    A pattern with `*` counts only when it is absolute: containerd 1 looks for others below its working folder, containerd 2
+    below parent's (cmd/containerd/server/config, resolveImports). A file that is named twice is read once.
+    """
     for pattern in patterns:
-        whole = os.path.normpath(os.path.join(os.path.dirname(parent), pattern))
-        here = os.path.dirname(whole) == os.path.dirname(path)
-        if here and fnmatch.fnmatchcase(os.path.basename(path), os.path.basename(whole)):
+        whole = os.path.normpath(pattern)
+        here = os.path.dirname(whole) == os.path.dirname(path) and "*" in pattern
+        if leads_to(pattern, path, parent) or (here and fnmatch.fnmatchcase(os.path.basename(path), os.path.basename(whole))):
             return True
     return False
 
@@ -117,29 +133,40 @@ def with_import(text, path, parent=CONFIG):
     found = IMPORTS.search(head(text))
     if found is None:
         return line + OURS + "\n" + text
-    patterns = entries(found.group(1))
-    if imported(path, patterns, parent):
-        return text
     array = found.group(1)
-    end = array.index("]") if not patterns else array.index("]", array.rindex(patterns[-1]))
-    before = array[:end].rstrip()
-    comma = "" if before.endswith(("[", ",")) else ","
-    changed = '%s%s "%s"%s' % (before, comma, path, array[end:])
-    return text[: found.start(1)] + changed + text[found.end(1) :]
+    there = entries(array)
+    if imported(path, [name for _start, _end, name in there], parent):
+        return text
+    at = found.start(1) + (there[-1][1] if there else array.index("[") + 1)
+    return text[:at] + (', "%s"' if there else '"%s"') % path + text[at:]
 
 
-def without_import(text, path):
-    """config.toml without the import that with_import() added; None when the whole file was made by it."""
+def without_import(text, path, parent=CONFIG):
+    """config.toml without any import of exactly path, as it was before with_import(); None when that made the whole file.
+
+    Raises ValueError when an `imports` that is not an array on one line may name it.
+    """
     if text is None or text == with_import(None, path):
         return None
     line = 'imports = ["%s"]%s\n' % (path, OURS)
     if text.startswith(line):
         return text[len(line) :]
     found = IMPORTS.search(head(text))
-    if found is None:
+    if found is None or os.path.basename(path) not in text:
         return text
-    array = re.sub(r'(?:,|(?<=\[))[ \t]*"%s"' % re.escape(path), "", found.group(1))
-    return text[: found.start(1)] + array + text[found.end(1) :]
+    array = found.group(1)
+    there = entries(array)
+    for index, (start, end, name) in enumerate(there):
+        if leads_to(name, path, parent):
+            if index:
+                start = there[index - 1][1]
+            elif there[1:]:
+                end = there[1][0]
+            elif array[end:].lstrip(" \t").startswith(","):
+                end = array.index(",", end) + 1
+            at = found.start(1)
+            return without_import(text[: at + start] + text[at + end :], path, parent)
+    return text
 
 
 def own_file(wanted, version):
