@@ -10,10 +10,10 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from .containerd_config import config_version, has_read, own_dropin, own_file, with_import, without_import
+from .containerd_config import config_version, has_read, own_dropin, own_file, pool_names, with_import, without_import
 from .model import MANAGED, Refused
 from .plan_pool import device_name, full
-from .steps import CheckConfiguration, Command, DropSnapshots, RemoveFile, RemoveTree, Switch, WaitForContainerd, WriteFile
+from .steps import CheckConfiguration, Command, DropSnapshots, RemoveFile, Switch, WaitForContainerd, WriteFile
 from .systemd import command_words
 
 RESTART_TIMEOUT = 120
@@ -27,13 +27,7 @@ def plan_containerd(spec, host):
     found, wanted = host.containerd, spec.containerd
     check_ready(found, wanted)
     check_pair(spec, host)
-    try:
-        config = with_import(found.config_text, wanted.config, found.config_path)
-    except ValueError as error:
-        raise Refused(
-            "%s has to import %s, and %s." % (found.config_path, wanted.config, error),
-            'Add it there yourself: imports = [..., "%s"]' % wanted.config,
-        ) from error
+    bare, config = configs(found, wanted)
     own = own_file(wanted, config_version(config))
     dropin = own_dropin(wanted, own)
     files = (
@@ -46,10 +40,10 @@ def plan_containerd(spec, host):
         return []
     program = command_words(found.unit.command, "", {})[0].text
     check = CheckConfiguration(
-        program, found.config_text, own, device_name(spec.pool), "have containerd read its configuration before it is written"
+        program, bare, own, device_name(spec.pool), "have containerd read its configuration before it is written"
     )
-    steps = to_files([(path, now, text) for path, now, text in files], "containerd's snapshotter on %s" % full(spec.pool))
-    back = to_files([(path, text, now) for path, now, text in files], "as before")
+    steps = to_files(files, "containerd's snapshotter on %s" % full(spec.pool))
+    back = to_files(backwards(files), "as before")
     return [
         check,
         Switch(
@@ -59,6 +53,28 @@ def plan_containerd(spec, host):
             "containerd",
         ),
     ]
+
+
+def configs(found, wanted):
+    """(config.toml without the import of our file, the same with it). Raises Refused for an `imports` that is not understood."""
+    try:
+        bare = without_import(found.config_text, wanted.config, found.config_path)
+        return bare, with_import(found.config_text, wanted.config, found.config_path)
+    except ValueError as error:
+        raise Refused(
+            "%s imports other files, and %s: that line is not changed by this tool." % (found.config_path, error),
+            'Write it on one line yourself, with our file: imports = [..., "%s"]' % wanted.config,
+        ) from error
+
+
+def is_ours(text):
+    """Whether a file is there and carries our mark."""
+    return text is not None and text.startswith(MANAGED)
+
+
+def backwards(files):
+    """The files as they were, in the other order: containerd does not start when config.toml imports one that is not there."""
+    return [(path, text, now) for path, now, text in reversed(files)]
 
 
 def to_files(files, why):
@@ -169,10 +185,13 @@ def plan_unconfigure(spec, host):
 
     Raises Refused while snapshots are there and thin_pool_remove_data does not say that they may go.
     """
-    found, wanted = host.containerd, spec.containerd
-    mine = found.own_text is not None and found.own_text.startswith(MANAGED)
-    if not mine and found.dropin_text is None:
+    found, wanted, device = host.containerd, spec.containerd, device_name(spec.pool)
+    own, dropin = is_ours(found.own_text), is_ours(found.dropin_text)
+    foreign = found.own_text is not None and not own
+    if not own and not dropin:
         return []
+    if own and device not in pool_names(found.own_text):
+        return []  # it is about another pool, which stays
     steps = []
     if found.snapshots is None and found.databases:
         raise Refused(
@@ -188,21 +207,18 @@ def plan_unconfigure(spec, host):
                 "If nobody needs them: thin_pool_remove_data: true\nThey are lost then.",
             )
         steps.append(DropSnapshots(found.address, "remove %d snapshots of namespace %s" % (len(found.snapshots), ", ".join(names))))
-    config = without_import(found.config_text, wanted.config)
     files = (
-        (found.config_path, found.config_text, config),
-        (wanted.config, found.own_text, None),
-        (wanted.dropin, found.dropin_text, None),
+        (found.config_path, found.config_text, found.config_text if foreign else configs(found, wanted)[0]),
+        (wanted.config, found.own_text, None if own else found.own_text),
+        (wanted.dropin, found.dropin_text, None if dropin else found.dropin_text),
     )
-    back = to_files([(path, text, now) for path, now, text in files], "as before")
     away = Switch(
         tuple(to_files(files, "without the snapshotter") + restart(found, wanted, "")),
-        tuple(back + restart(found, wanted, "")),
+        tuple(to_files(backwards(files), "as before") + restart(found, wanted, "")),
         "take the pool away from containerd",
         "containerd",
     )
-    return [
-        *steps,
-        away,
-        RemoveTree(wanted.root_path, None, "the snapshotter's metadata, which name nothing any more"),
-    ]
+    # The folder is the operator's choice, and may hold more than these.
+    databases = ["%s.db" % device] + ([] if set(found.databases) - {device} else ["metadata.db"])
+    why = "the snapshotter's metadata, which name nothing any more"
+    return [*steps, away] + [RemoveFile("%s/%s" % (wanted.root_path, name), why) for name in databases]

@@ -6,7 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import docker, geometry, plan_containerd, plan_vg
+from . import docker, docker_conflicts, geometry, plan_containerd, plan_vg
 from .model import MANAGED, TAG, Refused
 from .plan_pool import device_name, full, metadata_name, profile_path
 from .plan_switch import DRIVER_FOLDERS, OURS
@@ -97,14 +97,19 @@ def check_removable(spec, host, vg, unconfigured):
             "Docker uses containerd's devmapper snapshotter on pool %s." % full(pool),
             "Put Docker back first: ansible-playbook playbooks/rollback.yml",
         )
+    if found and found.version and "devmapper" in docker_conflicts.json_values(found.daemon_json, "storage-driver"):
+        raise Refused(
+            "%s still tells Docker to use containerd's devmapper snapshotter, which has pool %s."
+            % (found.daemon_json_path, full(pool)),
+            "Put Docker back first: ansible-playbook playbooks/rollback.yml",
+        )
     if device in host.snapshotter_pools and not unconfigured:
         raise Refused(
             "containerd is configured to use pool %s." % full(pool),
             "Take its devmapper section away first, and restart containerd.",
         )
-    if unconfigured and pool.remove_data:
-        return  # its thin devices go with the snapshots
-    if lv.open or any(x.pool_lv == pool.name for x in host.lvm.lvs_of(pool.vg)):
+    held = lv.open and not (unconfigured and pool.remove_data)  # containerd's thin devices go with the snapshots, LVM's do not
+    if held or any(x.pool_lv == pool.name for x in host.lvm.lvs_of(pool.vg)):
         raise Refused("pool %s is in use: thin volumes of it are active." % full(pool), "See them: lsblk; dmsetup ls --tree")
     if lv.data_percent != 0.0 and not pool.remove_data:
         used = "is inactive, so its use is not known" if lv.data_percent is None else "is %.2f %% full" % lv.data_percent

@@ -47,7 +47,7 @@ def plan_vg(pool, host):
         ours = pv is not None and pv.vg is None and pv.uuid == disk.our_pv_uuid
         if ours and disk.pv_used:
             # vgcreate marks the PV as used before it commits: one that was killed leaves a PV that no LVM command takes.
-            steps.append(zero(disk, 0, "first", "undo a vgcreate that was cut off before its first commit"))
+            steps.append(zero(disk.path, 0, "first", "undo a vgcreate that was cut off before its first commit"))
         if not ours or disk.pv_used:
             steps.append(
                 Command(
