@@ -54,9 +54,10 @@ def find_conflicts(unit, daemon_json, env_files, ours, version="", config="dropi
     for where, texts in storage_flags(words).items():
         found.append("%s sets %s, and %s sets storage too. %s" % (where, ", ".join(texts), target, remove_flag(where, place)))
     found += json_problems(daemon_json, words, target, version, path)
-    found += (
-        image_store_problems(daemon_json, path) if config == "image_store" else graph_driver_problems(daemon_json, path, target)
-    )
+    if config == "image_store":
+        found += image_store_problems(daemon_json, path, words)
+    else:
+        found += graph_driver_problems(daemon_json, path, target)
     return tuple(dict.fromkeys(found))
 
 
@@ -239,16 +240,23 @@ def graph_driver_problems(text, path, ours):
     return []
 
 
-def image_store_problems(text, path):
-    """Sentences: what in daemon.json belongs to the graph driver, and is left over once containerd's snapshotter is used."""
+def image_store_problems(text, path, words):
+    """Sentences: what belongs to the graph driver and is left over in daemon.json, and the flag --feature, which we set there."""
+    found = []
     options = settings_of(text).get("storage-opts")
     left = [str(one) for one in options if str(one).startswith("dm.")] if isinstance(options, list) else []
     if left:
-        return [
+        found.append(
             "%s sets `storage-opts` of the graph driver (%s), which Docker 25 and newer do not have. Way out, which takes effect "
             "when Docker is next started: take `storage-opts` out of %s." % (path, ", ".join(left), path)
-        ]
-    return []
+        )
+    for name, value, word in flags(words):
+        if name == "feature":
+            found.append(
+                "%s has the flag --feature %s, and %s has to set `features`: Docker does not start when a setting comes from both. "
+                "Way out: set it in %s instead, under `features`." % (word.place, value or "", path, path)
+            )
+    return found
 
 
 def settings_of(text):

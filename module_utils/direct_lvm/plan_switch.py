@@ -17,6 +17,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from . import switch_record
 from .daemon_json import merge, without
+from .docker_conflicts import settings_of
 from .model import MANAGED, VENDOR_COMMAND, Former, Refused
 from .steps import Command, Move, RemoveFile, Switch, WaitForDocker, WriteFile
 
@@ -27,7 +28,8 @@ DRIVER_FOLDERS = ("devicemapper", "image/devicemapper")
 SAME_DRIVER_FOLDERS = DRIVER_FOLDERS + ("containers",)
 # What the image store needs in daemon.json; the driver is the snapshotter's name there (docs.docker.com/engine/storage/containerd).
 IMAGE_STORE = '{"features": {"containerd-snapshotter": true}, "storage-driver": "devmapper"}'
-GRAPH_DRIVER_KEYS = ("storage-driver", "storage-opts")
+OVERLAY2 = '{"storage-driver": "overlay2"}'
+OVERLAY2_NO_IMAGE_STORE = '{"features": {"containerd-snapshotter": false}, "storage-driver": "overlay2"}'
 
 
 class Side(NamedTuple):
@@ -58,9 +60,14 @@ def former_of(found):
 
 
 def overlay2(found):
-    """The model.Former of a Docker that goes to overlay2 wherever it came from: named, so that no other folder is in doubt."""
-    config = without(found.daemon_json, GRAPH_DRIVER_KEYS)
-    return Former("done", "overlay2", "", None, merge(config, '{"storage-driver": "overlay2"}'))
+    """The model.Former of a Docker that goes to overlay2 wherever it came from: named, so that no other folder is in doubt.
+
+    Not by the image store, whose snapshotters have other names. Raises Refused for a daemon.json that is none.
+    """
+    features = settings_of(found.daemon_json).get("features")
+    image_store = isinstance(features, dict) and features.get("containerd-snapshotter") is True
+    config = merged(found, OVERLAY2_NO_IMAGE_STORE if image_store else OVERLAY2)
+    return Former("done", "overlay2", "", None, without(config, ("storage-opts",)))
 
 
 def pool_side(spec, found, former, pool, image_store):
