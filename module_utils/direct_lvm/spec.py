@@ -147,7 +147,7 @@ def _file_in(path, folder, suffix, name):
     head, tail = os.path.split(path)
     if head + "/" != folder or not re.match(r"^[A-Za-z0-9_@:][A-Za-z0-9_.@:-]*\.%s\Z" % suffix, tail):
         raise Refused("%s: %r is not a file that is read there." % (name, path), "It must be %s*.%s" % (folder, suffix))
-    return path
+    return folder + tail
 
 
 def _json_object(text):
