@@ -377,15 +377,16 @@ ANSWERS = st.recursive(
     st.one_of(st.none(), st.text(), st.dictionaries(KEYS, ANSWERS).map(json.dumps), ANSWERS.map(json.dumps)),
     st.text(),
     st.one_of(st.text(max_size=8), st.just("9" * 5000 + ".1"), st.sampled_from(["1.11.1", "20.10.24", "24.0.7"])),
+    st.sampled_from(["dropin", "daemon_json", "image_store"]),
 )
-def test_anything_is_judged_in_sentences(vendor, other, daemon_json, environment, version):
+def test_anything_is_judged_in_sentences(vendor, other, daemon_json, environment, version, config):
     files = ((VENDOR, vendor), (FOLDER + "x.conf", other), (OURS, other))
     try:
         command = systemd.command_line(files, OURS)
     except Refused:
         return
     found = Unit("loaded", "inactive", False, files, command)
-    sentences = conflicts.find_conflicts(found, daemon_json, {"/e": environment}, OURS, version)
+    sentences = conflicts.find_conflicts(found, daemon_json, {"/e": environment}, OURS, version, config)
     assert all(isinstance(one, str) and one for one in sentences)
     assert conflicts.data_root(found, daemon_json, {"/e": environment}, OURS).startswith("/")
     assert conflicts.client_host(found, daemon_json, {"/e": environment}, OURS).startswith("unix:///")

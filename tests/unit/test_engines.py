@@ -1,10 +1,11 @@
 """Which engine a host gets, and the words of the refusals."""
 
 import pytest
+import states
 
-from module_utils.direct_lvm import engines
-from module_utils.direct_lvm.containerd_config import Containerd
-from module_utils.direct_lvm.model import Refused, Unit
+from module_utils.direct_lvm import docker_info, engines, plan, report
+from module_utils.direct_lvm.containerd_config import Containerd, ContainerdStorage
+from module_utils.direct_lvm.model import Docker, DockerInfo, DockerStorage, Refused, Unit
 
 THERE = Containerd(Unit("loaded", "active", False, ()))
 ABSENT = Containerd(Unit("not-found", "inactive", False, ()))
@@ -57,3 +58,68 @@ def test_a_host_without_docker_gets_containerd_when_it_has_one():
     for containerd in (ABSENT, None):
         with pytest.raises(Refused, match="neither is containerd"):
             engines.choose("auto", None, containerd)
+
+
+CONTAINERD = ContainerdStorage("/c.toml", "", "/d.conf", "")
+ASKED = [  # Docker's part of the spec, containerd's, Docker's version: the engine's name, None, or words of the refusal
+    (None, None, "26.1.5", None),
+    (None, CONTAINERD, "26.1.5", "containerd"),
+    (None, CONTAINERD, None, "containerd"),
+    ("auto", None, "20.10.24", "devicemapper"),
+    ("auto", CONTAINERD, "20.10.24", "devicemapper"),
+    ("auto", CONTAINERD, "26.1.5", "docker-devmapper"),
+    ("containerd", CONTAINERD, "20.10.24", "containerd"),
+    ("auto", None, "26.1.5", "`containerd` is not given"),
+    ("containerd", None, "20.10.24", "`containerd` is not given"),
+]
+
+
+@pytest.mark.parametrize(("engine", "containerd", "version", "expected"), ASKED)
+def test_the_engine_of_a_spec(engine, containerd, version, expected):
+    docker = engine and DockerStorage(engine, "", "")
+    spec = states.spec()._replace(docker=docker, containerd=containerd)
+    host = states.host("bookworm", "00-blank")._replace(docker=Docker(version), containerd=THERE)
+    if expected and expected not in engines.ENGINES:
+        with pytest.raises(Refused, match=expected):
+            plan.engine(spec, host)
+    else:
+        chosen = plan.engine(spec, host)
+        assert (chosen and chosen.name) == expected
+    assert plan.engine(spec._replace(present=False), host) is None
+
+
+GRAPH = DockerInfo("20.10.24", "devicemapper", (("Pool Name", "vgdocker-thinpool"),), "/var/lib/docker", 0, 0)
+LOOP = GRAPH._replace(status=(("Pool Name", "docker-254:0-1-pool"), ("Data loop file", "/x")))
+OVERLAY = GRAPH._replace(driver="overlay2", status=())
+STORE, _problem = docker_info.parse_info_json(states.recorded("containerd", "trixie", "docker-info.json"))
+OURS, OTHER = ("vgdocker-thinpool",), ("vgother-thinpool",)
+IN_USE = [
+    ("nobody", None, (), None),
+    ("graph-driver", GRAPH, (), "devicemapper"),
+    ("graph-driver-on-another-pool", GRAPH._replace(status=(("Pool Name", "vgother-thinpool"),)), (), None),
+    ("loop-files", LOOP, (), None),
+    ("overlay2", OVERLAY, (), None),
+    ("image-store", STORE, OURS, "docker-devmapper"),
+    ("image-store-on-another-pool", STORE, OTHER, None),
+    ("image-store-that-containerd-does-not-name", STORE, (), None),
+    ("containerd-alone", None, OURS, "containerd"),
+    ("containerd-beside-docker", OVERLAY, OURS, "containerd"),
+    ("containerd-on-another-pool", OVERLAY, OTHER, None),
+]
+
+
+@pytest.mark.parametrize(("info", "pools", "engine"), [row[1:] for row in IN_USE], ids=[row[0] for row in IN_USE])
+def test_the_engine_in_use(info, pools, engine):
+    spec, docker = states.spec(), Docker(info.version, info=info) if info else None
+    host = states.host("bookworm", "07-complete-profile-attached")._replace(docker=docker, snapshotter_pools=pools)
+    assert report.engine_in_use(spec.pool, host) == engine
+    assert report.summary(spec.pool, host)["engine"] == engine
+    blank = states.host("bookworm", "00-blank")._replace(docker=docker, snapshotter_pools=pools)
+    assert report.engine_in_use(spec.pool, blank) is None
+
+
+def test_what_is_told_of_containerd():
+    told = {"active": True, "snapshotter": "error", "problem": "no device"}
+    assert report.containerd_summary(THERE._replace(plugin="error", problem="no device")) == told
+    assert report.containerd_summary(ABSENT) is None
+    assert report.containerd_summary(None) is None

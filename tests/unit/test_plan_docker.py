@@ -318,6 +318,51 @@ def test_a_broken_daemon_json_is_a_sentence_on_the_way_back_too():
         due(GOING_BACK._replace(daemon_json="{"), JSON._replace(back=True))
 
 
+OVERLAY2 = WANTED._replace(back="overlay2")
+TO_OVERLAY2 = [RECORD, STOP, "/etc/docker/daemon.json", DROPIN, *CORE, RECORD]
+
+
+def on_overlay2(docker):
+    """The Switch of a Docker that goes to overlay2."""
+    (switch,) = [step for step in plan.plan(states.spec()._replace(docker=OVERLAY2), host(docker)) if isinstance(step, Switch)]
+    return switch
+
+
+def test_from_the_pool_to_overlay2_without_a_record():
+    unknown = GOING_BACK._replace(former=None)
+    ours = ["move /var/lib/docker/{0} /var/lib/docker/{0}.direct-lvm".format(name) for name in SAME[:2]]
+    assert due(unknown, OVERLAY2) == [ARCHIVE[0], RECORD, STOP, *ours, *TO_OVERLAY2[2:], LOAD[0], RECORD]
+    switch = on_overlay2(unknown)
+    assert [step.text for step in switch.steps if getattr(step, "path", "").endswith(".json")][1:2] == [
+        '{\n    "storage-driver": "overlay2"\n}\n'
+    ]
+    assert [step.driver for step in switch.steps + switch.way_back if isinstance(step, WaitForDocker)] == [
+        "overlay2",
+        "devicemapper",
+    ]
+    assert [step.text for step in switch.way_back if getattr(step, "path", "") == DROPIN] == [TEXT]
+
+
+def test_from_the_pool_to_overlay2_with_the_record_of_loop_files():
+    """The loop files come back into their place, where Docker does not look for them: overlay2 is named."""
+    aside_now = tuple(name + ".before-direct-lvm" for name in SAME)
+    loop = GOING_BACK._replace(former=Former("done", "devicemapper"), root_state=("devicemapper", *aside_now))
+    moves = [step for step in due(loop, OVERLAY2) if step.startswith("move ")]
+    assert moves == [move for name in SAME[:2] for move in (
+        "move /var/lib/docker/{0} /var/lib/docker/{0}.direct-lvm".format(name),
+        "move /var/lib/docker/{0}.before-direct-lvm /var/lib/docker/{0}".format(name),
+    )]  # fmt: skip
+    assert '"driver": "overlay2"' in on_overlay2(loop).steps[0].text
+
+
+def test_overlay2_is_left_alone_and_done_once():
+    assert due(FRESH, OVERLAY2) == []
+    assert due(FRESH._replace(former=Former("back", "overlay2")), OVERLAY2) == []
+    for text in ("{", "[]"):
+        with pytest.raises(Refused, match="daemon.json is not valid JSON"):
+            due(GOING_BACK._replace(former=None, daemon_json=text), OVERLAY2)
+
+
 def test_cleanup_removes_what_the_former_storage_left():
     clean = WANTED._replace(clean=True)
     left = (("/var/lib/docker/overlay2", 4096), ("/var/lib/docker/image/overlay2", 4096))

@@ -2,9 +2,13 @@
 
 import pytest
 import states
+from test_plan_containerd import CONF, CONFIG, DEBIAN, NEW, OWN, RESTART, ROOT, SNAPSHOTTER, STORE, THERE, configured
+from test_plan_docker import lines
 
-from module_utils.direct_lvm import plan, report
+from module_utils.direct_lvm import plan
+from module_utils.direct_lvm.containerd_config import with_import
 from module_utils.direct_lvm.model import Docker, DockerInfo, DockerStorage, Refused
+from module_utils.direct_lvm.steps import Switch
 
 DROPIN = "/etc/systemd/system/docker.service.d/daemon.conf"
 SPEC = states.spec()._replace(present=False, docker=DockerStorage("auto", DROPIN, ""))
@@ -25,7 +29,7 @@ def with_pool(host, **changes):
 
 
 def due(host, spec=SPEC):
-    return [" ".join(step.get("argv", ())) or step["file"] for step in report.describe(plan.plan(spec, host))]
+    return lines(plan.plan(spec, host))
 
 
 @pytest.mark.parametrize(
@@ -110,3 +114,145 @@ def test_refused(host, sentence):
 def test_a_used_pool_goes_when_that_is_asked_for():
     spec = SPEC._replace(pool=SPEC.pool._replace(remove_data=True))
     assert due(with_pool(finished(), data_percent=12.5), spec) == [*ALL, PROFILE]
+
+
+# --- what containerd has of it -------------------------------------------------------------------------------------
+
+BOTH = SPEC._replace(containerd=SNAPSHOTTER)
+LOST = BOTH._replace(pool=BOTH.pool._replace(remove_data=True))
+DROP = "ctr snapshots --snapshotter devmapper rm"
+DATABASES = ["%s/vgdocker-thinpool.db" % ROOT, "%s/metadata.db" % ROOT]
+AWAY = [CONFIG, OWN, CONF, *RESTART]
+SNAPSHOTS = (("moby", "c1"), ("default", "sha256:aa"), ("moby", "sha256:bb"))
+
+
+def given(containerd, docker=NEW, used=0.0, **changes):
+    """A host whose containerd has the pool."""
+    pools = ("vgdocker-thinpool",) if containerd.own_text else ()
+    return with_pool(finished(containerd=containerd, docker=docker, snapshotter_pools=pools, **changes), data_percent=used)
+
+
+HELD = configured(snapshots=SNAPSHOTS)
+EMPTY = configured(snapshots=())
+
+
+@pytest.mark.parametrize(
+    ("host", "spec", "steps"),
+    [
+        (given(HELD, used=12.5), LOST, [DROP, *AWAY, *DATABASES, *ALL, PROFILE]),
+        (with_pool(given(HELD, used=12.5), open=True), LOST, [DROP, *AWAY, *DATABASES, *ALL, PROFILE]),
+        (given(EMPTY), BOTH, [*AWAY, *DATABASES, *ALL, PROFILE]),
+        (given(configured(snapshots=(), databases=("other", "vgdocker-thinpool"))), BOTH, [*AWAY, DATABASES[0], *ALL, PROFILE]),
+        (given(configured(plugin="error", databases=())), BOTH, [*AWAY, *DATABASES, *ALL, PROFILE]),
+        (given(configured(None, snapshots=())), BOTH, [*AWAY, *DATABASES, *ALL, PROFILE]),
+        (given(configured(snapshots=(), own_text=None, config_text=DEBIAN)), BOTH, [CONF, *RESTART, *DATABASES, *ALL, PROFILE]),
+        (given(configured(snapshots=(), own_text=None)), BOTH, [CONFIG, CONF, *RESTART, *DATABASES, *ALL, PROFILE]),
+        (given(configured(snapshots=(), dropin_text="[Service]\n")), BOTH, [CONFIG, OWN, *RESTART, *DATABASES, *ALL, PROFILE]),
+        (finished(containerd=configured(snapshots=(), own_text="theirs\n")), BOTH, [CONF, *RESTART, *DATABASES, *ALL, PROFILE]),
+        (finished(containerd=configured(snapshots=(), own_text="theirs\n", dropin_text="[Service]\n")), BOTH, [*ALL, PROFILE]),
+        (finished(containerd=configured(snapshots=(), own_text=None, dropin_text=None)), BOTH, [*ALL, PROFILE]),
+        (
+            finished(
+                containerd=configured(own_text=HELD.own_text.replace("vgdocker", "vgother"), snapshots=SNAPSHOTS),
+                snapshotter_pools=("vgother-thinpool",),
+            ),
+            LOST,
+            [*ALL, PROFILE],
+        ),
+        (
+            states.host("bookworm", "00-blank")._replace(
+                containerd=EMPTY, docker=Docker(None), snapshotter_pools=("vgdocker-thinpool",)
+            ),
+            BOTH,
+            [*AWAY, *DATABASES],
+        ),
+    ],
+    ids=[
+        "with-snapshots",
+        "containerds-thin-devices-hold-it-open",
+        "without-snapshots",
+        "another-pools-metadata-stay",
+        "snapshotter-never-worked",
+        "config-toml-made-by-us",
+        "killed-before-the-dropin",
+        "own-file-removed-by-hand",
+        "foreign-dropin-stays",
+        "foreign-file-stays",
+        "both-foreign",
+        "killed-before-the-pool",
+        "it-has-another-pool",
+        "pool-is-gone",
+    ],
+)
+def test_containerd_gives_the_pool_up_first(host, spec, steps):
+    assert due(host, spec) == steps
+
+
+def test_config_toml_is_as_it_was_and_the_way_back_brings_the_import():
+    (switch,) = [step for step in plan.plan(BOTH, given(EMPTY)) if isinstance(step, Switch)]
+    assert switch.service == "containerd"
+    assert (switch.steps[0].path, switch.steps[0].text) == (CONFIG, DEBIAN)
+    # containerd does not start when config.toml imports a file that is not there.
+    assert [(step.path, step.text) for step in switch.way_back[:3]] == [
+        (CONF, EMPTY.dropin_text),
+        (OWN, EMPTY.own_text),
+        (CONFIG, with_import(DEBIAN, OWN)),
+    ]
+    assert [step.plugin for step in switch.steps + switch.way_back if hasattr(step, "plugin")] == ["", ""]
+
+
+def thin_volume(host):
+    """The same host with a thin volume that LVM made in the pool."""
+    pool = host.lvm.lv("vgdocker", "thinpool")
+    volume = pool._replace(name="data", segtype="thin", pool_lv="thinpool", dm_path="/dev/mapper/vgdocker-data")
+    return host._replace(lvm=host.lvm._replace(lvs=(*host.lvm.lvs, volume)))
+
+
+@pytest.mark.parametrize(
+    ("host", "spec", "sentence"),
+    [
+        (given(HELD, used=12.5), BOTH, "3 snapshots on pool vgdocker/thinpool, of images or containers in namespace default, moby"),
+        (
+            given(configured(plugin=None, problem="connection refused")),
+            LOST,
+            "does not tell what is on the pool (connection refused)",
+        ),
+        (given(configured(plugin="error")), LOST, "its snapshotter is not loaded"),
+        (given(EMPTY, used=12.5), BOTH, "thin_pool_remove_data: true"),
+        (with_pool(given(EMPTY), open=True), BOTH, "thin volumes of it are active"),
+        (thin_volume(given(HELD)), LOST, "thin volumes of it are active"),
+        (given(HELD, THERE), LOST, "Docker uses containerd's devmapper snapshotter on pool vgdocker/thinpool"),
+        (given(HELD, THERE), BOTH, "thin_pool_remove_data: true"),
+        (given(EMPTY, THERE), BOTH, "playbooks/rollback.yml"),
+        (given(HELD, THERE._replace(daemon_json=None)), LOST, "playbooks/rollback.yml"),
+        (given(HELD, THERE._replace(info=None)), LOST, "daemon.json still tells Docker to use containerd's devmapper snapshotter"),
+        (
+            given(configured('imports = ["/a"]\n', snapshots=(), config_text='imports = [\n"%s"]' % OWN)),
+            BOTH,
+            "on one line yourself",
+        ),
+    ],
+    ids=[
+        "snapshots",
+        "containerd-does-not-answer",
+        "snapshotter-not-loaded",
+        "data-that-nobody-names",
+        "in-use",
+        "lvms-thin-volume",
+        "docker-is-on-it",
+        "docker-is-on-it-and-data-are-to-stay",
+        "docker-is-on-it-and-holds-nothing",
+        "docker-is-on-it-by-flags",
+        "docker-is-stopped",
+        "imports-on-several-lines",
+    ],
+)
+def test_what_containerd_holds_is_refused(host, spec, sentence):
+    with pytest.raises(Refused) as refusal:
+        due(host, spec)
+    assert sentence in str(refusal.value)
+
+
+def test_a_docker_that_is_gone_keeps_nobody_from_removing():
+    gone = Docker(None, daemon_json=STORE)
+    assert due(given(HELD, gone, used=1.0), LOST) == [DROP, *AWAY, *DATABASES, *ALL, PROFILE]

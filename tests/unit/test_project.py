@@ -9,7 +9,10 @@ import yaml
 
 from module_utils.direct_lvm import images, smoke
 from module_utils.direct_lvm.arguments import ARGUMENTS, INFO_ARGUMENTS
-from module_utils.direct_lvm.model import MANAGED, VENDOR_COMMAND
+from module_utils.direct_lvm.containerd_config import VARIABLE, checksum, own_dropin, own_file, pool_names
+from module_utils.direct_lvm.model import MANAGED, VENDOR_COMMAND, Pool
+from module_utils.direct_lvm.plan_pool import device_name
+from module_utils.direct_lvm.spec import read_containerd
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
@@ -148,6 +151,64 @@ def test_a_percent_sign_is_not_one_of_systemds_specifiers():
     text = render("docker.service.conf.j2", docker_storage_options={"dm.min_free_space": "5%"})
     assert " --storage-opt dm.min_free_space=5%%\n" in text
     assert "min_free_space=5%%" not in render("daemon.json.j2", docker_storage_options={"dm.min_free_space": "5%"})
+
+
+def snapshotter(**changes):
+    """The wanted snapshotter as the role hands it to the module."""
+    values = dict(DEFAULTS, **changes)
+    given = {
+        name: values["containerd_storage_" + name] for name in ("config", "dropin", "root_path", "base_image_size", "start_timeout")
+    }
+    text, unit = render("containerd.toml.j2", **changes), render("containerd.service.conf.j2", **changes)
+    return read_containerd(dict(given, config_text=text, dropin_text=unit))
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("changes", "settings"),
+    [
+        ({}, {}),
+        ({"thin_pool_vg": "vg-a", "thin_pool_name": "p-1"}, {"pool_name": "vg--a-p--1"}),
+        ({"containerd_storage_fs_options": "-E nodiscard"}, {"fs_options": "-E nodiscard"}),
+        ({"containerd_storage_fs_type": "xfs", "containerd_storage_discard_blocks": False},
+         {"fs_type": "xfs", "discard_blocks": False}),
+        ({"containerd_storage_async_remove": True, "containerd_storage_base_image_size": "25GB"},
+         {"async_remove": True, "base_image_size": "25GB"}),
+        ({"containerd_storage_root_path": "/srv/dm"}, {"root_path": "/srv/dm"}),
+    ],
+    ids=["defaults", "hyphens", "file-system-options", "file-system", "removal-and-size", "folder"],
+)  # fmt: skip
+def test_containerds_file_is_toml_of_each_version(version, changes, settings):
+    tomllib = pytest.importorskip("tomllib")
+    defaults = {
+        "pool_name": "vgdocker-thinpool",
+        "root_path": "/var/lib/containerd/devmapper",
+        "base_image_size": "10GB",
+        "discard_blocks": True,
+        "async_remove": False,
+        "fs_type": "ext4",
+    }
+    plugin = "devmapper" if version == 1 else "io.containerd.snapshotter.v1.devmapper"
+    parsed = tomllib.loads(own_file(snapshotter(**changes), version))
+    assert parsed == {"version": version, "plugins": {plugin: dict(defaults, **settings)}}
+
+
+def test_containerds_file_has_its_markers_once_and_names_the_pool_as_the_planner_does():
+    wanted = snapshotter(thin_pool_vg="vg-a")
+    assert wanted.config_text.startswith(MANAGED + "\n")
+    assert pool_names(wanted.config_text) == [device_name(Pool(devices=(), vg="vg-a"))]
+    assert (wanted.root_path, wanted.base_image_size) == (DEFAULTS["containerd_storage_root_path"], 10 * 1024**3)
+
+
+def test_containerds_dropin_activates_the_pool_and_carries_the_checksum():
+    wanted = snapshotter(thin_pool_vg="vg-a")
+    text = own_dropin(wanted, own_file(wanted, 2))
+    assert text.startswith(MANAGED + "\n")
+    assert [line for line in text.splitlines() if not line.startswith("#")] == [
+        "[Service]",
+        "ExecStartPre=/sbin/lvm lvchange --activate y vg-a/thinpool",
+        "Environment=%s=%s" % (VARIABLE, checksum(own_file(wanted, 2))),
+    ]
 
 
 def test_the_articles_variables_exist():

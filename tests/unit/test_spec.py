@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from module_utils.direct_lvm import blank, plan
+from module_utils.direct_lvm.containerd_config import ContainerdStorage, own_dropin, own_file, with_import
 from module_utils.direct_lvm.model import Disk, Lvm, Pool, Refused, Signature, Wipe
 from module_utils.direct_lvm.spec import RESERVED_PARTS, read_spec
 
@@ -44,11 +45,21 @@ GOOD_DOCKER = {
     "load_images": True,
     "state": "on_pool",
 }
+GOOD_CONTAINERD = {
+    "config": "/etc/containerd/conf.d/direct-lvm.toml",
+    "config_text": "# Managed by direct_lvm\nversion = @@VERSION@@\n[plugins.@@PLUGIN@@]\n",
+    "dropin": "/etc/systemd/system/containerd.service.d/direct-lvm.conf",
+    "dropin_text": "# Managed by direct_lvm\n[Service]\nEnvironment=DIRECT_LVM_CONFIGURATION=@@CHECKSUM@@\n",
+    "root_path": "/var/lib/containerd/devmapper",
+    "base_image_size": "10GB",
+    "start_timeout": 120,
+}
 
 
-def read(docker=None, lock_timeout=600, command_timeout=120, **changes):
+def read(docker=None, containerd=None, lock_timeout=600, command_timeout=120, **changes):
     params = {"state": "present", "lock_timeout": lock_timeout, "command_timeout": command_timeout}
-    return read_spec(dict(params, pool=dict(GOOD_POOL, **changes), docker=docker and dict(GOOD_DOCKER, **docker)))
+    params.update(docker=docker and dict(GOOD_DOCKER, **docker), containerd=containerd and dict(GOOD_CONTAINERD, **containerd))
+    return read_spec(dict(params, pool=dict(GOOD_POOL, **changes)))
 
 
 def test_good_input_is_read():
@@ -128,6 +139,81 @@ def test_bad_docker(changes, sentence):
     assert sentence in str(refusal.value)
 
 
+def test_good_containerd_is_read():
+    spec = read(containerd={"root_path": "/srv//containerd/", "config_text": GOOD_CONTAINERD["config_text"].strip()})
+    assert spec.docker is None
+    assert spec.containerd == ContainerdStorage(
+        GOOD_CONTAINERD["config"],
+        GOOD_CONTAINERD["config_text"],
+        GOOD_CONTAINERD["dropin"],
+        GOOD_CONTAINERD["dropin_text"],
+        "/srv/containerd",
+        10 * 1024**3,
+        120,
+    )
+    assert read().containerd is None
+
+
+def test_two_slashes_are_one_for_what_is_compared_as_text():
+    doubled = {name: GOOD_CONTAINERD[name].replace("/direct", "//direct") for name in ("config", "dropin")}
+    spec = read({"dropin": GOOD_DOCKER["dropin"].replace("/daemon", "///daemon")}, doubled)
+    assert (spec.containerd.config, spec.containerd.dropin) == (GOOD_CONTAINERD["config"], GOOD_CONTAINERD["dropin"])
+    assert spec.docker.dropin == GOOD_DOCKER["dropin"]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("128MB", 2**27), ("134217728", 2**27), ("1.5g", 3 * 2**29), ("10 GiB", 10 * 2**30), ("1T", 2**40), ("2048mib", 2**31)],
+)
+def test_base_image_size_is_in_powers_of_1024(text, size):
+    assert read(containerd={"base_image_size": text}).containerd.base_image_size == size
+
+
+TOML, UNIT_FILE = GOOD_CONTAINERD["config_text"], GOOD_CONTAINERD["dropin_text"]
+BAD_CONTAINERD = [
+    (
+        "config-elsewhere",
+        {"config": "/etc/containerd/config.toml"},
+        "containerd_storage_config: '/etc/containerd/config.toml' is not",
+    ),
+    ("config-escapes", {"config": "/etc/containerd/conf.d/../config.toml"}, "/etc/containerd/conf.d/*.toml"),
+    ("config-below", {"config": "/etc/containerd/conf.d/a/b.toml"}, "is not a file that is read there"),
+    ("config-is-a-pattern", {"config": "/etc/containerd/conf.d/*.toml"}, "is not a file that is read there"),
+    ("config-not-toml", {"config": "/etc/containerd/conf.d/x.conf"}, "is not a file that is read there"),
+    ("config-with-a-quote", {"config": '/etc/containerd/conf.d/a".toml'}, "is not a file that is read there"),
+    ("config-with-newline", {"config": "/etc/containerd/conf.d/a.toml\n"}, "is not a file that is read there"),
+    ("config-text-unmarked", {"config_text": "version = @@VERSION@@\n[plugins.@@PLUGIN@@]\n"}, "config_text must begin with"),
+    ("config-text-not-utf-8", {"config_text": TOML + "\udcc3"}, "config_text holds what cannot be written as UTF-8"),
+    ("no-version", {"config_text": TOML.replace("@@VERSION@@", "2")}, "config_text must hold @@VERSION@@ once"),
+    ("plugin-twice", {"config_text": TOML + "# @@PLUGIN@@"}, "config_text must hold @@PLUGIN@@ once"),
+    ("dropin-of-docker", {"dropin": GOOD_DOCKER["dropin"]}, "/etc/systemd/system/containerd.service.d/*.conf"),
+    ("dropin-escapes", {"dropin": "/etc/systemd/system/containerd.service.d/../x.conf"}, "containerd_storage_dropin"),
+    ("dropin-text-unmarked", {"dropin_text": "[Service]\n@@CHECKSUM@@"}, "dropin_text must begin with"),
+    ("no-checksum", {"dropin_text": UNIT_FILE.replace("@@CHECKSUM@@", "x")}, "dropin_text must hold @@CHECKSUM@@ once"),
+    ("root-path-relative", {"root_path": "devmapper"}, "containerd_storage_root_path"),
+    ("root-path-is-the-root", {"root_path": "//."}, "containerd_storage_root_path"),
+    ("root-path-escapes", {"root_path": "/var/lib/containerd/../../../etc"}, "containerd_storage_root_path"),
+    ("root-path-with-newline", {"root_path": "/srv/x\n"}, "containerd_storage_root_path"),
+    ("image-without-room", {"base_image_size": "127MB"}, "'127MB' is not a size from 128MB to 1024GB"),
+    ("image-too-large", {"base_image_size": "1025GB"}, "is not a size from 128MB to 1024GB"),
+    ("image-size-in-bytes-too-small", {"base_image_size": "10"}, "is not a size"),
+    ("image-size-empty", {"base_image_size": ""}, "is not a size"),
+    ("image-size-of-the-vg", {"base_image_size": "10%VG"}, "is not a size"),
+    ("image-size-negative", {"base_image_size": "-10GB"}, "is not a size"),
+    ("image-size-with-newline", {"base_image_size": "10GB\n"}, "is not a size"),
+    ("image-size-in-other-digits", {"base_image_size": "\u0661\u0660GB"}, "is not a size"),
+    ("image-size-in-kelvin", {"base_image_size": "9999999\u212a"}, "is not a size"),
+    ("no-patience", {"start_timeout": 0}, "containerd_storage_start_timeout: 0 is out of range, 1 to 86400"),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), [row[1:] for row in BAD_CONTAINERD], ids=[row[0] for row in BAD_CONTAINERD])
+def test_bad_containerd(changes, sentence):
+    with pytest.raises(Refused) as refusal:
+        read(containerd=changes)
+    assert sentence in str(refusal.value)
+
+
 # --- arbitrary input -------------------------------------------------------------------------------------
 
 # Nearly good: digits and letters that only look like ASCII, line ends, what shells, LVM, YAML and UTF-8 treat as special.
@@ -166,6 +252,15 @@ DOCKERS = {
     "load_images": st.booleans(),
     "state": st.sampled_from(["on_pool", "former", "overlay2", "cleaned"]),
 }
+CONTAINERDS = {
+    "config": st.one_of(st.text(), NEARLY.map("/etc/containerd/conf.d/{}.toml".format)),
+    "config_text": st.one_of(st.text(), OURS, OURS.map(lambda text: text + "@@VERSION@@ @@PLUGIN@@")),
+    "dropin": st.one_of(st.text(), NEARLY.map("/etc/systemd/system/containerd.service.d/{}.conf".format)),
+    "dropin_text": st.one_of(st.text(), OURS, OURS.map(lambda text: text + "@@CHECKSUM@@")),
+    "root_path": st.one_of(st.text(), NEARLY.map("/srv/{}".format)),
+    "base_image_size": st.one_of(TEXTS, st.builds("{}{}".format, st.integers(0, 2000), st.sampled_from(["GB", "m", " KiB", "ib"]))),
+    "start_timeout": NUMBERS,
+}
 MODULE = {"lock_timeout": NUMBERS, "command_timeout": NUMBERS}
 TAG = re.compile(r"[A-Za-z0-9_+.\-/=!:&#]{1,1024}\Z")  # lvm(8), VALID NAMES
 
@@ -174,18 +269,21 @@ def test_going_back_needs_no_disks():
     assert read(docker={"state": "former"}, devices=[]).docker.back
 
 
-def taken(changes):
-    """The Spec of good input with changes, None when it is refused with a sentence."""
+def taken(changes, containerd=None):
+    """The Spec of good input with changes, of pool and Docker and of containerd, None when it is refused with a sentence."""
     inner = {key: value for key, value in changes.items() if key in DOCKERS}
     try:
-        return read(docker=inner or None, **{key: value for key, value in changes.items() if key not in DOCKERS})
+        outer = {key: value for key, value in changes.items() if key not in DOCKERS}
+        return read(docker=inner or None, containerd=containerd, **outer)
     except Refused:
         return None
 
 
 def check(spec):
     """What must hold for everything that is taken, and for the commands that it leads to on a blank host."""
-    for text in [spec.pool.profile_text] + ([spec.docker.dropin_text] if spec.docker else []):
+    texts = [spec.docker.dropin_text] if spec.docker else []
+    texts += [spec.containerd.config_text, spec.containerd.dropin_text] if spec.containerd else []
+    for text in [spec.pool.profile_text, *texts]:
         assert text.encode("utf-8").decode("utf-8") == text
     for name in (spec.pool.vg, spec.pool.name, spec.pool.profile_name):
         assert re.match(r"[A-Za-z0-9_+.][A-Za-z0-9_+.-]*\Z", name)
@@ -197,8 +295,10 @@ def check(spec):
     if spec.docker:
         assert spec.docker.archive.startswith("/")
         assert ".." not in spec.docker.archive.split("/")
+    if spec.containerd:
+        check_containerd(spec.containerd)
     try:
-        steps = plan.plan(spec._replace(docker=None), states.host("bookworm", "00-blank"))
+        steps = plan.plan(spec._replace(docker=None, containerd=None), states.host("bookworm", "00-blank"))
     except Refused:
         return
     for argv in [step.argv for step in steps if hasattr(step, "argv")]:
@@ -206,8 +306,23 @@ def check(spec):
         assert all(TAG.match(tag) for option, tag in zip(argv, argv[1:]) if option == "--addtag")
 
 
+def check_containerd(wanted):
+    """Its files stay in the folders that are read, no path leads out of where it starts, the markers can be replaced."""
+    assert re.match(r"/etc/containerd/conf\.d/[A-Za-z0-9_@:][A-Za-z0-9_.@:-]*\.toml\Z", wanted.config)
+    assert re.match(r"/etc/systemd/system/containerd\.service\.d/[A-Za-z0-9_@:][A-Za-z0-9_.@:-]*\.conf\Z", wanted.dropin)
+    assert wanted.root_path.startswith("/")
+    assert wanted.root_path.strip("/")
+    assert ".." not in wanted.root_path.split("/")
+    assert "\n" not in wanted.root_path
+    assert 2**27 <= wanted.base_image_size <= 2**40
+    own = own_file(wanted, 2)
+    assert with_import(with_import(None, wanted.config), wanted.config) == with_import(None, wanted.config)
+    assert not any(marker in own + own_dropin(wanted, own) for marker in ("@@VERSION@@", "@@PLUGIN@@", "@@CHECKSUM@@"))
+
+
 def test_every_parameter_has_hostile_input():
     assert set(POOLS) == set(GOOD_POOL)
+    assert set(CONTAINERDS) == set(GOOD_CONTAINERD)
     assert set(DOCKERS) == set(GOOD_DOCKER)
 
 
@@ -219,9 +334,17 @@ def test_any_parameter_is_taken_or_refused(key, data):
         check(spec)
 
 
-@given(st.fixed_dictionaries(POOLS), st.fixed_dictionaries(DOCKERS))
-def test_any_parameters_together_are_taken_or_refused(pool, docker):
-    spec = taken(dict(pool, **docker))
+@pytest.mark.parametrize("key", sorted(CONTAINERDS))
+@given(data=st.data())
+def test_any_parameter_of_containerd_is_taken_or_refused(key, data):
+    spec = taken({}, {key: data.draw(CONTAINERDS[key])})
+    if spec:
+        check(spec)
+
+
+@given(st.fixed_dictionaries(POOLS), st.fixed_dictionaries(DOCKERS), st.fixed_dictionaries(CONTAINERDS))
+def test_any_parameters_together_are_taken_or_refused(pool, docker, containerd):
+    spec = taken(dict(pool, **docker), containerd)
     if spec:
         check(spec)
 

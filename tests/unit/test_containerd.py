@@ -1,0 +1,388 @@
+"""containerd is asked for its snapshotter, its files are read, and waiting for it ends."""
+
+import os
+import pathlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from states import recorded
+
+from module_utils.direct_lvm import commands, containerd, systemd
+from module_utils.direct_lvm.containerd_config import Containerd, ContainerdStorage
+from module_utils.direct_lvm.model import MANAGED, Refused, Unit
+from module_utils.direct_lvm.steps import CheckConfiguration, DropSnapshots, WaitForContainerd
+
+ADDRESS = "/run/containerd/containerd.sock"
+PLUGINS = recorded("containerd", "trixie", "plugins-ok")
+OURS = '%s\nversion = 2\n[plugins."io.containerd.snapshotter.v1.devmapper"]\n  pool_name = "vg-pool"\n' % MANAGED
+ROW = "io.containerd.snapshotter.v1           devmapper                linux/amd64    ok        \n"
+MESSAGE = """Type:          io.containerd.snapshotter.v1
+ID:            devmapper
+Platforms:     linux/amd64
+Error:
+               Code:        Unknown
+               Message:     dmsetup version error: no thin-pool device "/dev/mapper/vg-pool"
+"""
+SNAPSHOTS = """KEY                                                                     PARENT                        KIND
+c1                                                                      sha256:bb                     Active
+sha256:aa                                                                                             Committed
+sha256:bb                                                               sha256:aa                     Committed
+view-1                                                                  sha256:aa                     View
+"""
+
+
+def with_status(status):
+    """The recorded list with another status of the snapshotter."""
+    assert ROW in PLUGINS
+    return PLUGINS.replace(ROW, ROW.replace("ok    ", "%-6s" % status))
+
+
+# --- what ctr says -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (PLUGINS, "ok"),
+        (with_status("error"), "error"),
+        (with_status("skip"), "skip"),
+        (PLUGINS.replace(ROW, ""), "absent"),
+        (PLUGINS.replace(" devmapper ", " devmapper2"), "absent"),
+        (PLUGINS.replace("linux/amd64", "linux/arm64/v8,linux/amd64"), "ok"),
+        ("io.containerd.snapshotter.v1 devmapper - ok", "ok"),
+        ("", "absent"),
+    ],
+    ids=["ok", "error", "skip", "not-built-in", "another-name", "platforms", "no-platform", "nothing"],
+)
+def test_the_snapshotters_status_in_the_list_of_plugins(text, status):
+    assert containerd.parse_plugins(text) == status
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        (SNAPSHOTS, ("view-1", "c1", "sha256:bb", "sha256:aa")),
+        ("KEY PARENT KIND\n", ()),
+        ("", ()),
+        ("KEY PARENT KIND\na    Committed\n", ("a",)),
+        ("KEY PARENT KIND\na    gone    Active\n", ("a",)),
+        ("KEY PARENT KIND\nb a Committed\na c Committed\nc   Committed\n", ("b", "a", "c")),
+    ],
+    ids=["layers-container-view", "none", "nothing", "no-parent", "parent-elsewhere", "out-of-order"],
+)
+def test_children_come_before_their_parents(text, keys):
+    assert containerd.parse_snapshots(text) == keys
+
+
+@given(st.lists(st.integers(0, 30), max_size=30), st.randoms())
+def test_every_snapshot_comes_once_and_before_its_parent(choices, random):
+    parents = {"k%d" % i: "k%d" % (choice % i) if i and choice else "" for i, choice in enumerate(choices)}
+    rows = ["%s  %s  Committed" % row for row in parents.items()]
+    random.shuffle(rows)
+    keys = containerd.parse_snapshots("KEY PARENT KIND\n" + "\n".join(rows))
+    assert sorted(keys) == sorted(parents)
+    assert all(keys.index(key) < keys.index(parent) for key, parent in parents.items() if parent)
+
+
+def test_a_chain_as_long_as_a_layered_image_may_be():
+    rows = ["KEY PARENT KIND"] + ["k%03d  %s  Committed" % (i, "k%03d" % (i - 1) if i else "") for i in range(500)]
+    assert containerd.parse_snapshots("\n".join(rows)) == tuple("k%03d" % i for i in reversed(range(500)))
+
+
+# --- a host --------------------------------------------------------------------------------------------------------
+
+
+class Host:
+    """A host in a folder: systemctl's answer, and ctr's and containerd's by a distinctive word. Stands in for commands.run."""
+
+    def __init__(self, root):
+        self.root, self.asked, self.active, self.answers, self.removed = root, [], "active", {}, []
+        self.command = "/usr/bin/containerd"
+        self.wanted = ContainerdStorage(
+            self.path("conf.d/direct-lvm.toml"), "", self.path("containerd.service.d/direct-lvm.conf"), "", self.path("devmapper")
+        )
+        self.answer("plugins", PLUGINS)
+        self.answer("namespaces", "")
+
+    def path(self, name):
+        return str(self.root / name)
+
+    def write(self, name, text):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return str(path)
+
+    def answer(self, word, out, rc=0, err=""):
+        self.answers[word] = (rc, out, err)
+
+    def run(self, argv, timeout=60, ok=(0,)):
+        self.asked.append(" ".join(argv))
+        if argv[0] == "systemctl":
+            fragment = self.write("containerd.service", "[Service]\nExecStart=%s\n" % self.command)
+            shown = "Id=containerd.service\nLoadState=%s\nActiveState=%s\nFragmentPath=%s\nNeedDaemonReload=no\n"
+            there = self.active != "absent"
+            values = ("loaded", self.active, fragment) if there else ("not-found", "inactive", "")
+            return commands.Result(tuple(argv), 0, shown % values, "")
+        rc, out, err = next((self.answers[word] for word in self.answers if word in argv), (127, "", "unexpected"))
+        if ok is not None and rc not in ok:
+            raise commands.CommandFailed(argv, "failed with return code %d" % rc, err or out)
+        return commands.Result(tuple(argv), rc, out, err)
+
+    def observe(self, docker=None, **options):
+        unit = Unit("loaded", "active", False, (), docker) if docker else None
+        return containerd.observe_containerd(self.wanted, unit, **options)
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    one = Host(tmp_path)
+    monkeypatch.setattr(commands, "run", one.run)
+    monkeypatch.setattr(systemd, "RUNNING", str(tmp_path))
+    monkeypatch.setattr(containerd, "CONFIG", one.path("config.toml"))
+    monkeypatch.setattr(containerd, "FILES", (one.path("config.toml"), one.path("*/*.toml")))
+    monkeypatch.setattr(containerd.time, "sleep", lambda seconds: None)
+    return one
+
+
+def test_all_as_wanted_costs_two_processes(host):
+    host.write("config.toml", "version = 2\n")
+    host.write("conf.d/direct-lvm.toml", OURS)
+    host.write("containerd.service.d/direct-lvm.conf", MANAGED + "\n[Service]\n")
+    for name in ("metadata.db", "vg-pool.db", "old-pool.db", "x.db.lock"):
+        host.write("devmapper/" + name, "")
+    found = host.observe()
+    assert [line.split(" ")[0] for line in host.asked] == ["systemctl", "ctr"]
+    assert host.asked[1] == "ctr --address %s plugins ls" % ADDRESS
+    assert found == Containerd(
+        unit=found.unit,
+        plugin="ok",
+        config_path=host.path("config.toml"),
+        config_text="version = 2\n",
+        own_text=OURS,
+        dropin_text=MANAGED + "\n[Service]\n",
+        databases=("old-pool", "vg-pool"),
+    )
+    assert found.installed
+    assert found.unit.command == "/usr/bin/containerd"
+
+
+def test_a_host_without_containerd_is_not_asked(host):
+    host.active = "absent"
+    found = host.observe(with_snapshots=True)
+    assert len(host.asked) == 1
+    assert (found.installed, found.plugin, found.problem) == (False, None, "there is no containerd.service")
+    assert (found.config_text, found.own_text, found.dropin_text, found.databases, found.snapshots) == (None, None, None, (), None)
+
+
+def test_a_containerd_that_is_not_active_is_not_asked(host):
+    host.active = "failed"
+    found = host.observe(with_snapshots=True)
+    assert len(host.asked) == 1
+    assert (found.installed, found.plugin, found.problem) == (True, None, "containerd.service is failed")
+
+
+def test_a_containerd_that_does_not_answer_is_a_problem_not_a_traceback(host):
+    host.answer("plugins", "", rc=1, err="ctr: failed to dial: context deadline exceeded")
+    found = host.observe(with_snapshots=True)
+    assert (found.plugin, found.snapshots) == (None, None)
+    assert found.problem.endswith("context deadline exceeded")
+
+
+@pytest.mark.parametrize("status", ["error", "skip"])
+def test_why_a_snapshotter_was_not_loaded_is_asked(host, status):
+    host.answer("--detailed", MESSAGE)
+    host.answer("ls", with_status(status))
+    del host.answers["plugins"]
+    found = host.observe()
+    assert (found.plugin, found.problem) == (status, 'dmsetup version error: no thin-pool device "/dev/mapper/vg-pool"')
+    assert host.asked[-1] == "ctr --address %s plugins ls --detailed id==devmapper" % ADDRESS
+
+
+def test_a_snapshotter_that_works_has_no_message(host):
+    host.answer("--detailed", recorded("containerd", "trixie", "plugins-detailed-ok"))
+    assert containerd.plugin_status(ADDRESS) == ("ok", "")
+
+
+@pytest.mark.parametrize("flags", ["--config %s", "--config=%s", "-c %s", "-l debug -c %s --root /srv"])
+def test_the_config_file_that_the_unit_names_is_read_and_searched(host, flags):
+    other = host.write("opt/site.conf", "version = 3\n[x]\npool_name = 'foreign'\n")
+    host.command = "/usr/bin/containerd " + flags % other
+    found = host.observe()
+    assert (found.config_path, found.config_text) == (other, "version = 3\n[x]\npool_name = 'foreign'\n")
+    assert found.elsewhere == ((other, "foreign"),)
+
+
+@pytest.mark.parametrize(
+    ("docker", "address"),
+    [
+        (None, ADDRESS),
+        ("/usr/bin/dockerd -H fd:// --containerd=/run/other.sock", "/run/other.sock"),
+        ("/usr/bin/dockerd --containerd /run/other.sock $DOCKER_OPTS", "/run/other.sock"),
+        ("/usr/bin/dockerd --containerd=", ADDRESS),
+    ],
+)
+def test_containerd_is_asked_where_docker_asks_it(host, docker, address):
+    assert host.observe(docker).address == address
+    assert host.asked[1].startswith("ctr --address %s " % address)
+
+
+def test_snapshots_are_asked_in_every_namespace_only_when_they_are_wanted(host):
+    host.answer("namespaces", "default\nmoby\n")
+    host.answer("snapshots", SNAPSHOTS)
+    assert host.observe().snapshots is None
+    keys = containerd.parse_snapshots(SNAPSHOTS)
+    found = host.observe(with_snapshots=True).snapshots
+    assert found == tuple((namespace, key) for namespace in ("default", "moby") for key in keys)
+    assert host.asked[-1] == "ctr --address %s --namespace moby snapshots --snapshotter devmapper ls" % ADDRESS
+
+
+def test_pools_in_containerds_files(host):
+    config = host.write("config.toml", 'pool_name = ""\n[x]\n  pool_name="a"\n# pool_name = \'b\'\nmy_pool_name = "c"\n')
+    ours = host.write("conf.d/direct-lvm.toml", OURS)
+    host.write("conf.d/notes.txt", OURS)
+    host.write("a/b/deeper.toml", OURS)
+    assert containerd.configured_pools(config) == ((config, "a"), (config, "b"), (ours, "vg-pool"))
+    assert containerd.configured_pools(host.path("none.toml")) == ((config, "a"), (config, "b"), (ours, "vg-pool"))
+    assert host.observe().elsewhere == ((config, "a"), (config, "b"))
+
+
+# --- steps ---------------------------------------------------------------------------------------------------------
+
+WAIT = WaitForContainerd(ADDRESS, "wait", 30, "ok")
+
+
+def test_waiting_ends_with_the_status_that_was_wanted(host, monkeypatch):
+    answers = iter([(1, "", "ctr: connection refused"), (1, "", "ctr: connection refused"), (0, PLUGINS, "")])
+
+    def run(argv, timeout=60, ok=(0,)):
+        host.answers["plugins"] = next(answers)
+        return host.run(argv, timeout, ok)
+
+    monkeypatch.setattr(commands, "run", run)
+    containerd.wait(WAIT)
+    assert len(host.asked) == 3
+
+
+def test_another_status_is_told_at_once_with_containerds_own_words(host):
+    host.answer("--detailed", MESSAGE)
+    host.answer("ls", with_status("error"))
+    del host.answers["plugins"]
+    with pytest.raises(Refused, match=r'not loaded \(error\): dmsetup version error: no thin-pool device "/dev/mapper/vg-pool"'):
+        containerd.wait(WAIT)
+    assert len(host.asked) == 2
+    containerd.wait(WAIT._replace(plugin=""))  # on the way back any status will do
+
+
+def test_waiting_for_a_containerd_that_never_answers_ends(host):
+    host.answer("plugins", "", rc=1, err="ctr: connection refused")
+    with pytest.raises(commands.CommandFailed, match="gave no working containerd within 0 s: .*connection refused"):
+        containerd.wait(WAIT._replace(timeout=0.01))
+    assert host.asked
+
+
+class FakeContainerd:
+    """Stands in for commands.run of `containerd --config FILE config dump`: prints the files that it was given, in its order."""
+
+    def __init__(self, monkeypatch, rc=0, err="", pool=None):
+        self.rc, self.err, self.pool, self.read, self.argv = rc, err, pool, {}, None
+        monkeypatch.setattr(commands, "run", self.run)
+
+    def run(self, argv, timeout=None, ok=(0,)):
+        assert (argv[0], argv[1], argv[3:], ok) == ("/usr/bin/containerd", "--config", ("config", "dump"), None)
+        self.argv = argv
+        self.read = {path.name: path.read_text() for path in pathlib.Path(argv[2]).parent.iterdir()}
+        out = self.read["config.toml"] + self.read["own.toml"]
+        return commands.Result(argv, self.rc, out.replace("vg-pool", self.pool or "vg-pool"), self.err)
+
+
+CHECK = CheckConfiguration("/usr/bin/containerd", 'imports = ["/a"]\nversion = 2\n', OURS, "vg-pool", "check")
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [(CHECK.config_text, 'imports = ["/a", "%s"]'), (None, 'imports = ["%s"]'), ("", 'imports = ["%s"]  # direct_lvm')],
+)
+def test_containerd_is_given_both_files_as_they_will_be(monkeypatch, config, line):
+    fake = FakeContainerd(monkeypatch)
+    containerd.check_configuration(CHECK._replace(config_text=config))
+    folder = os.path.dirname(fake.argv[2])
+    assert sorted(fake.read) == ["config.toml", "own.toml"]
+    assert line % os.path.join(folder, "own.toml") in fake.read["config.toml"].splitlines()
+    assert fake.read["own.toml"] == OURS
+    assert not os.path.exists(folder)
+
+
+def test_single_quotes_of_containerd_2_name_the_pool_too(monkeypatch):
+    FakeContainerd(monkeypatch)
+    containerd.check_configuration(CHECK._replace(own_text=OURS.replace('"vg-pool"', "'vg-pool'")))
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ({"rc": 1, "err": "containerd: failed to load TOML:\n  (3, 1): unexpected"}, "failed to load TOML: (3, 1): unexpected"),
+        ({"pool": "other"}, "pool_name is not what was written"),
+        ({"pool": "vg-pool2"}, "pool_name is not what was written"),
+        ({"pool": "vgXpool"}, "pool_name is not what was written"),
+    ],
+    ids=["does-not-parse", "another-pool", "a-longer-name", "a-name-like-it"],
+)
+def test_a_configuration_that_containerd_does_not_take_is_refused(monkeypatch, answer, sentence):
+    fake = FakeContainerd(monkeypatch, **answer)
+    with pytest.raises(Refused) as refusal:
+        containerd.check_configuration(CHECK)
+    assert "containerd does not take the configuration: " in str(refusal.value)
+    assert sentence in str(refusal.value)
+    assert "/usr/bin/containerd config dump" in refusal.value.way_out
+    assert not os.path.exists(os.path.dirname(fake.argv[2]))
+
+
+class Snapshotter:
+    """Stands in for commands.run: a snapshotter with {key: parent} in one namespace; a parent goes when no child is left."""
+
+    def __init__(self, monkeypatch, parents, stuck=()):
+        self.parents, self.stuck, self.asked, self.pauses = dict(parents), stuck, [], 0
+        monkeypatch.setattr(commands, "run", self.run)
+        monkeypatch.setattr(containerd.time, "sleep", self.sleep)
+
+    def sleep(self, _seconds):
+        self.pauses += 1
+
+    def run(self, argv, timeout=None, ok=(0,)):
+        self.asked.append(argv)
+        if "namespaces" in argv:
+            return commands.Result(argv, 0, "moby\n", "")
+        assert argv[3:8] == ("--namespace", "moby", "snapshots", "--snapshotter", "devmapper")
+        if argv[8] == "ls":
+            rows = ["%s  %s  Committed\n" % row for row in sorted(self.parents.items())]
+            return commands.Result(argv, 0, "KEY PARENT KIND\n" + "".join(rows), "")
+        key = argv[9]
+        if key in self.stuck or key in self.parents.values():
+            return commands.Result(argv, 1, "", "cannot remove snapshot with child")
+        del self.parents[key]
+        return commands.Result(argv, 0, "", "")
+
+
+def test_all_snapshots_are_dropped_children_first(monkeypatch):
+    fake = Snapshotter(monkeypatch, {"aa": "", "bb": "aa", "c1": "bb"})
+    containerd.drop_snapshots(DropSnapshots(ADDRESS, "drop"))
+    assert fake.parents == {}
+    assert [argv[9] for argv in fake.asked if argv[8:9] == ("rm",)] == ["c1", "bb", "aa"]
+    assert fake.pauses == 1
+
+
+def test_nothing_to_drop_removes_nothing(monkeypatch):
+    fake = Snapshotter(monkeypatch, {})
+    containerd.drop_snapshots(DropSnapshots(ADDRESS, "drop"))
+    assert fake.pauses == 0
+    assert not any("rm" in argv for argv in fake.asked)
+
+
+def test_a_snapshot_that_cannot_be_removed_ends_the_dropping(monkeypatch):
+    fake = Snapshotter(monkeypatch, {"aa": "", "bb": "aa", "c1": "aa"}, stuck=("bb",))
+    with pytest.raises(commands.CommandFailed, match="cannot remove snapshot with child"):
+        containerd.drop_snapshots(DropSnapshots(ADDRESS, "drop"))
+    assert fake.parents == {"aa": "", "bb": "aa"}
+    assert fake.pauses == containerd.ROUNDS
