@@ -11,7 +11,7 @@ from states import recorded
 from module_utils.direct_lvm import commands, containerd, systemd
 from module_utils.direct_lvm.containerd_config import Containerd, ContainerdStorage
 from module_utils.direct_lvm.model import MANAGED, Refused, Unit
-from module_utils.direct_lvm.steps import CheckConfiguration, DropSnapshots, WaitForContainerd
+from module_utils.direct_lvm.steps import CheckConfiguration, WaitForContainerd
 
 ADDRESS = "/run/containerd/containerd.sock"
 PLUGINS = recorded("containerd", "trixie", "plugins-ok")
@@ -337,52 +337,3 @@ def test_a_configuration_that_containerd_does_not_take_is_refused(monkeypatch, a
     assert sentence in str(refusal.value)
     assert "/usr/bin/containerd config dump" in refusal.value.way_out
     assert not os.path.exists(os.path.dirname(fake.argv[2]))
-
-
-class Snapshotter:
-    """Stands in for commands.run: a snapshotter with {key: parent} in one namespace; a parent goes when no child is left."""
-
-    def __init__(self, monkeypatch, parents, stuck=()):
-        self.parents, self.stuck, self.asked, self.pauses = dict(parents), stuck, [], 0
-        monkeypatch.setattr(commands, "run", self.run)
-        monkeypatch.setattr(containerd.time, "sleep", self.sleep)
-
-    def sleep(self, _seconds):
-        self.pauses += 1
-
-    def run(self, argv, timeout=None, ok=(0,)):
-        self.asked.append(argv)
-        if "namespaces" in argv:
-            return commands.Result(argv, 0, "moby\n", "")
-        assert argv[3:8] == ("--namespace", "moby", "snapshots", "--snapshotter", "devmapper")
-        if argv[8] == "ls":
-            rows = ["%s  %s  Committed\n" % row for row in sorted(self.parents.items())]
-            return commands.Result(argv, 0, "KEY PARENT KIND\n" + "".join(rows), "")
-        key = argv[9]
-        if key in self.stuck or key in self.parents.values():
-            return commands.Result(argv, 1, "", "cannot remove snapshot with child")
-        del self.parents[key]
-        return commands.Result(argv, 0, "", "")
-
-
-def test_all_snapshots_are_dropped_children_first(monkeypatch):
-    fake = Snapshotter(monkeypatch, {"aa": "", "bb": "aa", "c1": "bb"})
-    containerd.drop_snapshots(DropSnapshots(ADDRESS, "drop"))
-    assert fake.parents == {}
-    assert [argv[9] for argv in fake.asked if argv[8:9] == ("rm",)] == ["c1", "bb", "aa"]
-    assert fake.pauses == 1
-
-
-def test_nothing_to_drop_removes_nothing(monkeypatch):
-    fake = Snapshotter(monkeypatch, {})
-    containerd.drop_snapshots(DropSnapshots(ADDRESS, "drop"))
-    assert fake.pauses == 0
-    assert not any("rm" in argv for argv in fake.asked)
-
-
-def test_a_snapshot_that_cannot_be_removed_ends_the_dropping(monkeypatch):
-    fake = Snapshotter(monkeypatch, {"aa": "", "bb": "aa", "c1": "aa"}, stuck=("bb",))
-    with pytest.raises(commands.CommandFailed, match="cannot remove snapshot with child"):
-        containerd.drop_snapshots(DropSnapshots(ADDRESS, "drop"))
-    assert fake.parents == {"aa": "", "bb": "aa"}
-    assert fake.pauses == containerd.ROUNDS
