@@ -41,6 +41,26 @@ class CommandFailed(Exception):
         super(CommandFailed, self).__init__(text + (": " + self.err if self.err else "."))
 
 
+class Session(subprocess.Popen):
+    """A command in a session of its own. AnsibleModule.run_command knows no bound on time, and stops nothing that hangs."""
+
+    def __init__(self, argv, environment):
+        super(Session, self).__init__(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+            cwd="/",
+        )
+
+    def stop(self):
+        """Kill the command with everything that it started."""
+        os.killpg(self.pid, signal.SIGKILL)
+        self.communicate()
+
+
 def find(name):
     """The full path of a tool, None when it is not installed. Looks into the sbin folders too."""
     return shutil.which(name, path=PATH)
@@ -56,24 +76,15 @@ def run(argv, timeout=None, ok=(0,)):
     timeout = timeout or bound
     environment = dict(os.environ, LC_ALL="C", LANG="C", PATH=PATH, LVM_SUPPRESS_FD_WARNINGS="1")
     try:
-        process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-            cwd="/",
-        )
+        session = Session(argv, environment)
     except OSError as error:
         raise CommandFailed(argv, "could not be started", str(error)) from error
     try:
-        out, err = process.communicate(timeout=timeout)
+        out, err = session.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        session.stop()
         raise CommandFailed(argv, "did not finish within %d s and was stopped" % timeout) from None
-    result = Result(tuple(argv), process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+    result = Result(tuple(argv), session.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
     if ok is not None and result.rc not in ok:
         raise CommandFailed(argv, "failed with return code %d" % result.rc, result.err or result.out)
     return result

@@ -200,7 +200,7 @@ def parse_mountinfo(text):
     """[(device number, mount point, source)] from /proc/PID/mountinfo (proc(5)); other lines are left out."""
     found = []
     for line in text.split("\n"):
-        before, _, after = line.partition(" - ")
+        before, after = line.partition(" - ")[::2]
         fields, rest = before.split(" "), after.split(" ")
         if len(fields) > 5 and len(rest) > 1:
             found.append((fields[2], _plain(fields[4]), _plain(rest[1])))

@@ -172,7 +172,6 @@ def flat(steps):
     """The steps with critical sections opened up."""
     for step in steps:
         if isinstance(step, Switch):
-            for inner in flat(step.steps):
-                yield inner
+            yield from flat(step.steps)
         else:
             yield step
