@@ -242,12 +242,12 @@ attributes:
 notes:
   - Runs as root. Needs Python 3.6 and nothing beyond its standard library.
 seealso:
-  - module: direct_lvm_info
+  - module: lvmops.direct_lvm.direct_lvm_info
 """
 
 EXAMPLES = r"""
 - name: A thin pool on /dev/sdb, Docker not touched
-  direct_lvm:
+  lvmops.direct_lvm.direct_lvm:
     pool:
       devices: [/dev/sdb]
       profile_text: |
@@ -296,7 +296,7 @@ way_out:
   type: str
   returned: failure
 host:
-  description: The host as it is after the run (in check mode before it), as M(direct_lvm_info) returns it.
+  description: The host as it is after the run (in check mode before it), as M(lvmops.direct_lvm.direct_lvm_info) returns it.
   type: dict
   returned: when the host could be looked at
 """

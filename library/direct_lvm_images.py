@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: direct_lvm_images
 short_description: Carry Docker's images across a change of its storage driver
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - Saves one image to an archive of its own, with all its tags, and loads it again. One call is one image, so that a loop
     shows how far it is.
@@ -71,28 +71,28 @@ notes:
   - Runs as root. Needs Python 3.6 and nothing beyond its standard library.
   - Asks only the daemon of this host's docker.service, whatever C(DOCKER_HOST) or a context says, and never starts it.
 seealso:
-  - module: direct_lvm
+  - module: lvmops.direct_lvm.direct_lvm
 """
 
 EXAMPLES = r"""
 - name: What is there
-  direct_lvm_images:
+  lvmops.direct_lvm.direct_lvm_images:
   register: held
 
 - name: Save every image
-  direct_lvm_images:
+  lvmops.direct_lvm.direct_lvm_images:
     image: "{{ item.id }}"
   loop: "{{ held.images }}"
   loop_control:
     label: "{{ item.tags | default([item.id], true) | join(', ') }}, {{ item.size | human_readable }}"
 
 - name: Keep a container's settings, and its files as an image
-  direct_lvm_images:
+  lvmops.direct_lvm.direct_lvm_images:
     container: web
     commit: true
 
 - name: Load an image and remove its archive
-  direct_lvm_images:
+  lvmops.direct_lvm.direct_lvm_images:
     image: app:1.4
     state: loaded
     keep: false

@@ -48,12 +48,12 @@ attributes:
     platforms: posix
     description: Linux with LVM 2.02.112 or newer.
 seealso:
-  - module: direct_lvm
+  - module: lvmops.direct_lvm.direct_lvm
 """
 
 EXAMPLES = r"""
 - name: How full is the pool
-  direct_lvm_info:
+  lvmops.direct_lvm.direct_lvm_info:
   register: storage
 """
 

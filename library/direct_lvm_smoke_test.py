@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: direct_lvm_smoke_test
 short_description: Prove that containers write to the thin pool
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - Makes an image of the host's own dd, runs a container of it that writes to its root file system, and removes both again.
     No registry is needed.
@@ -43,7 +43,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Does nothing and says so in RV(skipped).
+    description: Does nothing and says so, C(skipped) is true.
   diff_mode:
     support: none
     description: There is nothing to show.
@@ -54,12 +54,12 @@ attributes:
 notes:
   - Runs as root. Needs Python 3.6 and nothing beyond its standard library.
 seealso:
-  - module: direct_lvm
+  - module: lvmops.direct_lvm.direct_lvm
 """
 
 EXAMPLES = r"""
 - name: Prove that containers write to the pool
-  direct_lvm_smoke_test:
+  lvmops.direct_lvm.direct_lvm_smoke_test:
     megabytes: 16
 """
 
