@@ -1,7 +1,11 @@
 # make demo    a throw-away VM, provisioned by playbooks/site.yml
-# make test    lint, unit tests, molecule scenarios on Debian 12 and 13, the shorter tests on guests
+# make test    lint, unit tests, the collection, molecule scenarios on Debian 12 and 13, the shorter tests on guests
 # make test-guests    all tests on guests, the switch of Docker in all its ways too (about half an hour)
 # make test-matrix    every molecule scenario on every Debian release that it is for (about half an hour)
+# make collection   build the collection lvmops.direct_lvm in build/
+# make sanity       ansible-test sanity, galaxy-importer and antsibull-docs on it; make sanity-matrix: on three ansible-cores
+# make test-pythons       the unit tests on Python 3.6 to 3.13
+# make test-controllers   the collection with ansible-core 2.16 to 2.21, or CORES=2.16; ARGS='-i inventory -e ...' provisions a guest too
 # make crash-sweep    kill, cut the power, fail every command of a fresh run (about an hour)
 # make switch-sweep   the same while Docker changes its storage (about an hour)
 
@@ -12,6 +16,11 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 LAB := python3 lab/lab.py
 PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs lz4 zstd xz-utils cpio openssh-client python3-venv ca-certificates
 MISSING = $(shell for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
+# Where a collection lies is its name: ansible-test insists on it.
+COLLECTION := build/ansible_collections/lvmops/direct_lvm
+NOX := nox --reuse-existing-virtualenvs -f tests/noxfile.py
+CORE := 2.19
+CORES := 2.16 2.17 2.18 2.19 2.20 2.21
 DEMO_DISK := /dev/disk/by-id/virtio-data0
 # Other Pythons that a version manager keeps are found by nox at the end of PATH.
 PYTHONS := $(subst $(eval) ,:,$(wildcard $(HOME)/.pyenv/versions/*/bin))
@@ -20,6 +29,8 @@ export DIRECT_LVM_CACHE := $(CACHE)
 export PATH := $(BIN):$(PATH):$(PYTHONS)
 
 .PHONY: help packages image demo demo-clean test lint unit guest test-guests test-matrix molecule crash-sweep switch-sweep
+.PHONY: lint-workflows test-pythons collection test-collection sanity sanity-matrix
+.PHONY: test-controllers
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -50,9 +61,9 @@ demo: .venv/done image
 
 demo-clean:
 	$(LAB) clean
-	rm -rf .venv .nox
+	rm -rf .venv .nox build
 
-test: lint unit molecule guest
+test: lint lint-workflows unit test-collection molecule guest
 
 lint: .venv/done
 	@echo "== lint"
@@ -61,10 +72,41 @@ lint: .venv/done
 	ruff format --check --quiet .
 	ansible-lint --offline -q
 
+lint-workflows: .venv/done
+	@echo "== lint of the workflows"
+	$(NOX) -s workflows
+
 unit: .venv/done
 	@echo "== unit tests, on this Python and on the oldest and newest that hosts may have"
 	pytest -q tests/unit
-	nox --no-error-on-missing-interpreters --reuse-existing-virtualenvs -f tests/noxfile.py
+	$(NOX) --no-error-on-missing-interpreters
+
+test-pythons: .venv/done
+	$(NOX) -s unit
+
+# A collection's plugins lie elsewhere, and its roles name what they call in full: linters find it everywhere then.
+collection: .venv/done
+	@echo "== collection lvmops.direct_lvm"
+	rm -rf build && mkdir -p $(COLLECTION)
+	tar -c --exclude __pycache__ --transform 's,^library,plugins/modules,;s,^module_utils,plugins/module_utils,' \
+	  galaxy.yml README.md LICENSE changelogs library meta module_utils playbooks roles templates tests/config.yml | tar -x -C $(COLLECTION)
+	sed -i -E 's/^( +)(direct_lvm\w*:)$$/\1lvmops.direct_lvm.\2/; s/^    name: (\w+)$$/    name: lvmops.direct_lvm.\1/' $(COLLECTION)/roles/*/tasks/*.yml
+	cd $(COLLECTION) && antsibull-changelog release --update-existing
+	ansible-galaxy collection build --force --output-path build $(COLLECTION)
+
+test-collection: collection
+	@echo "== the collection, installed into an empty place"
+	pytest -q tests/collection
+	$(NOX) -s sanity-$(CORE) -- --test validate-modules
+
+sanity: collection
+	$(NOX) -s galaxy sanity-$(CORE)
+
+sanity-matrix: collection
+	$(NOX) -s galaxy sanity-2.16 sanity-2.19 sanity-2.21
+
+test-controllers: collection
+	$(NOX) -s $(CORES:%=controllers-%) -- $(ARGS)
 
 molecule: .venv/done image
 	@echo "== molecule: the main job on a guest"
