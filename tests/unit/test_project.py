@@ -77,17 +77,61 @@ def tasks():
                 yield path.relative_to(ROOT), task
 
 
+def unknown(given, options):
+    """The names in given that are no options, suboptions with their option before them. What a template makes is not looked at."""
+    names = []
+    for name, value in given.items():
+        option = options.get(name)
+        if option is None:
+            names.append(name)
+        elif "suboptions" in option:
+            for part in value if isinstance(value, list) else [value]:
+                names += [name + "." + inner for inner in unknown(part if isinstance(part, dict) else {}, option["suboptions"])]
+    return names
+
+
+def ours(task):
+    """What a task gives to a module of ours, as [(given, that module's options)], by its short or its full name."""
+    modules = [(prefix + module, DOCUMENTED[module]) for module in DOCUMENTED for prefix in ("", "lvmops.direct_lvm.")]
+    return [(task[name] or {}, options) for name, options in modules if name in task]
+
+
 def test_tasks_use_only_options_that_our_modules_have():
-    seen = 0
-    for path, task in tasks():
-        for module, options in DOCUMENTED.items():
-            if module in task:
-                seen += 1
-                assert set(task[module] or {}) <= set(options), "%s: %s" % (path, task["name"])
-                for parameter, value in (task[module] or {}).items():
-                    if isinstance(value, dict):
-                        assert set(value) <= set(options[parameter]["suboptions"]), "%s: %s" % (path, task["name"])
-    assert seen >= 5
+    calls = [(path, task, given, options) for path, task in tasks() for given, options in ours(task)]
+    assert len(calls) >= 5
+    for path, task, given, options in calls:
+        assert unknown(given, options) == [], "%s: %s" % (path, task["name"])
+
+
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        pytest.param("direct_lvm: {pool: {devices: [/dev/sdb]}, docker: '{{ desired }}'}", [], id="all-known"),
+        pytest.param("direct_lvm: {pol: {}, state: present}", ["pol"], id="option"),
+        pytest.param("direct_lvm: {pool: {device: [/dev/sdb]}}", ["pool.device"], id="suboption"),
+        pytest.param("direct_lvm: {pool: {wipe: [{device: a, signatur: b}]}}", ["pool.wipe.signatur"], id="suboption-in-a-list"),
+        pytest.param("direct_lvm: {docker: {options: {dm.basesize: 20G}}}", [], id="free-form"),
+        pytest.param("lvmops.direct_lvm.direct_lvm_images: {directory: /var}", ["directory"], id="full-name"),
+    ],
+)
+def test_a_misspelt_option_is_found(task, names):
+    ((given, options),) = ours(yaml.safe_load(task))
+    assert unknown(given, options) == names
+
+
+def test_galaxy_reads_of_a_role_what_its_argument_specs_say():
+    for role in ROLES:
+        specified = load("roles", role, "meta", "argument_specs.yml")["argument_specs"]["main"]
+        assert load("roles", role, "meta", "main.yml")["galaxy_info"]["description"] == specified["short_description"]
+
+
+def test_the_hooks_are_what_make_lint_runs_in_the_same_versions():
+    (repository,) = load(".pre-commit-config.yaml")["repos"]
+    pinned = (ROOT / "requirements.txt").read_text().splitlines()
+    recipe = (ROOT / "Makefile").read_text().split("\nlint:")[1].split("\n\n")[0]
+    for hook in repository["hooks"]:
+        assert hook["entry"] in recipe
+        assert set(hook["additional_dependencies"]) <= set(pinned)
 
 
 def test_what_the_roles_put_together_is_what_the_module_takes():
