@@ -61,17 +61,19 @@ RETURN = r"""
 host:
   description:
     - V(vg) (name, size, free, ours, devices), V(pool) (name, device, size, metadata_size, chunk_size, zero, data_percent,
-      metadata_percent, active, monitored, profile, profile_file, health, growth_steps_left) and V(docker) (version, active,
-      driver, status, root, images, containers, volumes, switch, pending, problem), V(containerd) (active, snapshotter,
-      problem), and V(engine), the one that uses the pool (devicemapper, docker-devmapper, containerd).
+      metadata_percent, active, monitored, profile, profile_file, health, growth_steps_left, growth_need) and V(docker)
+      (version, active, driver, status, root, images, containers, volumes, switch, pending, problem), V(containerd) (active,
+      snapshotter, problem), and V(engine), the one that uses the pool (devicemapper, docker-devmapper, containerd).
     - Each is null while it is missing. Sizes in bytes.
+    - V(warnings) are sentences for the operator, the critical ones first. V(danger) says what they are about and how bad it
+      is, such as C({data: critical, monitoring: warning}); both are empty when all is well.
   type: dict
   returned: always
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.direct_lvm import commands, containerd, docker, files, lvm, report
+from ..module_utils.direct_lvm import commands, containerd, docker, files, health, lvm, report
 from ..module_utils.direct_lvm.arguments import INFO_ARGUMENTS
 from ..module_utils.direct_lvm.containerd_config import ContainerdStorage
 from ..module_utils.direct_lvm.model import DockerStorage, Host, Pool, Refused
@@ -106,7 +108,9 @@ def main():
         module.fail_json(msg=str(refusal))
     except (commands.CommandFailed, OSError) as failure:
         module.fail_json(msg=str(failure))
-    module.exit_json(changed=False, host=report.summary(pool, host))
+    found = health.findings(pool, host)
+    told = {"warnings": [finding.sentence for finding in found], "danger": health.danger(found)}
+    module.exit_json(changed=False, host=dict(report.summary(pool, host), **told))
 
 
 if __name__ == "__main__":

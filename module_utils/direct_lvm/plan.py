@@ -6,7 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import engines, geometry, plan_containerd, plan_docker, plan_pool, plan_remove, plan_vg
+from . import engines, geometry, health, plan_containerd, plan_docker, plan_pool, plan_remove, plan_vg
 from .model import Refused
 
 
@@ -52,7 +52,7 @@ def warnings(spec, host):
     if layout is None:
         layout = plan_pool.future_layout(spec.pool, host.lvm, plan_vg.plan_vg(spec.pool, host)[1])
     found = [geometry.autoextend_warning(layout, spec.pool)]
-    found += plan_pool.warnings(spec.pool, host)
+    found += [finding.sentence for finding in health.lasting(spec.pool, host)]
     return tuple(sentence for sentence in found if sentence)
 
 

@@ -341,23 +341,3 @@ def replaceable(there, wanted):
         return sorted(line.replace(" ", "").strip() for line in text.splitlines() if "=" in line and "#" not in line)
 
     return there.startswith(MANAGED) or settings(there) == settings(wanted)
-
-
-def warnings(pool, host):
-    """Sentences about the pool as it is, for an operator to act on."""
-    lv = host.lvm.lv(pool.vg, pool.name)
-    if lv is None or lv.segtype != "thin-pool":
-        return []
-    found = []
-    meta = host.lvm.lv(pool.vg, metadata_name(pool))
-    if meta:
-        found.append(
-            "%s stands beside the pool and takes %s of its reserve; it is not part of it. If nobody needs it: lvremove %s"
-            % (full(pool, meta.name), geometry.human(meta.size), full(pool, meta.name))
-        )
-    if lv.health:
-        found.append("LVM reports the health of pool %s as %s: see lvmthin(7)." % (full(pool), lv.health))
-    for what, used in (("data", lv.data_percent), ("metadata", lv.metadata_percent)):
-        if used is not None and used > max(pool.threshold, 90):
-            found.append("%s of pool %s is %.1f %% full." % (what, full(pool), used))
-    return found

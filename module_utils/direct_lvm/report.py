@@ -77,11 +77,12 @@ def vg_summary(pool, lvm):
 
 
 def pool_summary(pool, host):
-    """The thin pool: sizes, use, policy, and the autoextend steps that still fit (None: autoextend is off)."""
+    """The thin pool: sizes, use, policy, the autoextend steps that still fit, the bytes of one (None: autoextend is off)."""
     layout = geometry.current_layout(host.lvm, pool)
     if layout is None:
         return None
     lv = host.lvm.lv(pool.vg, pool.name)
+    need = geometry.growth_need(layout.data, pool.threshold, pool.percent)
     return {
         "name": lv.name,
         "device": lv.dm_path,
@@ -97,6 +98,7 @@ def pool_summary(pool, host):
         "profile_file": host.profile_text is not None,
         "health": lv.health,
         "growth_steps_left": geometry.growth_steps(layout, pool.threshold, pool.percent),
+        "growth_need": None if need is None else need * layout.extent_size,
     }
 
 

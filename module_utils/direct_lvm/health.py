@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an operator must know about a pool as it is: one sentence each, and how much it matters. Pure."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from typing import NamedTuple
+
+from . import docker_info, geometry, plan_pool
+
+CRITICAL, WARNING = "critical", "warning"
+DATA_LIMIT, METADATA_LIMIT = 90, 80  # percent; a pool without free metadata needs repair, so that one is told earlier
+AGAIN = "Run playbooks/site.yml."
+
+
+class Finding(NamedTuple):
+    """One sentence. severity: CRITICAL (containers fail, or soon will) or WARNING.
+
+    subject: 'data', 'metadata', 'reserve', 'monitoring', 'pool' or 'engine', what of the host it is about.
+    """
+
+    severity: str
+    subject: str
+    sentence: str
+
+
+def findings(pool, host):
+    """[Finding] about a model.Host, the critical ones first. [] when all is well."""
+    layout = geometry.current_layout(host.lvm, pool)
+    if layout is None:
+        found = [Finding(WARNING, "pool", "There is no thin pool %s. %s" % (plan_pool.full(pool), AGAIN))]
+    else:
+        lv = host.lvm.lv(pool.vg, pool.name)
+        sentence = geometry.autoextend_warning(layout, pool)
+        due = CRITICAL if (lv.data_percent or 0) > pool.threshold else WARNING
+        found = lasting(pool, host) + ([Finding(due, "reserve", sentence)] if sentence else []) + drift(pool, host, lv)
+    found += engine(pool, host.docker)
+    return sorted(found, key=lambda finding: finding.severity != CRITICAL)
+
+
+def danger(found):
+    """{subject: severity} of Findings, the worst per subject; {} when there are none."""
+    worst = {}
+    for finding in found:
+        if worst.get(finding.subject) != CRITICAL:
+            worst[finding.subject] = finding.severity
+    return worst
+
+
+def lasting(pool, host):
+    """[Finding] about what no run of direct_lvm changes. [] while there is no pool."""
+    lv = host.lvm.lv(pool.vg, pool.name)
+    if lv is None or lv.segtype != "thin-pool":
+        return []
+    found = []
+    name = plan_pool.full(pool)
+    meta = host.lvm.lv(pool.vg, plan_pool.metadata_name(pool))
+    if meta:
+        other = plan_pool.full(pool, meta.name)
+        sentence = "%s stands beside the pool and takes %s of its reserve; it is not part of it. If nobody needs it: lvremove %s"
+        found.append(Finding(WARNING, "reserve", sentence % (other, geometry.human(meta.size), other)))
+    if lv.health:
+        found.append(Finding(CRITICAL, "pool", "LVM reports the health of pool %s as %s: see lvmthin(7)." % (name, lv.health)))
+    if lv.check_needed:
+        found.append(Finding(CRITICAL, "pool", "Pool %s needs a check: see lvmthin(7), lvconvert --repair." % name))
+    missing = host.lvm.vg(pool.vg).missing_pvs
+    if missing:
+        found.append(Finding(CRITICAL, "pool", "VG %s is missing %d of its PVs: see pvs." % (pool.vg, missing)))
+    limit = max(pool.threshold, DATA_LIMIT) if pool.threshold < 100 else DATA_LIMIT  # 100: nobody extends it
+    for what, used, most in (("data", lv.data_percent, limit), ("metadata", lv.metadata_percent, METADATA_LIMIT)):
+        if used is not None and used > most:
+            found.append(Finding(CRITICAL, what, "%s of pool %s is %.1f %% full." % (what.capitalize(), name, used)))
+    return found
+
+
+def drift(pool, host, lv):
+    """[Finding] about what has drifted since the pool was made, and a run puts right again."""
+    name, path = plan_pool.full(pool), plan_pool.profile_path(pool)
+    if not lv.active:
+        return [Finding(CRITICAL, "pool", "Pool %s is not active: nobody can use it. %s" % (name, AGAIN))]
+    found = []
+    if not lv.monitored:
+        sentence = "Pool %s is not monitored: nobody extends it when it fills up. At once: lvchange --monitor y %s" % (name, name)
+        found.append(Finding(WARNING, "monitoring", sentence))
+    if lv.profile != pool.profile_name:
+        there = "carries the policy %s" % lv.profile if lv.profile else "carries no policy"
+        sentence = "Pool %s %s, wanted %s. %s" % (name, there, pool.profile_name, AGAIN)
+        found.append(Finding(WARNING, "monitoring", sentence))
+    elif host.profile_text is None:
+        sentence = "%s is not there: LVM ignores the policy of pool %s without a word. %s" % (path, name, AGAIN)
+        found.append(Finding(WARNING, "monitoring", sentence))
+    return found
+
+
+def engine(pool, docker):
+    """[Finding] about Docker, as a model.Docker; None or not installed: nothing."""
+    if docker is None or docker.unit is None or docker.unit.load_state == "not-found":
+        return []
+    found = []
+    if docker.begun():
+        found.append(Finding(WARNING, "engine", "A switch of Docker's storage was cut off half-way. %s" % AGAIN))
+    if docker.info is None:
+        sentence = "Docker does not answer: %s. See: journalctl -u docker" % docker.problem.rstrip(".")
+        return [*found, Finding(CRITICAL, "engine", sentence)]
+    kind, used = docker_info.storage_kind(docker.info), docker.info.field("Pool Name")
+    if kind == "direct-lvm" and used not in ("", plan_pool.device_name(pool)):
+        kind = "pool %s" % used
+    if kind not in ("direct-lvm", "devmapper-snapshotter"):
+        found.append(Finding(WARNING, "engine", "Docker's containers are on %s, not on pool %s." % (kind, plan_pool.full(pool))))
+    return found

@@ -1,0 +1,132 @@
+"""What an operator is told about a pool: the situation, and the sentences that are due, in order."""
+
+import pytest
+import states
+from hypothesis import given
+from hypothesis import strategies as st
+
+from module_utils.direct_lvm import health, plan
+from module_utils.direct_lvm.model import Docker, DockerInfo, Former, Unit
+
+POOL = states.ARTICLE
+OFF = POOL._replace(threshold=100)  # the article's sizes have no room to grow; that is told in tests of its own
+INFO = DockerInfo("20.10.24", "devicemapper", (("Pool Name", "vgdocker-thinpool"),), "/var/lib/docker", 0, 0)
+UNIT = Unit("loaded", "active", False, ())
+ON_POOL = Docker("20.10.24", unit=UNIT, info=INFO)
+
+
+def finished(docker=ON_POOL, missing_pvs=0, **changes):
+    """The article's pool, complete, used by Docker, with changes to the pool's LV."""
+    host = states.host("bookworm", "07-complete-profile-attached")
+    lvs = tuple(lv._replace(**changes) if lv.name == "thinpool" else lv for lv in host.lvm.lvs)
+    vgs = tuple(vg._replace(missing_pvs=missing_pvs) for vg in host.lvm.vgs)
+    return host._replace(lvm=host.lvm._replace(lvs=lvs, vgs=vgs), docker=docker)
+
+
+def on(driver, *status):
+    """Docker that runs on another driver."""
+    return ON_POOL._replace(info=INFO._replace(driver=driver, status=status))
+
+
+def silent(**unit):
+    """Docker that does not answer."""
+    return Docker(None, unit=UNIT._replace(**unit), problem="docker.service is failed")
+
+
+SITUATIONS = {
+    "all is well": (finished(), []),
+    "autoextend off and not a step left": (finished(data_percent=85.0), []),
+    "data nearly full": (finished(data_percent=90.1), ["critical data Data of pool vgdocker/thinpool is 90.1 % full."]),
+    "data at the limit": (finished(data_percent=90.0), []),
+    "metadata nearly full": (finished(metadata_percent=80.5), ["critical metadata Metadata of pool vgdocker/thinpool is 80.5 %"]),
+    "metadata at the limit": (finished(metadata_percent=80.0), []),
+    "not monitored": (finished(monitored=False), ["warning monitoring Pool vgdocker/thinpool is not monitored"]),
+    "no profile": (finished(profile=""), ["warning monitoring Pool vgdocker/thinpool carries no policy, wanted docker-thinpool"]),
+    "another profile": (finished(profile="x"), ["warning monitoring Pool vgdocker/thinpool carries the policy x, wanted"]),
+    "profile file gone": (
+        finished()._replace(profile_text=None),
+        ["warning monitoring /etc/lvm/profile/docker-thinpool.profile is not there"],
+    ),
+    "inactive": (
+        finished(active=False, monitored=None, data_percent=None, metadata_percent=None),
+        ["critical pool Pool vgdocker/thinpool is not active"],
+    ),
+    "failed": (finished(health="failed"), ["critical pool LVM reports the health of pool vgdocker/thinpool as failed"]),
+    "needs a check": (finished(check_needed=True), ["critical pool Pool vgdocker/thinpool needs a check"]),
+    "a disk is gone": (finished(missing_pvs=1), ["critical pool VG vgdocker is missing 1 of its PVs"]),
+    "docker not installed": (finished(docker=Docker(None, unit=UNIT._replace(load_state="not-found"))), []),
+    "docker not asked": (finished(docker=None), []),
+    "docker failed": (
+        finished(docker=silent(active_state="failed")),
+        ["critical engine Docker does not answer: docker.service is failed."],
+    ),
+    "docker on overlay2": (finished(docker=on("overlay2")), ["warning engine Docker's containers are on overlay2, not on pool"]),
+    "docker on loop files": (
+        finished(docker=on("devicemapper", ("Data loop file", "/var/lib/docker/devicemapper/devicemapper/data"))),
+        ["warning engine Docker's containers are on loop-lvm, not on pool"],
+    ),
+    "docker on another pool": (
+        finished(docker=on("devicemapper", ("Pool Name", "vg-other"))),
+        ["warning engine Docker's containers are on pool vg-other, not on pool vgdocker/thinpool"],
+    ),
+    "docker on the snapshotter": (
+        finished(docker=on("devmapper", ("driver-type", "io.containerd.snapshotter.v1"))),
+        [],
+    ),
+    "switch cut off": (
+        finished(docker=ON_POOL._replace(former=Former("begun", "overlay2"))),
+        ["warning engine A switch of Docker's storage was cut off half-way."],
+    ),
+    "the worst comes first": (
+        finished(monitored=False, metadata_percent=99.0),
+        ["critical metadata Metadata of", "warning monitoring Pool vgdocker/thinpool is not monitored"],
+    ),
+    "nothing there": (states.host("bookworm", "00-blank"), ["warning pool There is no thin pool vgdocker/thinpool."]),
+    "a plain LV of that name": (states.host("bookworm", "03-data-lv-only"), ["warning pool There is no thin pool"]),
+    "a stray metadata LV": (
+        states.host("bookworm", "30-converted-plus-stray-meta"),
+        [
+            "warning reserve vgdocker/thinpoolmeta stands beside the pool",
+            "warning monitoring Pool vgdocker/thinpool carries no policy",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("host", "due"), list(SITUATIONS.values()), ids=list(SITUATIONS))
+def test_what_is_told(host, due):
+    told = [" ".join(finding) for finding in health.findings(OFF, host)]
+    assert len(told) == len(due), told
+    for line, start in zip(told, due):
+        assert line.startswith(start)
+
+
+@pytest.mark.parametrize(("used", "severity"), [(79.0, "warning"), (81.0, "critical")], ids=["not due yet", "due already"])
+def test_growth_that_cannot_happen_is_worse_once_it_is_due(used, severity):
+    (finding,) = health.findings(POOL, finished(data_percent=used))
+    assert (finding.severity, finding.subject) == (severity, "reserve")
+    assert "autoextend can never run" in finding.sentence
+
+
+def test_the_danger_is_the_worst_per_subject():
+    found = [health.Finding(health.CRITICAL, "pool", "a"), health.Finding(health.WARNING, "pool", "b")]
+    assert health.danger(found) == health.danger(found[::-1]) == {"pool": "critical"}
+    assert health.danger([*found, health.Finding(health.WARNING, "data", "c")]) == {"pool": "critical", "data": "warning"}
+    assert health.danger([]) == {}
+
+
+def test_a_run_tells_only_what_it_does_not_put_right_itself():
+    host = states.tagged(finished(monitored=False, profile="", data_percent=95.0))
+    assert plan.warnings(states.spec(threshold=100), host) == ("Data of pool vgdocker/thinpool is 95.0 % full.",)
+    assert len(health.findings(OFF, host)) == 3
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.booleans(), st.integers(50, 100))
+def test_every_danger_has_a_sentence_and_the_other_way_round(data, metadata, monitored, threshold):
+    host = finished(data_percent=data, metadata_percent=metadata, monitored=monitored)
+    found = health.findings(POOL._replace(threshold=threshold), host)
+    assert {finding.subject for finding in found} == set(health.danger(found))
+    assert len({finding.sentence for finding in found}) == len(found)
+    order = [finding.severity for finding in found]
+    assert order == sorted(order)
+    assert ("monitoring" in health.danger(found)) == (not monitored)
