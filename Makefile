@@ -6,6 +6,7 @@
 # make sanity       ansible-test sanity, galaxy-importer and antsibull-docs on it; make sanity-matrix: on three ansible-cores
 # make test-pythons       the unit tests on Python 3.6 to 3.13
 # make test-controllers   the collection with ansible-core 2.16 to 2.21, or CORES=2.16; ARGS='-i inventory -e ...' provisions a guest too
+# make test-browser   the page of playbooks/status.yml in Debian's Chromium, at 3 and at 1,000 hosts (under a minute)
 # make crash-sweep    kill, cut the power, fail every command of a fresh run (about an hour)
 # make switch-sweep   the same while Docker changes its storage (about an hour)
 
@@ -30,7 +31,7 @@ export PATH := $(BIN):$(PATH):$(PYTHONS)
 
 .PHONY: help packages image demo demo-clean test lint unit guest test-guests test-matrix molecule crash-sweep switch-sweep
 .PHONY: lint-workflows test-pythons collection test-collection sanity sanity-matrix
-.PHONY: test-controllers
+.PHONY: test-controllers test-browser
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -63,7 +64,7 @@ demo-clean:
 	$(LAB) clean
 	rm -rf .venv .nox build
 
-test: lint lint-workflows unit test-collection molecule guest
+test: lint lint-workflows unit test-browser test-collection molecule guest
 
 lint: .venv/done
 	@echo "== lint"
@@ -107,6 +108,11 @@ sanity-matrix: collection
 
 test-controllers: collection
 	$(NOX) -s $(CORES:%=controllers-%) -- $(ARGS)
+
+test-browser: .venv/done
+	@$(MAKE) --no-print-directory packages PACKAGES="chromium chromium-driver"
+	@echo "== the status page in a browser"
+	pytest -q tests/browser
 
 molecule: .venv/done image
 	@echo "== molecule: the main job on a guest"
