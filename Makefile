@@ -46,6 +46,13 @@ packages:
 	$(BIN)/pip install --quiet -r requirements.txt
 	touch $@
 
+# Of Debian's package prometheus without its server, which would start. Tests that need it are skipped where it is not to be had.
+$(BIN)/promtool: | .venv/done
+	@echo "== promtool, of Debian's package prometheus"
+	-@cd $$(mktemp -d) && { apt-get download -q -o APT::Sandbox::User=root prometheus || { $(SUDO) apt-get update -q && \
+	  apt-get download -q -o APT::Sandbox::User=root prometheus; }; } && \
+	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x -C $(BIN) --strip-components=3 ./usr/bin/promtool && rm -r "$$PWD"
+
 image: packages
 	@$(SUDO) env DIRECT_LVM_CACHE=$(CACHE) $(LAB) build
 
@@ -77,7 +84,7 @@ lint-workflows: .venv/done
 	@echo "== lint of the workflows"
 	$(NOX) -s workflows
 
-unit: .venv/done
+unit: .venv/done $(BIN)/promtool
 	@echo "== unit tests, on this Python and on the oldest and newest that hosts may have"
 	pytest -q tests/unit
 	$(NOX) --no-error-on-missing-interpreters

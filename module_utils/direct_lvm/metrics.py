@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A pool's figures in Prometheus' text format, for the textfile collector of node_exporter. Run on the host by a systemd timer.
+
+Formats: prometheus.io/docs/instrumenting/exposition_formats, prometheus.io/docs/practices/naming.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import argparse
+import sys
+
+from . import commands, files, geometry, lvm
+from .model import Pool, Refused
+
+PREFIX = "direct_lvm_"
+HELP = (
+    ("pool_active", "Whether the thin pool is there and active."),
+    ("pool_healthy", "Whether LVM finds nothing wrong with the pool and all disks of its volume group are there."),
+    ("pool_monitored", "Whether dmeventd watches the pool, so that it is extended when it fills up."),
+    ("pool_data_size_bytes", "Size of the pool's data."),
+    ("pool_data_used_ratio", "Part of the data that is used, 0 to 1."),
+    ("pool_metadata_size_bytes", "Size of the pool's metadata."),
+    ("pool_metadata_used_ratio", "Part of the metadata that is used, 0 to 1."),
+    ("pool_growth_steps_left", "Autoextend steps that still fit into the volume group, each in the worst case, up to 100."),
+    ("vg_size_bytes", "Size of the volume group."),
+    ("vg_free_bytes", "Free space of the volume group, the reserve from which the pool grows."),
+)
+COLLECTED = ("collect_success", "Whether LVM answered when the figures were last collected.")
+
+
+def figures(pool, report):
+    """{name without PREFIX: number} of a model.Lvm. What LVM cannot tell, or is switched off, is not there."""
+    layout = geometry.current_layout(report, pool)
+    vg = report.vg(pool.vg)
+    found = {"pool_active": 0}
+    if vg:
+        found.update(vg_size_bytes=vg.extents * vg.extent_size, vg_free_bytes=vg.free * vg.extent_size)
+    if layout:
+        lv = report.lv(pool.vg, pool.name)
+        found.update(
+            pool_active=int(lv.active),
+            pool_healthy=int(not (lv.health or lv.check_needed or vg.missing_pvs)),
+            pool_monitored=None if lv.monitored is None else int(lv.monitored),
+            pool_data_size_bytes=lv.size,
+            pool_data_used_ratio=ratio(lv.data_percent),
+            pool_metadata_size_bytes=lv.metadata_size,
+            pool_metadata_used_ratio=ratio(lv.metadata_percent),
+            pool_growth_steps_left=geometry.growth_steps(layout, pool.threshold, pool.percent),
+        )
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def ratio(percent):
+    """Percent as a part of 1, None as it is. LVM gives two decimals."""
+    return None if percent is None else round(percent / 100, 4)
+
+
+def exposition(pool, found):
+    """The figures as text. found None: LVM did not answer, which is all that is said then."""
+    lines = []
+    for name, text in HELP:
+        if found and name in found:
+            labels = '{vg="%s"}' % pool.vg if name.startswith("vg_") else '{vg="%s",pool="%s"}' % (pool.vg, pool.name)
+            lines += metric(name, text, labels, found[name])
+    return "\n".join(lines + metric(*COLLECTED, labels="", value=int(found is not None))) + "\n"
+
+
+def metric(name, text, labels, value):
+    """The three lines of a metric with one sample."""
+    name = PREFIX + name
+    return ["# HELP %s %s" % (name, text), "# TYPE %s gauge" % name, "%s%s %s" % (name, labels, value)]
+
+
+def main(argv=None):
+    """Collect once. Returns 0, or 1 when LVM did not answer: the file says so then, and standard error says why."""
+    parser = argparse.ArgumentParser(prog="direct_lvm.metrics", description=__doc__.splitlines()[0])
+    parser.add_argument("--vg", required=True)
+    parser.add_argument("--pool", required=True)
+    parser.add_argument("--threshold", type=int, required=True, help="of the autoextend policy, to count the steps that are left")
+    parser.add_argument("--percent", type=int, required=True, help="of the autoextend policy")
+    parser.add_argument("--output", required=True, help="the file to replace, NAME.prom")
+    given = parser.parse_args(argv)
+    pool = Pool(devices=(), vg=given.vg, name=given.pool, threshold=given.threshold, percent=given.percent)
+    try:
+        files.must_be_root()
+        found, problem = figures(pool, lvm.ask()), None
+    except (Refused, commands.CommandFailed, OSError) as failure:
+        found, problem = None, failure
+    try:
+        files.write_text(given.output, exposition(pool, found))
+    except OSError as failure:
+        problem = problem or failure
+    if problem:
+        sys.stderr.write("%s\n" % problem)
+    return int(problem is not None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

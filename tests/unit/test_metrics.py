@@ -1,0 +1,184 @@
+"""The figures for Prometheus: numbers, format, failures; the alert rules as promtool judges them."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import states
+import test_project
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from module_utils.direct_lvm import commands, files, health, lvm, metrics
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROLE = ROOT / "roles" / "pool_metrics"
+RULES = ROLE / "files" / "direct-lvm.rules.yml"
+ARGUMENTS = ["--vg", "vgdocker", "--pool", "thinpool", "--threshold", "80", "--percent", "20", "--output"]
+
+
+def samples(text):
+    """{name{labels}: value} of a text in the exposition format."""
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if not line.startswith("#")}
+
+
+@pytest.fixture
+def collect(tmp_path, monkeypatch):
+    """A function: a recorded state, or an exception that LVM's answer is -> (return code, the file's text)."""
+
+    def run(state):
+        def ask():
+            if isinstance(state, Exception):
+                raise state
+            return states.report("bookworm", state)
+
+        monkeypatch.setattr(lvm, "ask", ask)
+        monkeypatch.setattr(files, "must_be_root", lambda: None)
+        path = tmp_path / "textfile" / "direct-lvm.prom"
+        return metrics.main([*ARGUMENTS, str(path)]), path.read_text()
+
+    return run
+
+
+def test_the_articles_pool_in_base_units(collect):
+    code, text = collect("07-complete-profile-attached")
+    labels, vg = '{vg="vgdocker",pool="thinpool"}', '{vg="vgdocker"}'
+    lv = states.report("bookworm", "07-complete-profile-attached").lv("vgdocker", "thinpool")
+    assert code == 0
+    assert samples(text) == {
+        "direct_lvm_pool_active" + labels: 1,
+        "direct_lvm_pool_healthy" + labels: 1,
+        "direct_lvm_pool_monitored" + labels: 1,
+        "direct_lvm_pool_data_size_bytes" + labels: 7295 * 4194304,
+        "direct_lvm_pool_data_used_ratio" + labels: lv.data_percent / 100,
+        "direct_lvm_pool_metadata_size_bytes" + labels: 304 * 1024**2,
+        "direct_lvm_pool_metadata_used_ratio" + labels: pytest.approx(lv.metadata_percent / 100),
+        "direct_lvm_pool_growth_steps_left" + labels: 0,
+        "direct_lvm_vg_size_bytes" + vg: 7679 * 4194304,
+        "direct_lvm_vg_free_bytes" + vg: 232 * 4194304,
+        "direct_lvm_collect_success": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "absent"),
+    [
+        ("00-blank", {"pool_active": 0}, ["vg_size_bytes", "pool_healthy", "pool_monitored"]),
+        ("02-vg", {"pool_active": 0, "vg_free_bytes": 7679 * 4194304}, ["pool_healthy"]),
+        ("13-complete-inactive", {"pool_active": 0, "pool_healthy": 1}, ["pool_monitored", "pool_data_used_ratio"]),
+        ("14-complete-not-monitored", {"pool_active": 1, "pool_monitored": 0}, []),
+        ("26-vg-missing-pv", {"pool_healthy": 0}, []),
+    ],
+)
+def test_what_lvm_cannot_tell_is_left_out(collect, state, told, absent):
+    code, text = collect(state)
+    found = {re.sub(r"\{.*", "", name)[len("direct_lvm_") :]: value for name, value in samples(text).items()}
+    assert code == 0
+    assert {name: found.get(name) for name in told} == told
+    assert not set(absent) & set(found)
+    assert found["collect_success"] == 1
+
+
+def test_growth_is_not_counted_when_autoextend_is_off():
+    report = states.report("bookworm", "07-complete-profile-attached")
+    assert "pool_growth_steps_left" not in metrics.figures(states.ARTICLE._replace(threshold=100), report)
+
+
+@pytest.mark.parametrize("failure", [commands.CommandFailed(["lvm"], "did not finish within 120 s"), OSError("no space")], ids=str)
+def test_a_silent_lvm_leaves_no_old_figures_behind(collect, capsys, failure):
+    collect("07-complete-profile-attached")
+    code, text = collect(failure)
+    assert code == 1
+    assert samples(text) == {"direct_lvm_collect_success": 0}
+    assert str(failure) in capsys.readouterr().err
+
+
+def test_nothing_half_written_is_ever_read(tmp_path, monkeypatch, collect):
+    collect("07-complete-profile-attached")
+    seen = []
+    monkeypatch.setattr(files.os, "rename", lambda source, target: seen.append((source, target)))
+    _code, before = collect("02-vg")
+    ((source, target),) = seen
+    assert target.endswith("direct-lvm.prom")
+    assert not source.endswith(".prom")  # which is all that node_exporter reads
+    assert len(samples(before)) == 11
+
+
+@given(st.sampled_from(states.names()), st.integers(50, 100), st.integers(1, 100))
+def test_every_recorded_state_gives_the_exposition_format(state, threshold, percent):
+    pool = states.ARTICLE._replace(threshold=threshold, percent=percent)
+    text = metrics.exposition(pool, metrics.figures(pool, states.report(*state)))
+    names = re.findall(r"^# HELP (direct_lvm_[a-z_]+) [A-Z].*\.\n# TYPE \1 gauge\n\1(?:\{.*\})? [0-9.]+$", text, re.M)
+    assert len(names) == len(set(names)) == len(text.splitlines()) / 3
+    assert all(0 <= value <= 1 for name, value in samples(text).items() if "_ratio" in name)
+
+
+def test_the_files_that_the_role_installs_are_enough(tmp_path):
+    installed = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["pool_metrics_files"]
+    (tmp_path / "direct_lvm").mkdir()
+    for name in installed:
+        shutil.copy(str(ROOT / "module_utils" / "direct_lvm" / name), str(tmp_path / "direct_lvm"))
+    argv = [sys.executable, "-B", "-m", "direct_lvm.metrics", *ARGUMENTS, str(tmp_path / "out.prom")]
+    done = subprocess.run(argv, cwd=str(tmp_path), env={"PATH": "/nowhere"}, stderr=subprocess.PIPE, universal_newlines=True)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == int("direct_lvm_collect_success 0" in (tmp_path / "out.prom").read_text())
+
+
+def test_the_service_starts_the_program_as_it_wants_to_be_started(tmp_path, monkeypatch):
+    folder = str(tmp_path / "textfile")
+    unit = test_project.render("direct-lvm-metrics.service.j2", pool_metrics_textfile_dir=folder, thin_pool_vg="other-vg")
+    (command,) = re.findall(r"^ExecStart=(.*)$", unit, re.M)
+    assert command.startswith("/usr/bin/python3 -B -m direct_lvm.metrics --vg other-vg ")
+    monkeypatch.setattr(lvm, "ask", lambda: states.report("bookworm", "00-blank"))
+    monkeypatch.setattr(files, "must_be_root", lambda: None)
+    assert metrics.main(command.split()[4:]) == 0
+    assert 'pool_active{vg="other-vg",pool="thinpool"} 0' in (tmp_path / "textfile" / "direct-lvm.prom").read_text()
+    assert re.search(r"^ReadWritePaths=%s " % folder, unit, re.M)
+
+
+def test_the_rules_have_the_limits_that_the_status_has():
+    rules = {rule["alert"]: rule for rule in yaml.safe_load(RULES.read_text())["groups"][0]["rules"]}
+    assert rules["DirectLvmDataNearlyFull"]["expr"].split(" > ") == [
+        "direct_lvm_pool_data_used_ratio",
+        "%.2f" % (health.DATA_LIMIT / 100),
+    ]
+    assert rules["DirectLvmMetadataNearlyFull"]["expr"].split(" > ")[1] == "%.2f" % (health.METADATA_LIMIT / 100)
+    known = {metrics.PREFIX + name for name, _text in (*metrics.HELP, metrics.COLLECTED)}
+    for rule in rules.values():
+        assert set(re.findall(r"direct_lvm_\w+", rule["expr"])) <= known
+
+
+@pytest.fixture(scope="module")
+def promtool():
+    """A function that runs promtool and returns what it says; it must succeed."""
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed: make .venv/bin/promtool takes it from Debian's package prometheus")
+
+    def run(*words, **given):
+        done = subprocess.run(
+            ["promtool", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, **given
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    return run
+
+
+def test_promtool_takes_the_rules(promtool):
+    assert "SUCCESS: 7 rules found" in promtool("check", "rules", str(RULES))
+
+
+def test_promtool_takes_the_figures_and_has_nothing_to_remark(promtool, collect):
+    for state in ("07-complete-profile-attached", "00-blank", OSError("LVM does not answer")):
+        assert promtool("check", "metrics", input=collect(state)[1]) == ""
+
+
+def test_promtool_sees_every_alert_fire_and_none_without_reason(promtool):
+    assert "SUCCESS" in promtool("test", "rules", str(ROOT / "tests" / "unit" / "direct-lvm.rules.test.yml"))
+    tried = yaml.safe_load((ROOT / "tests" / "unit" / "direct-lvm.rules.test.yml").read_text())["tests"]
+    fired = {case["alertname"] for test in tried for case in test["alert_rule_test"] if case["exp_alerts"]}
+    assert fired == {rule["alert"] for rule in yaml.safe_load(RULES.read_text())["groups"][0]["rules"]}
