@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from typing import NamedTuple
 
-from . import docker_info, geometry, plan_pool
+from . import docker_info, geometry, plan_pool, report
 
 CRITICAL, WARNING = "critical", "warning"
 DATA_LIMIT, METADATA_LIMIT = 90, 80  # percent; a pool without free metadata needs repair, so that one is told earlier
@@ -36,7 +36,7 @@ def findings(pool, host):
         sentence = geometry.autoextend_warning(layout, pool)
         due = CRITICAL if (lv.data_percent or 0) > pool.threshold else WARNING
         found = lasting(pool, host) + ([Finding(due, "reserve", sentence)] if sentence else []) + drift(pool, host, lv)
-    found += engine(pool, host.docker)
+    found += engine(pool, host)
     return sorted(found, key=lambda finding: finding.severity != CRITICAL)
 
 
@@ -94,19 +94,22 @@ def drift(pool, host, lv):
     return found
 
 
-def engine(pool, docker):
-    """[Finding] about Docker, as a model.Docker; None or not installed: nothing."""
+def engine(pool, host):
+    """[Finding] about Docker and containerd. Who is not installed, or was not asked, is not told of."""
+    docker, using, found = host.docker, report.engine_in_use(pool, host), []
+    if using in ("docker-devmapper", "containerd") and host.containerd and host.containerd.plugin != "ok":
+        why = (host.containerd.problem or "its status is %s" % host.containerd.plugin).rstrip(".")
+        sentence = "containerd's devmapper snapshotter does not work: %s. See: ctr plugins ls" % why
+        found.append(Finding(CRITICAL, "engine", sentence))
     if docker is None or docker.unit is None or docker.unit.load_state == "not-found":
-        return []
-    found = []
+        return found
     if docker.begun():
         found.append(Finding(WARNING, "engine", "A switch of Docker's storage was cut off half-way. %s" % AGAIN))
     if docker.info is None:
         sentence = "Docker does not answer: %s. See: journalctl -u docker" % docker.problem.rstrip(".")
-        return [*found, Finding(CRITICAL, "engine", sentence)]
-    kind, used = docker_info.storage_kind(docker.info), docker.info.field("Pool Name")
-    if kind == "direct-lvm" and used not in ("", plan_pool.device_name(pool)):
-        kind = "pool %s" % used
-    if kind not in ("direct-lvm", "devmapper-snapshotter"):
+        found.append(Finding(CRITICAL, "engine", sentence))
+    elif using is None:
+        kind = docker_info.storage_kind(docker.info)
+        kind = {"direct-lvm": "pool %s" % docker.info.field("Pool Name"), "devmapper-snapshotter": "another pool"}.get(kind, kind)
         found.append(Finding(WARNING, "engine", "Docker's containers are on %s, not on pool %s." % (kind, plan_pool.full(pool))))
     return found

@@ -16,12 +16,15 @@ SENTENCE = (
 )
 
 
-def answer(data, metadata=10.0, free=7 * GIB, steps=1, monitored=True, warnings=(), danger=(), driver="devicemapper"):
+def answer(
+    data, metadata=10.0, free=7 * GIB, steps=1, monitored=True, warnings=(), danger=(), driver="devicemapper", engine="devicemapper"
+):
     """A module's result for one host; percentages are the pool's use, free and the sizes bytes."""
     return {
         "host": {
             "warnings": list(warnings),
             "danger": dict(danger),
+            "engine": engine,
             "docker": {"driver": driver},
             "vg": {"size": 30 * GIB, "free": free},
             "pool": {
@@ -39,6 +42,7 @@ def answer(data, metadata=10.0, free=7 * GIB, steps=1, monitored=True, warnings=
 
 NO_POOL = {
     "host": {
+        "engine": None,
         "warnings": ["There is no thin pool vgdocker/thinpool. Run playbooks/site.yml."],
         "danger": {"pool": "warning"},
         "docker": None,
@@ -66,17 +70,16 @@ RUN_BY_STRANGERS = answer(
     warnings=[HOSTILE, "{{ 7 * 7 }} & <img src=x onerror=\"document.title='ran'\">"],
     danger={'"><script>': HOSTILE},
     driver=HOSTILE,
+    engine=HOSTILE,
 )
 
-NEW = answer(1, driver="devmapper")
-NEW["host"]["engine"] = "docker-devmapper"
 # What no host of ours says, and the engines.
 ODD = {
     "odd": answer("full", "nan?", free=None, steps="x"),
     "stranger": RUN_BY_STRANGERS,
     "silent": {},
-    "new": NEW,
-    "none": answer(1, driver="overlay2"),
+    "new": answer(1, driver="devmapper", engine="docker-devmapper"),
+    "none": answer(1, driver="overlay2", engine=None),
     "old": answer(1),
 }
 SMALL = {"web1.example.com": answer(41.25), HOSTILE: FULL, "db.example.com": UNREACHABLE}

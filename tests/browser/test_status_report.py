@@ -45,7 +45,7 @@ def test_what_a_host_says_is_no_template_and_no_reason_to_fail(reported):
     assert (found["silent"]["state"], len(found["silent"]["warnings"])) == ("failed", 1)
 
 
-def test_a_host_says_which_engine_uses_the_pool_or_its_driver_does(reported):
+def test_which_engine_uses_the_pool_and_which_driver_docker_has(reported):
     found = {host["host"]: (host["engine"], host["driver"]) for host in reported("odd hosts")[0]["hosts"]}
     assert found["new"] == ("docker-devmapper", "devmapper")
     assert found["none"] == (None, "overlay2")

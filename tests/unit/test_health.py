@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from module_utils.direct_lvm import health, plan
+from module_utils.direct_lvm.containerd_config import Containerd
 from module_utils.direct_lvm.model import Docker, DockerInfo, Former, Unit
 
 POOL = states.ARTICLE
@@ -26,6 +27,15 @@ def finished(docker=ON_POOL, missing_pvs=0, **changes):
 def on(driver, *status):
     """Docker that runs on another driver."""
     return ON_POOL._replace(info=INFO._replace(driver=driver, status=status))
+
+
+SNAPSHOTTER = on("devmapper", ("driver-type", "io.containerd.snapshotter.v1"))
+
+
+def snapshotter(docker, plugin="ok", problem="", pools=("vgdocker-thinpool",)):
+    """The pool used by containerd's snapshotter, as its configuration and its status say."""
+    seen = Containerd(UNIT, plugin=plugin, problem=problem)
+    return finished(docker=docker)._replace(snapshotter_pools=pools, containerd=seen)
 
 
 def silent(**unit):
@@ -69,9 +79,20 @@ SITUATIONS = {
         finished(docker=on("devicemapper", ("Pool Name", "vg-other"))),
         ["warning engine Docker's containers are on pool vg-other, not on pool vgdocker/thinpool"],
     ),
-    "docker on the snapshotter": (
-        finished(docker=on("devmapper", ("driver-type", "io.containerd.snapshotter.v1"))),
-        [],
+    "docker on the snapshotter": (snapshotter(SNAPSHOTTER), []),
+    "docker on a snapshotter of another pool": (
+        snapshotter(SNAPSHOTTER, pools=("vg-other",)),
+        ["warning engine Docker's containers are on another pool, not on pool vgdocker/thinpool"],
+    ),
+    "containerd alone, docker on overlay2": (snapshotter(on("overlay2")), []),
+    "containerd alone, no docker": (snapshotter(None), []),
+    "the snapshotter does not work": (
+        snapshotter(SNAPSHOTTER, plugin="skip"),
+        ["critical engine containerd's devmapper snapshotter does not work: its status is skip. See: ctr plugins ls"],
+    ),
+    "containerd does not answer": (
+        snapshotter(None, plugin=None, problem="containerd.service is failed"),
+        ["critical engine containerd's devmapper snapshotter does not work: containerd.service is failed. See: ctr plugins ls"],
     ),
     "switch cut off": (
         finished(docker=ON_POOL._replace(former=Former("begun", "overlay2"))),
