@@ -65,8 +65,8 @@ host:
       (version, active, driver, status, root, images, containers, volumes, switch, pending, problem), V(containerd) (active,
       snapshotter, problem), and V(engine), the one that uses the pool (devicemapper, docker-devmapper, containerd).
     - Each is null while it is missing. Sizes in bytes.
-    - V(warnings) are sentences for the operator, the critical ones first. V(danger) says what they are about and how bad it
-      is, such as C({data: critical, monitoring: warning}); both are empty when all is well.
+    - V(warnings) are sentences for the operator, the critical ones first. V(danger) says how bad it is (C(critical) or
+      C(warning)) per subject (C(data), C(metadata), C(reserve), C(monitoring), C(pool), C(engine)). Both are empty if all is well.
   type: dict
   returned: always
 """

@@ -62,6 +62,13 @@ def test_documentation_is_the_argument_spec():
     compare(DOCUMENTED["direct_lvm_smoke_test"], smoke.ARGUMENTS)
 
 
+@pytest.mark.parametrize("module", DOCUMENTED)
+def test_all_documentation_is_yaml(module):
+    text = (ROOT / "library" / (module + ".py")).read_text()
+    for name in ("EXAMPLES", "RETURN"):
+        assert yaml.safe_load(text.split(name + ' = r"""')[1].split('"""')[0]), name
+
+
 def tasks():
     """Every task of roles, playbooks and molecule as (file, task)."""
     for folder in ("roles", "playbooks", "molecule"):
