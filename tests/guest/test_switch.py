@@ -234,7 +234,8 @@ def test_from_loop_files_and_back(before):
 def test_three_boots_and_a_pool_that_is_not_active(before):
     guest, content = before
     assert module(guest)["changed"]
-    guest.ssh("docker run -d --restart always --name web app:1 sleep 100000; sync")
+    # A shell that ends when it is told to: the first process of a container ignores SIGTERM otherwise, and a shutdown waits.
+    guest.ssh("docker run -d --restart always --name web app:1 sh -c 'trap exit TERM; while true; do sleep 1; done'; sync")
     for _boot in range(3):
         guest.reboot()
         assert guest.ssh("until docker info > /dev/null 2>&1; do sleep 1; done; docker ps --format '{{.Names}}'").stdout == "web\n"
