@@ -102,6 +102,12 @@ options:
         description: With O(state=absent), whether a pool may be removed that holds data of a former set-up. They are lost then.
         type: bool
         default: false
+      replace:
+        description:
+          - Whether a disk of the volume group that O(pool.devices) does not name is emptied onto the others (pvmove) and taken out.
+          - The move goes on in the background and the module returns; RV(to_come) is what a later call has to do then.
+        type: bool
+        default: false
   docker:
     description: Who uses the pool. Without it Docker is left as it is.
     type: dict
@@ -262,14 +268,19 @@ RETURN = r"""
 steps:
   description:
     - What was done, or would be done in check mode, in order. Each has C(why), and one of C(argv) (a command), C(file)
-      (written or removed), C(check), C(archive), C(load) (an image's ID), C(keep) (a container's ID), C(move) (from, to)
-      or C(remove) (with C(size) in bytes).
+      (written or removed), C(moves) (a disk that is being emptied), C(check), C(archive), C(load) (an image's ID), C(keep) (a
+      container's ID), C(move) (from, to) or C(remove) (with C(size) in bytes).
   type: list
   elements: dict
   returned: always
   sample:
     - argv: [pvcreate, /dev/sdb]
       why: make /dev/sdb a physical volume
+to_come:
+  description: The steps, as in RV(steps), that a later call has to take once a move of data that is under way is over.
+  type: list
+  elements: dict
+  returned: when something was carried out
 engine:
   description: The storage engine of this host, as C(name), and the reason, as C(why). C(null) when only the pool is wanted.
   type: dict
@@ -308,7 +319,7 @@ from ..module_utils.direct_lvm.arguments import ARGUMENTS
 from ..module_utils.direct_lvm.model import Refused
 from ..module_utils.direct_lvm.observe import observe
 from ..module_utils.direct_lvm.spec import read_spec
-from ..module_utils.direct_lvm.steps import Switch
+from ..module_utils.direct_lvm.steps import Switch, UntilMoved
 
 
 def converge(module, spec, result):
@@ -338,7 +349,8 @@ def converge(module, spec, result):
     after = observe(spec)
     result["host"] = report.summary(spec.pool, after)
     needed = report.describe(plan.plan(spec, after))
-    if needed:
+    result["to_come"] = needed
+    if needed and not any(isinstance(step, UntilMoved) for step in steps):
         raise Refused(
             "all steps were carried out, yet these are still needed: "
             + "; ".join(" ".join(step.get("argv", ())) or step["why"] for step in needed)

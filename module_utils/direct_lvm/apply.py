@@ -26,6 +26,7 @@ from .steps import (
     RemoveFile,
     RemoveTree,
     Switch,
+    UntilMoved,
     WaitForContainerd,
     WaitForDocker,
     WriteFile,
@@ -47,13 +48,16 @@ class Done(list):
 def carry_out(steps, done):
     """Carry steps out in order. done: a Done that gets each step once it has happened.
 
-    Returns False when the rest has to be planned anew (steps.PlanAgain), True when all was done.
+    Returns False when the rest has to be planned anew (steps.PlanAgain), True when all was done, or all that can be done
+    while LVM moves data in the background (steps.UntilMoved).
     Raises commands.CommandFailed, model.Refused, SwitchFailed or OSError; nothing is done after the step that raised.
     """
     stopped = None
     for step in steps:
         if isinstance(step, PlanAgain):
             return False
+        if isinstance(step, UntilMoved):
+            return True
         if isinstance(step, Switch):
             switch(step, done)
             continue

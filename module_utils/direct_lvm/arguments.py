@@ -28,6 +28,7 @@ POOL = {
     "require_autoextend": {"type": "bool", "default": False},
     "error_when_full": {"type": "bool", "default": False},
     "remove_data": {"type": "bool", "default": False},
+    "replace": {"type": "bool", "default": False},
 }
 
 DOCKER = {

@@ -27,7 +27,7 @@ REPORTS = (
         "lv",
         "lv_uuid,lv_name,lv_size,lv_tags,lv_active,lv_device_open,lv_profile,data_lv,metadata_lv,pool_lv,"
         "data_percent,metadata_percent,lv_metadata_size,lv_when_full,lv_health_status,lv_check_needed,"
-        "lv_skip_activation,lv_dm_path,lv_live_table",
+        "lv_skip_activation,lv_dm_path,lv_live_table,move_pv,copy_percent",
     ),
     ("pvseg", "pvseg_start"),
     ("seg", "lv_uuid,segtype,chunk_size,zero,seg_monitor,thin_count,transaction_id,devices"),
@@ -49,7 +49,8 @@ def ask():
         report = parse(answer, result.err)
         # LVM prefers other names for some devices (/dev/mapper/mpatha); disks are compared by their /dev node.
         return report._replace(
-            pvs=tuple(pv._replace(name=pv.name if pv.missing else os.path.realpath(pv.name)) for pv in report.pvs)
+            pvs=tuple(pv._replace(name=pv.name if pv.missing else os.path.realpath(pv.name)) for pv in report.pvs),
+            lvs=tuple(lv._replace(moved_from=os.path.realpath(lv.moved_from)) if lv.moved_from else lv for lv in report.lvs),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise commands.CommandFailed(argv, "gave a report that cannot be read (%r)" % error, result.out[:200]) from error
@@ -147,6 +148,8 @@ def _lv(row, vg, segments):
         dm_path=row["lv_dm_path"],
         half=half,
         devices=tuple(device for segment in segments for device in segment.get("devices", "").split(",") if device),
+        moved_from=row.get("move_pv", ""),
+        moved_percent=_float(row.get("copy_percent", "")),
     )
 
 

@@ -62,6 +62,7 @@ class Pool(NamedTuple):
     require_autoextend: bool = False
     error_when_full: bool = False
     remove_data: bool = False
+    replace: bool = False
 
 
 class DockerStorage(NamedTuple):
@@ -203,6 +204,7 @@ class Lv(NamedTuple):
     data_percent, metadata_percent: None when LVM cannot tell (inactive). zero: None when it does not apply.
     monitored: None when LVM cannot tell (inactive).  half: its device is there and has no live table, as a command killed
         while it activates leaves it: LVM calls that active, and nobody can use it.
+    moved_from: for the hidden LV of a pvmove under way, the PV that it empties, else "".  moved_percent: how far it has come.
     """
 
     name: str
@@ -232,6 +234,8 @@ class Lv(NamedTuple):
     dm_path: str
     half: bool = False
     devices: Tuple[str, ...] = ()
+    moved_from: str = ""
+    moved_percent: Optional[float] = None
 
 
 class Lvm(NamedTuple):
@@ -257,6 +261,10 @@ class Lvm(NamedTuple):
     def pvs_of(self, vg):
         """All PVs of a VG, missing ones too."""
         return tuple(p for p in self.pvs if p.vg == vg)
+
+    def moves_of(self, vg):
+        """{PV: the hidden LV of the pvmove that empties it}, of a VG."""
+        return {x.moved_from: x for x in self.lvs if x.vg == vg and x.moved_from}
 
 
 class Unit(NamedTuple):
@@ -382,6 +390,7 @@ class Host(NamedTuple):
     snapshotter_pools: device-mapper names of pools that containerd's configuration names.
     containerd: a containerd_config.Containerd, None when it was not looked at.
     transaction: the kernel's transaction id of the pool (Docker counts it, LVM does not), None when not asked.
+    orphans: PVs of no VG that carry the UUID which this tool gives them, and are not among the disks; only to replace.
     """
 
     disks: Tuple[Disk, ...]
@@ -392,3 +401,4 @@ class Host(NamedTuple):
     docker: Optional[Docker] = None
     transaction: Optional[int] = None
     containerd: Optional[object] = None
+    orphans: Tuple[str, ...] = ()

@@ -20,6 +20,7 @@ TOOLS = (
     Missing("wipefs", "to tell a blank disk", "util-linux", "util-linux"),
 )
 THIN_TARGET = Missing("dm_thin_pool", "the kernel's thin pool target", "linux-image-amd64", "kernel-modules")
+MIRROR_TARGET = Missing("dm_mirror", "pvmove copies with it", "linux-image-amd64", "kernel-modules")
 OLDEST_LVM = (2, 2, 112)  # older ones lose the pool's transaction id at reboot (moby#15629)
 
 
@@ -40,6 +41,9 @@ def observe(spec):
     for name in pool.devices:
         disk = disks.observe_disk(name, probe=False)
         found.append(disk if disk.path in in_place else disks.observe_disk(name))
+    listed = {disk.path for disk in found}
+    if pool.replace and in_place - listed and not has_target("dm_mirror"):
+        missing += (MIRROR_TARGET,)
     seen = docker.observe_docker(storage) if storage else None
     asked = spec.docker.engine if spec.docker and spec.present else "containerd"
     snapshotter = None
@@ -54,7 +58,14 @@ def observe(spec):
         snapshotter_pools=tuple(sorted({pool for _path, pool in containerd.configured_pools()})) if storage else (),
         containerd=snapshotter,
         transaction=kernel_transaction(report.lv(pool.vg, pool.name)) if seen and seen.transaction is not None else None,
+        orphans=our_orphans(report, listed) if pool.replace else (),
     )
+
+
+def our_orphans(report, listed):
+    """(path, ...) of the PVs of no volume group that carry our UUID, as a killed run leaves them, and are not listed."""
+    orphans = [pv for pv in report.pvs if pv.vg is None and not pv.missing and pv.name not in listed]
+    return tuple(pv.name for pv in orphans if disks.observe_disk(pv.name, probe=False).our_pv_uuid == pv.uuid)
 
 
 def kernel_transaction(lv):
@@ -79,6 +90,9 @@ def kernel_and_version():
             "LVM here is %d.%02d.%d; before 2.02.112 a thin pool loses its transaction id at reboot." % found,
             "Upgrade lvm2 first.",
         )
-    if os.path.isdir("/sys/module/dm_thin_pool"):
-        return ()
-    return () if commands.run(("modprobe", "--dry-run", "dm_thin_pool"), ok=None).rc == 0 else (THIN_TARGET,)
+    return () if has_target("dm_thin_pool") else (THIN_TARGET,)
+
+
+def has_target(module):
+    """Whether the kernel has a device-mapper target, or can load it."""
+    return os.path.isdir("/sys/module/" + module) or commands.run(("modprobe", "--dry-run", module), ok=None).rc == 0

@@ -6,7 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import engines, geometry, health, plan_containerd, plan_docker, plan_pool, plan_remove, plan_vg
+from . import engines, geometry, health, plan_containerd, plan_docker, plan_pool, plan_remove, plan_replace, plan_vg
 from .model import Refused
 
 
@@ -23,6 +23,8 @@ def plan(spec, host):
     chosen = engine(spec, host)
     steps, layout = plan_vg.plan_vg(spec.pool, host)
     steps += plan_pool.plan_pool(spec.pool, host, layout)
+    if steps:
+        plan_replace.check_quiet(spec.pool, host.lvm, steps)
     if chosen and chosen.name != "devicemapper":
         steps += plan_containerd.plan_containerd(spec, host)
     if chosen and chosen.name != "containerd":

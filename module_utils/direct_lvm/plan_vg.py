@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from typing import NamedTuple
 
-from . import blank, geometry
+from . import blank, geometry, plan_replace
 from .model import SIZE_TAG, TAG, Refused
 from .steps import Command, MustBeAsSeen
 
@@ -22,7 +22,7 @@ class Room(NamedTuple):
 
 
 def plan_vg(pool, host):
-    """([Command], Room): pvcreate, vgcreate or vgextend, pvresize, and the extents that there will be.
+    """([step], Room): pvcreate, vgcreate or vgextend, pvresize, pvmove, vgreduce, and the extents that there will be.
 
     Raises model.Refused for a disk that may hold something and for a VG that is not ours.
     """
@@ -65,13 +65,19 @@ def plan_vg(pool, host):
             )
         )
         return steps, Room(extent_size, room, 0)
-    check_listed(pool, host, listed)
+    leaving = plan_replace.leaving(pool, host.lvm, listed)
     if TAG not in vg.tags:
         steps.insert(0, Command(("vgchange", "--addtag", TAG, pool.vg), "take over VG %s, as asked" % pool.vg))
     steps += retag(pool, vg)
     if new:
         steps.append(Command(("vgextend", pool.vg) + tuple(new), "add the new disks to VG %s" % pool.vg))
-    return steps, Room(extent_size, vg.extents + room, vg.extents - vg.free)
+    stay = [pv for pv in host.lvm.pvs_of(pool.vg) if pv not in leaving]
+    free = room + sum(pv.extents - pv.extents_used for pv in stay)
+    steps += plan_replace.plan_moves(pool, host, leaving, [pv.name for pv in stay] + new, free)
+    # What a move under way takes twice is taken once when it is over.
+    twice = sum(lv.size for lv in host.lvm.moves_of(pool.vg).values()) // extent_size
+    total = vg.extents + room - sum(pv.extents for pv in leaving)
+    return steps, Room(extent_size, total, vg.extents - vg.free - twice)
 
 
 def size_tag(pool):
@@ -121,18 +127,6 @@ def check_vg(pool, lvm):
             "VG %s exists and was not made by this tool (no tag %s)." % (vg.name, TAG),
             "Choose another thin_pool_vg, or take it over as it is with:\nthin_pool_adopt_vg: true\n"
             "Its other LVs are never touched; its free space will be used.",
-        )
-
-
-def check_listed(pool, host, listed):
-    """Raise Refused when our VG has a PV that thin_pool_devices does not name (unless the VG was adopted)."""
-    extra = [pv.name for pv in host.lvm.pvs_of(pool.vg) if pv.name not in listed]
-    if extra and not pool.adopt_vg:
-        away = " ".join(extra)
-        raise Refused(
-            "VG %s has %s, which thin_pool_devices does not name. A disk is never taken out silently." % (pool.vg, away),
-            "Name it in thin_pool_devices, or move its data away and take it out yourself (the other disks need the room):\n"
-            + "\n".join("pvmove %s && vgreduce %s %s && pvremove %s" % (pv, pool.vg, pv, pv) for pv in extra),
         )
 
 

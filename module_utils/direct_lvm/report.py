@@ -20,6 +20,7 @@ from .steps import (
     RemoveFile,
     RemoveTree,
     Switch,
+    UntilMoved,
     WaitForContainerd,
     WriteFile,
 )
@@ -73,7 +74,15 @@ def vg_summary(pool, lvm):
         "free": vg.free * vg.extent_size,
         "ours": TAG in vg.tags,
         "devices": [pv.name for pv in lvm.pvs_of(vg.name)],
+        "moving": moving(vg, lvm),
     }
+
+
+def moving(vg, lvm):
+    """The first pvmove under way in a VG: {device, percent}, None when there is none."""
+    for device, lv in sorted(lvm.moves_of(vg.name).items()):
+        return {"device": device, "percent": lv.moved_percent}
+    return None
 
 
 def pool_summary(pool, host):
@@ -162,6 +171,8 @@ def describe(steps):
             what = {"move": [step.source, step.target]}
         elif isinstance(step, RemoveTree):
             what = {"remove": step.path, "size": step.size}
+        elif isinstance(step, UntilMoved):
+            what = {"moves": step.device}
         elif isinstance(step, DropSnapshots):
             what = {"argv": ["ctr", "snapshots", "--snapshotter", "devmapper", "rm"]}
         else:

@@ -75,8 +75,9 @@ def read_pool(given, needs_devices=True):
         require_autoextend=given["require_autoextend"],
         error_when_full=given["error_when_full"],
         remove_data=given["remove_data"],
+        replace=given["replace"],
     )
-    if needs_devices and not pool.devices and not pool.adopt_vg:
+    if needs_devices and not pool.devices and (pool.replace or not pool.adopt_vg):
         raise Refused(
             "thin_pool_devices is empty: no disk to make the thin pool from.",
             'Name at least one, for example -e \'{"thin_pool_devices": ["/dev/sdb"]}\'; `lsblk` lists a host\'s disks.',

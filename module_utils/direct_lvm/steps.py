@@ -102,6 +102,16 @@ class PlanAgain(NamedTuple):
     why: str
 
 
+class UntilMoved(NamedTuple):
+    """A pvmove that empties device goes on without us, and what follows has to wait for its end: stop here, all is well.
+
+    The next run finds the move where it is then.
+    """
+
+    device: str
+    why: str
+
+
 class WaitForDocker(NamedTuple):
     """Ask the daemon at host (a unix:// address) until it answers, at most timeout seconds; then its report must agree.
 

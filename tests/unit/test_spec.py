@@ -29,6 +29,7 @@ GOOD_POOL = {
     "require_autoextend": False,
     "error_when_full": False,
     "remove_data": False,
+    "replace": False,
 }
 GOOD_DOCKER = {
     "engine": "auto",
@@ -71,6 +72,7 @@ def test_good_input_is_read():
 
 BAD_POOL = [
     ("no-device", {"devices": []}, "no disk to make the thin pool from"),
+    ("nothing-to-replace-by", {"devices": [], "adopt_vg": True, "replace": True}, "no disk to make the thin pool from"),
     ("option-like-device", {"devices": ["--force"]}, "is not a device name"),
     ("escaping-device", {"devices": ["/dev/../etc/passwd"]}, "is not a device name"),
     ("relative-device", {"devices": ["disk/by-id/x"]}, "is not a device name"),
@@ -227,7 +229,7 @@ NAMED = st.builds("/dev/{}".format, st.text(alphabet="ab1/:,#=@~%\\.-_+", min_si
 NUMBERS = st.one_of(st.integers(), st.integers(-1, 101), st.just(10**400))
 VALUES = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.text()), lambda inner: st.lists(inner, max_size=2))
 WIPES = st.lists(st.fixed_dictionaries({"device": st.one_of(st.text(), DEVICES), "signature": st.text()}), max_size=3)
-FLAGS = ["zero", "adopt_vg", "require_autoextend", "error_when_full", "remove_data"]
+FLAGS = ["zero", "adopt_vg", "require_autoextend", "error_when_full", "remove_data", "replace"]
 POOLS = dict(
     dict.fromkeys(("vg", "name", "data_size", "metadata_size", "chunk_size", "profile_name"), TEXTS),
     devices=st.lists(st.one_of(st.text(), DEVICES), max_size=3),

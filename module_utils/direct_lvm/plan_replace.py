@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Disks that leave the volume group: emptied onto the others while containers run, then taken out. Pure.
+
+pvmove keeps in LVM's metadata what it moves, in a hidden LV pvmoveN (pvmove(8)); so a move that was cut off is found there,
+and the same command goes on with it.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from . import geometry
+from .model import Refused
+from .steps import Command, UntilMoved
+
+INTERVAL = 5  # seconds: how often LVM looks whether a part of the move is done and the next can begin; its default is 15
+
+
+def leaving(pool, lvm, listed):
+    """[model.Pv] of our VG that thin_pool_devices does not name. Raises Refused unless thin_pool_replace says that they may go.
+
+    In a VG that was adopted they are left alone.
+    """
+    extra = [pv for pv in lvm.pvs_of(pool.vg) if pv.name not in listed]
+    if pool.replace:
+        return extra
+    if extra and not pool.adopt_vg:
+        raise Refused(
+            "VG %s has %s, which thin_pool_devices does not name. A disk is never taken out silently."
+            % (pool.vg, " ".join(pv.name for pv in extra)),
+            "Name it in thin_pool_devices. Or have it emptied onto the others, which need the room, and taken out:\n"
+            "ansible-playbook playbooks/replace.yml\nBy hand:\n"
+            + "\n".join("pvmove {1} && vgreduce {0} {1} && pvremove {1}".format(pool.vg, pv.name) for pv in extra),
+        )
+    return []
+
+
+def plan_moves(pool, host, gone, stay, free):
+    """[step]: pvmove, vgreduce and pvremove for each PV that leaves.
+
+    gone: [model.Pv].  stay: the names of the disks that stay, new ones too; free: the extents that are free on them.
+    Raises Refused when they have not enough.
+    """
+    vg, moves = host.lvm.vg(pool.vg), host.lvm.moves_of(pool.vg)
+    need = sum(pv.extents_used for pv in gone if pv.name not in moves)
+    if need > free:
+        raise Refused(
+            "%s of VG %s is to be emptied: %d extents (%s) are used there, and the disks that stay (%s) have %d free (%s)."
+            % (
+                " ".join(pv.name for pv in gone),
+                vg.name,
+                need,
+                geometry.human(need * vg.extent_size),
+                " ".join(stay) or "none",
+                free,
+                geometry.human(free * vg.extent_size),
+            ),
+            "Add a disk of at least %s to thin_pool_devices. LVM cannot make a thin pool smaller."
+            % geometry.human((need - free + 1) * vg.extent_size),
+        )
+    steps = []
+    for pv in sorted(gone, key=lambda pv: pv.name not in moves):
+        argv = ("pvmove", "--background", "--interval", str(INTERVAL), pv.name)
+        if pv.name in moves:
+            steps.append(Command(argv, "go on emptying %s" % pv.name))
+        elif pv.extents_used:
+            size = geometry.human(pv.extents_used * vg.extent_size)
+            steps.append(Command(argv + tuple(stay), "begin to empty %s (%s) onto the others; containers run on" % (pv.name, size)))
+        if pv.name in moves or pv.extents_used:
+            steps.append(UntilMoved(pv.name, "wait until %s is empty" % pv.name))
+        steps.append(Command(("vgreduce", vg.name, pv.name), "take %s out of VG %s" % (pv.name, vg.name)))
+        steps.append(Command(("pvremove", pv.name), "erase its PV label"))
+    steps += [Command(("pvremove", name), "erase the PV label of a disk that was taken out before") for name in host.orphans]
+    return steps
+
+
+def check_quiet(pool, lvm, steps):
+    """Raise Refused when steps are due while somebody else's pvmove holds the VG's LVs: LVM changes none of them meanwhile."""
+    ours = {step.device for step in steps if isinstance(step, UntilMoved)}
+    for device, lv in sorted(lvm.moves_of(pool.vg).items()):
+        if device not in ours:
+            raise Refused(
+                "a pvmove from %s is under way in VG %s (%s %%); LVM changes nothing of what it moves meanwhile."
+                % (device, pool.vg, "?" if lv.moved_percent is None else "%.1f" % lv.moved_percent),
+                "Wait for it, or have one go on that was cut off: pvmove %s\nOr take it back: pvmove --abort %s" % (device, device),
+            )

@@ -1,0 +1,130 @@
+"""Disks that leave the VG: what is done in each state that a run, a kill or a power cut leaves."""
+
+import pytest
+import states
+from test_plan import expect, shown
+
+from module_utils.direct_lvm import apply, plan, report
+from module_utils.direct_lvm.steps import UntilMoved
+
+NEW = "/dev/vdc"
+EXTENT = 4 * 1024**2
+USED = 7447  # extents of the recorded pool on /dev/vdb: data, metadata and the spare
+PVCREATE, VGEXTEND = "pvcreate --uuid new --norestorefile /dev/vdc", "vgextend vgdocker /dev/vdc"
+BEGIN = "pvmove --background --interval 5 /dev/vdb /dev/vdc"
+GO_ON = "pvmove --background --interval 5 /dev/vdb"
+MOVED = "until /dev/vdb has moved"
+AWAY = ["vgreduce vgdocker /dev/vdb", "pvremove /dev/vdb"]
+
+
+def spec(**changes):
+    """Only the new disk is wanted."""
+    return states.spec(**dict({"devices": (NEW,), "replace": True}, **changes))
+
+
+def pool_on(*pvs, moving=None, size=30, orphans=(), profile=states.PROFILE):
+    """The recorded pool in a VG of these PVs; the first has it. moving: the percentage of a pvmove from there to the second."""
+    found = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
+    used = [USED if number == 0 or (number == 1 and moving is not None) else 0 for number in range(len(pvs))]
+    first = found.lvm.pvs[0]
+    there = tuple(first._replace(name=name, uuid=name, extents_used=taken) for name, taken in zip(pvs, used))
+    lvs = found.lvm.lvs
+    if moving is not None:
+        hidden = next(lv for lv in lvs if lv.hidden)
+        lvs += (hidden._replace(name="pvmove0", size=USED * EXTENT, moved_from=pvs[0], moved_percent=moving),)
+    total = sum(pv.extents for pv in there)
+    vg = found.lvm.vgs[0]._replace(extents=total, free=total - sum(used))
+    disk = found.disks[0]._replace(
+        asked=NEW, path=NEW, size=size * states.GIB, signatures=(), holders=(), our_pv_uuid="new", data_at=None
+    )
+    lvm = found.lvm._replace(pvs=there, vgs=(vg,), lvs=lvs)
+    return found._replace(lvm=lvm, disks=(disk,), profile_text=profile, orphans=orphans)
+
+
+def due(host, wanted=None):
+    """The steps as short lines."""
+    lines = []
+    for line, step in zip(report.describe(plan.plan(wanted or spec(), host)), plan.plan(wanted or spec(), host)):
+        lines.append("until %s has moved" % step.device if isinstance(step, UntilMoved) else " ".join(line.get("argv", ())))
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("host", "steps"),
+    [
+        (pool_on("/dev/vdb"), [PVCREATE, VGEXTEND, BEGIN, MOVED, *AWAY]),
+        (pool_on("/dev/vdb", NEW), [BEGIN, MOVED, *AWAY]),
+        (pool_on("/dev/vdb", NEW, moving=40.0), [GO_ON, MOVED, *AWAY]),
+        (pool_on("/dev/vdb", NEW, moving=None), [BEGIN, MOVED, *AWAY]),
+        (pool_on(NEW, "/dev/vdb"), AWAY),
+        (pool_on(NEW, orphans=("/dev/vdb",)), AWAY[1:]),
+        (pool_on(NEW), []),
+        (
+            pool_on("/dev/vdb", "/dev/vdd", NEW, moving=40.0),
+            [GO_ON, MOVED, *AWAY, BEGIN.replace("vdb", "vdd"), MOVED.replace("vdb", "vdd")]
+            + [line.replace("vdb", "vdd") for line in AWAY],
+        ),
+        (pool_on("/dev/vdd", "/dev/vdb", NEW), None),
+    ],
+    ids=[
+        "new-disk-blank",
+        "new-disk-in-the-vg",
+        "cut-off-in-the-move",
+        "cut-off-before-the-move",
+        "cut-off-after-the-move",
+        "cut-off-after-vgreduce",
+        "done",
+        "two-leave-and-the-first-moves-to-the-second",
+        "two-leave-and-one-is-empty",
+    ],
+)
+def test_what_is_due(host, steps):
+    if steps is None:
+        away = [line.replace("vdb", "vdd") for line in (BEGIN, MOVED, *AWAY)]
+        assert sorted(due(host)) == sorted(away + AWAY)
+    else:
+        assert due(host) == steps
+
+
+def test_a_larger_disk_makes_the_pool_larger_once_the_old_one_is_out():
+    lines = due(pool_on("/dev/vdb", size=60))
+    assert lines[:6] == [PVCREATE, VGEXTEND, BEGIN, MOVED, *AWAY]
+    assert [line.split()[0] for line in lines[6:]] == ["lvextend", "lvextend"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "host", "words"),
+    [
+        (spec(), pool_on("/dev/vdb", size=20), ["7447 extents", "/dev/vdc", "have 5119 free", "Add a disk of at least"]),
+        (spec(replace=False), pool_on("/dev/vdb"), ["is never taken out silently", "playbooks/replace.yml", "pvmove /dev/vdb &&"]),
+        (spec(replace=False), pool_on("/dev/vdb", NEW, moving=40.0), ["is never taken out silently"]),
+        (
+            spec(devices=(NEW,), replace=False, adopt_vg=True),
+            pool_on("/dev/vdb", NEW, moving=40.0, profile=None),
+            ["a pvmove from /dev/vdb is under way in VG vgdocker (40.0 %)", "pvmove --abort /dev/vdb"],
+        ),
+    ],
+    ids=["no-room", "not-asked-for", "not-asked-for-while-it-moves", "somebody-elses-move"],
+)
+def test_refused(wanted, host, words):
+    for word in words:
+        expect(wanted, host, word)
+
+
+def test_somebody_elses_move_is_no_reason_when_nothing_is_due():
+    host = pool_on("/dev/vdb", NEW, moving=40.0)
+    vg = host.lvm.vgs[0]._replace(extents=7679, free=0)  # so that the pool has its size
+    host = host._replace(lvm=host.lvm._replace(vgs=(vg,)))
+    assert shown(plan.plan(spec(replace=False, adopt_vg=True), host)) == []
+
+
+def test_the_run_ends_well_where_a_move_has_to_be_waited_for():
+    done = apply.Done()
+    assert apply.carry_out((UntilMoved("/dev/vdb", "test"), "never reached"), done)
+    assert done == []
+
+
+def test_the_report_tells_how_far_the_move_is():
+    host = pool_on("/dev/vdb", NEW, moving=40.0)
+    assert report.summary(spec().pool, host)["vg"]["moving"] == {"device": "/dev/vdb", "percent": 40.0}
+    assert report.summary(spec().pool, pool_on(NEW))["vg"]["moving"] is None
