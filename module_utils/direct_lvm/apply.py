@@ -81,6 +81,7 @@ def one(step):
         commands.run(step.argv, timeout=step.timeout, ok=step.ok)
     elif isinstance(step, WriteFile):
         files.write_text(step.path, step.text, step.mode)
+        files.relabel(step.path)
     elif isinstance(step, RemoveFile):
         files.remove(step.path)
     elif isinstance(step, MustBeBlank):

@@ -244,7 +244,9 @@ def check_label(disk, lvm):
             "%s carries an LVM label, but LVM does not show it: a filter or the devices file hides it, or its volume "
             "group belongs to another host." % name(disk),
             'Look: pvs --all --foreign --shared -o +vg_systemid --config \'devices{use_devicesfile=0 filter=["a|.*|"] '
-            'global_filter=["a|.*|"]}\'\nOnly if nobody needs it: wipefs --all %s' % disk.path,
+            'global_filter=["a|.*|"]}\'\n'
+            "If it is this host's own and only the devices file lacks it: lvmdevices --adddev %s\n"
+            "Only if nobody needs it: wipefs --all %s" % (disk.path, disk.path),
         )
     return damage
 

@@ -15,9 +15,11 @@ import stat
 import time
 from contextlib import contextmanager
 
+from . import commands
 from .model import Refused
 
 LOCK = "/run/lock/direct-lvm.lock"
+SELINUX = "/sys/fs/selinux/enforce"  # there while SELinux is enabled, in permissive mode too (selinux(8))
 
 
 def must_be_root():
@@ -54,6 +56,17 @@ def write_text(path, text, mode=0o644):
         os.fsync(stream.fileno())
     os.rename(temporary, path)
     sync_folder(folder)
+
+
+def relabel(path):
+    """Give a file that was written, and its folder, the labels that the SELinux policy has for their paths (restorecon(8)).
+
+    A new file gets its type from its folder, and keeps it when it is renamed; a folder that we made, such as /etc/docker,
+    may have another one. Nothing to do without SELinux. What restorecon answers is not looked at: a label that it cannot
+    set is no reason to leave Docker down in the critical section; a daemon that may not read its file says so.
+    """
+    if os.path.exists(SELINUX) and commands.find("restorecon"):
+        commands.run(("restorecon", os.path.dirname(path), path), ok=None)
 
 
 def remove(path):

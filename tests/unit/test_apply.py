@@ -2,7 +2,7 @@
 
 import pytest
 
-from module_utils.direct_lvm import apply, commands, daemon, disks
+from module_utils.direct_lvm import apply, commands, daemon, disks, files
 from module_utils.direct_lvm.model import Disk, Refused
 from module_utils.direct_lvm.steps import Command, Move, MustBeAsSeen, PlanAgain, Switch, WaitForDocker, WriteFile
 
@@ -105,6 +105,24 @@ def test_a_file_is_replaced_with_its_mode(tmp_path):
     for mode, wanted in ((0o600, 0o600), (None, 0o600), (0o644, 0o644)):
         apply.one(WriteFile(str(path), "{}\n", "test", mode))
         assert path.stat().st_mode & 0o777 == wanted
+
+
+@pytest.mark.parametrize("enabled", [True, False], ids=["selinux", "no-selinux"])
+@pytest.mark.parametrize("rc", [0, 1, None], ids=["restorecon", "restorecon-fails", "no-restorecon"])
+def test_a_written_file_and_its_folder_get_the_policys_labels(tmp_path, monkeypatch, enabled, rc):
+    log, tool, enforce = tmp_path / "log", tmp_path / "restorecon", tmp_path / "enforce"
+    path = tmp_path / "docker" / "daemon.json"
+    if rc is not None:
+        tool.write_text('#!/bin/sh\necho "$@" >> %s\ncat %s >> %s\nexit %d\n' % (log, path, log, rc))
+        tool.chmod(0o755)
+    if enabled:
+        enforce.write_text("0")
+    monkeypatch.setattr(files, "SELINUX", str(enforce))
+    monkeypatch.setattr(commands, "PATH", "%s:/usr/bin:/bin" % tmp_path if rc is not None else str(tmp_path))
+    apply.one(WriteFile(str(path), "{}\n", "test"))
+    assert path.read_text() == "{}\n"
+    called = enabled and rc is not None
+    assert (log.read_text() if log.exists() else "") == ("%s %s\n{}\n" % (path.parent, path) if called else "")
 
 
 def test_an_unknown_step_is_a_mistake():

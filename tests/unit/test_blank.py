@@ -138,6 +138,7 @@ REFUSALS = {
     "damaged PV": (disk(signatures=(LABEL,)), lvm(warnings=[DAMAGE]), "LVM says: " + DAMAGE, "pvck --dump headers"),
     "damaged PV shown as an orphan": (disk(signatures=(LABEL,)), lvm(pv(None), warnings=[DAMAGE]), "LVM says: " + DAMAGE, "pvck"),
     "hidden PV": (disk(signatures=(LABEL,)), NOTHING, "LVM does not show it", "--foreign --shared"),
+    "PV not in the devices file": (disk(signatures=(LABEL,)), NOTHING, "the devices file hides it", "lvmdevices --adddev /dev/sdb"),
     "our PV, used since": (
         disk(signatures=(LABEL, EXT4)),
         lvm(pv(None, uuid=OURS)),
