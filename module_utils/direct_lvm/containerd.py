@@ -93,7 +93,7 @@ def plugin_status(address):
     if status not in ("error", "skip"):
         return status, ""
     detail = commands.run(ctr(address, "plugins", "ls", "--detailed", "id==" + PLUGIN), timeout=ASK_TIMEOUT, ok=None).out
-    return status, " ".join(re.findall(r"^\s*Message:\s*(.*)$", detail, re.M))
+    return status, " ".join(detail.partition("Message:")[2].split())  # the last field, of one line or several
 
 
 def parse_plugins(text):
