@@ -22,7 +22,8 @@ ID:            devmapper
 Platforms:     linux/amd64
 Error:
                Code:        Unknown
-               Message:     dmsetup version error: no thin-pool device "/dev/mapper/vg-pool"
+               Message:     1 error occurred:
+\t* dmsetup version error: no thin-pool device "/dev/mapper/vg-pool"
 """
 SNAPSHOTS = """KEY                                                                     PARENT                        KIND
 c1                                                                      sha256:bb                     Active
@@ -196,7 +197,7 @@ def test_why_a_snapshotter_was_not_loaded_is_asked(host, status):
     host.answer("ls", with_status(status))
     del host.answers["plugins"]
     found = host.observe()
-    assert (found.plugin, found.problem) == (status, 'dmsetup version error: no thin-pool device "/dev/mapper/vg-pool"')
+    assert (found.plugin, found.problem) == (status, '1 error occurred: * dmsetup version error: no thin-pool device "/dev/mapper/vg-pool"')
     assert host.asked[-1] == "ctr --address %s plugins ls --detailed id==devmapper" % ADDRESS
 
 
@@ -269,7 +270,7 @@ def test_another_status_is_told_at_once_with_containerds_own_words(host):
     host.answer("--detailed", MESSAGE)
     host.answer("ls", with_status("error"))
     del host.answers["plugins"]
-    with pytest.raises(Refused, match=r'not loaded \(error\): dmsetup version error: no thin-pool device "/dev/mapper/vg-pool"'):
+    with pytest.raises(Refused, match=r'not loaded \(error\): 1 error occurred: \* dmsetup version error: no thin-pool device "/dev/mapper/vg-pool"'):
         containerd.wait(WAIT)
     assert len(host.asked) == 2
     containerd.wait(WAIT._replace(plugin=""))  # on the way back any status will do
