@@ -197,7 +197,10 @@ def test_why_a_snapshotter_was_not_loaded_is_asked(host, status):
     host.answer("ls", with_status(status))
     del host.answers["plugins"]
     found = host.observe()
-    assert (found.plugin, found.problem) == (status, '1 error occurred: * dmsetup version error: no thin-pool device "/dev/mapper/vg-pool"')
+    assert (found.plugin, found.problem) == (
+        status,
+        '1 error occurred: * dmsetup version error: no thin-pool device "/dev/mapper/vg-pool"',
+    )
     assert host.asked[-1] == "ctr --address %s plugins ls --detailed id==devmapper" % ADDRESS
 
 
@@ -270,7 +273,10 @@ def test_another_status_is_told_at_once_with_containerds_own_words(host):
     host.answer("--detailed", MESSAGE)
     host.answer("ls", with_status("error"))
     del host.answers["plugins"]
-    with pytest.raises(Refused, match=r'not loaded \(error\): 1 error occurred: \* dmsetup version error: no thin-pool device "/dev/mapper/vg-pool"'):
+    with pytest.raises(
+        Refused,
+        match=r'not loaded \(error\): 1 error occurred: \* dmsetup version error: no thin-pool device "/dev/mapper/vg-pool"',
+    ):
         containerd.wait(WAIT)
     assert len(host.asked) == 2
     containerd.wait(WAIT._replace(plugin=""))  # on the way back any status will do
