@@ -4,6 +4,7 @@
 # make test-matrix    every molecule scenario on every Debian release that it is for (about half an hour)
 # make collection   build the collection lvmops.direct_lvm in build/
 # make sanity       ansible-test sanity, galaxy-importer and antsibull-docs on it; make sanity-matrix: on three ansible-cores
+# make docs         write docs/variables.md from the roles' argument specs
 # make test-pythons       the unit tests on Python 3.6 to 3.13
 # make test-controllers   the collection with ansible-core 2.16 to 2.21, or CORES=2.16; ARGS='-i inventory -e ...' provisions a guest too
 # make test-browser   the page of playbooks/status.yml in Debian's Chromium, at 3 and at 1,000 hosts (under a minute)
@@ -31,7 +32,7 @@ export PATH := $(BIN):$(PATH):$(PYTHONS)
 
 .PHONY: help packages image demo demo-clean test lint unit guest test-guests test-matrix molecule crash-sweep switch-sweep
 .PHONY: lint-workflows test-pythons collection test-collection sanity sanity-matrix
-.PHONY: test-controllers test-browser
+.PHONY: test-controllers test-browser docs
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -92,12 +93,15 @@ unit: .venv/done $(BIN)/promtool
 test-pythons: .venv/done
 	$(NOX) -s unit
 
+docs: .venv/done
+	$(BIN)/python3 docs/variables.py
+
 # A collection's plugins lie elsewhere, and its roles name what they call in full: linters find it everywhere then.
 collection: .venv/done
 	@echo "== collection lvmops.direct_lvm"
 	rm -rf build && mkdir -p $(COLLECTION)
 	tar -c --exclude __pycache__ --transform 's,^library,plugins/modules,;s,^module_utils,plugins/module_utils,' \
-	  galaxy.yml README.md LICENSE changelogs library meta module_utils playbooks roles templates tests/config.yml | tar -x -C $(COLLECTION)
+	  galaxy.yml *.md LICENSE changelogs docs/*.md library meta module_utils playbooks roles templates tests/config.yml | tar -x -C $(COLLECTION)
 	sed -i -E 's/^( +)(direct_lvm\w*:)$$/\1lvmops.direct_lvm.\2/; s/^    name: (\w+)$$/    name: lvmops.direct_lvm.\1/' $(COLLECTION)/roles/*/tasks/*.yml
 	cd $(COLLECTION) && antsibull-changelog release --update-existing
 	ansible-galaxy collection build --force --output-path build $(COLLECTION)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -75,8 +76,15 @@ def test_the_changelog_tells_of_this_version(call):
     assert 'id="v%s"' % version.replace(".", "-") in (call.place / "CHANGELOG.md").read_text()
 
 
+def test_the_links_of_the_pages_lead_somewhere(call):
+    pages = list(call.place.glob("*.md")) + list(call.place.glob("docs/*.md"))
+    targets = [(page.parent, link) for page in pages for link in re.findall(r"\]\(([\w./-]+)[)#]", page.read_text())]
+    assert len(targets) > 5
+    assert [str(link) for folder, link in targets if not (folder / link).is_file()] == []
+
+
 def test_nothing_but_the_collection_came_along(call):
-    files = "CHANGELOG.md FILES.json LICENSE MANIFEST.json README.md"
-    folders = "changelogs meta playbooks plugins roles templates tests"
+    files = "CHANGELOG.md CONTRIBUTING.md FILES.json LICENSE MANIFEST.json README.md SECURITY.md"
+    folders = "changelogs docs meta playbooks plugins roles templates tests"
     assert {path.name for path in call.place.iterdir()} == set((files + " " + folders).split())
     assert not list(call.place.rglob("__pycache__"))
