@@ -7,6 +7,8 @@
 # make docs         write docs/variables.md from the roles' argument specs
 # make test-pythons       the unit tests on Python 3.6 to 3.13
 # make test-controllers   the collection with ansible-core 2.16 to 2.21, or CORES=2.16; ARGS='-i inventory -e ...' provisions a guest too
+# make molecule-vagrant   the main job on your own Vagrant: VirtualBox, or VAGRANT_DEFAULT_PROVIDER=libvirt
+# make test-vagrant   the same and `vagrant up` on a guest of the lab, without root, emulated where KVM does not work (ten minutes)
 # make test-browser   the page of playbooks/status.yml in Debian's Chromium, at 3 and at 1,000 hosts (under a minute)
 # make crash-sweep    kill, cut the power, fail every command of a fresh run (about an hour)
 # make switch-sweep   the same while Docker changes its storage (about an hour)
@@ -32,7 +34,7 @@ export PATH := $(BIN):$(PATH):$(PYTHONS)
 
 .PHONY: help packages image demo demo-clean test lint unit guest test-guests test-matrix molecule crash-sweep switch-sweep
 .PHONY: lint-workflows test-pythons collection test-collection sanity sanity-matrix
-.PHONY: test-controllers test-browser docs
+.PHONY: test-controllers test-browser docs molecule-vagrant test-vagrant
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -124,6 +126,22 @@ test-browser: .venv/done
 	@$(MAKE) --no-print-directory packages PACKAGES="chromium chromium-driver"
 	@echo "== the status page in a browser"
 	pytest -q tests/browser
+
+# The folder of the plug-in's module, where molecule does not look by itself.
+.venv/vagrant: tests/requirements-vagrant.txt | .venv/done
+	$(BIN)/pip install --quiet -r $<
+	ln -sfn $$($(BIN)/python -c 'import molecule_plugins.vagrant as plugin; print(*plugin.__path__)')/modules $@
+	touch -h $@
+
+molecule-vagrant: .venv/vagrant
+	molecule test --scenario-name vagrant
+
+test-vagrant: .venv/vagrant image
+	@$(MAKE) --no-print-directory packages PACKAGES="vagrant vagrant-libvirt libvirt-daemon libvirt-clients"
+	@echo "== molecule: the main job on a guest of Vagrant's"
+	python3 lab/box.py molecule test --scenario-name vagrant
+	@echo "== vagrant up, and what is left when a run is killed"
+	pytest -v tests/vagrant
 
 molecule: .venv/done image
 	@echo "== molecule: the main job on a guest"

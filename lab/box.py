@@ -1,10 +1,11 @@
 """Run a command with Vagrant set up for a guest of the lab, without root and on a loopback address only.
 
-python3 lab/box.py molecule test --scenario-name vagrant
+    python3 lab/box.py molecule test --scenario-name vagrant
 
-The box is a layer on the image that lab/image.py builds. The guest runs below a libvirt of its own (qemu:///session), with KVM where it works,
-emulated elsewhere. What a person's scenario does not say stands in $VAGRANT_HOME/Vagrantfile, which Vagrant reads before the project's.
-Box, disks, sockets and $HOME lie in one folder; when the command ends, or this process dies, all that it started is killed and the folder removed.
+The box is a layer on the image that lab/image.py builds. The guest runs below a libvirt of its own (qemu:///session), with KVM
+where it works, else emulated. What a person's scenario does not say stands in $VAGRANT_HOME/Vagrantfile, which Vagrant reads
+before the project's. Box, disks, sockets and $HOME lie in one folder. When the command ends, or this process dies, all that it
+started is killed and the folder removed.
 """
 
 import ctypes
@@ -21,6 +22,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accelerator import accelerator
 from image import LabError, build, key, run
+
 from lab import COMMAND_LINE, free
 
 RELEASE = "bookworm"
@@ -41,9 +43,9 @@ BOX = """Vagrant.configure("2") do |config|
   end
 end
 """
-# vagrant-libvirt knows no user networking. So the network card is an argument of QEMU (far up on the bus, out of the way of libvirt's own devices),
-# the guest's address is told instead of looked up, and the agent, without which a guest must have a network of libvirt's, is a channel to nowhere.
-# The initrd finds the root disk by its serial number.
+# vagrant-libvirt knows no user networking. So the network card is an argument of QEMU, far up on the bus, out of the way of
+# libvirt's own devices; the guest's address is told instead of looked up; and the agent, without which a guest must have a network
+# of libvirt's, is a channel to nowhere. The initrd finds the root disk by its serial number.
 HOME = """require "vagrant-libvirt/driver"
 VagrantPlugins::ProviderLibvirt::Driver.prepend(Module.new {{ def get_ipaddress(*) "{address}" end }})
 Vagrant.configure("2") do |config|
@@ -92,10 +94,12 @@ def make_box(image, folder):
 def home(image, folder):
     """The environment in which Vagrant finds all that it needs in the folder; writes $VAGRANT_HOME/Vagrantfile."""
     paths = {"HOME": "home", "VAGRANT_HOME": "vagrant", "VAGRANT_DOTFILE_PATH": "machines"}
-    paths.update({"XDG_%s" % name: name.lower() for name in ("RUNTIME_DIR", "CONFIG_HOME", "CACHE_HOME", "DATA_HOME", "STATE_HOME")})
+    for name in ("RUNTIME_DIR", "CONFIG_HOME", "CACHE_HOME", "DATA_HOME", "STATE_HOME"):
+        paths["XDG_" + name] = name.lower()
     for name in [*paths.values(), "pool"]:
         (folder / name).mkdir(mode=0o700)
-    address = next(address for n in random.sample(range(1, 255), 254) for address in ["127.0.78.%d" % n] if free(address, ()))
+    addresses = ["127.0.78.%d" % n for n in random.sample(range(1, 255), 254)]
+    address = next(address for address in addresses if free(address, ()))
     kvm = "kvm" in accelerator(image)
     text = HOME.format(
         address=address,
@@ -110,7 +114,7 @@ def home(image, folder):
 
 
 def unprivileged():
-    """Words before a command. libvirt has no session for root: there it runs as another user of a namespace, who owns what root owns."""
+    """Words before a command. For root libvirt has no session: another user then, in a namespace where he owns what root owns."""
     return [] if os.geteuid() else ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"]
 
 
@@ -144,7 +148,7 @@ def end_all():
 
 
 def main(argv):
-    """The command line. The work is done by a child in a session of its own, which sees to it that nothing is left when this one dies."""
+    """The command line. A child in a session of its own does the work; it outlives this process by the time to clean up."""
     if not argv:
         sys.exit("usage: python3 lab/box.py COMMAND...")
     parent = os.getpid()
