@@ -64,7 +64,7 @@ class CallbackModule(CallbackBase):
         """A task that failed: before anything was changed it is a refusal."""
         if result._task.action in MODULES:
             self.note(result)
-        if not ignore_errors:
+        if not ignore_errors and result._host.get_name() in self.rows:  # not the controller, which only counts the others
             row = self.row(result)
             ours = result._task.action in MODULES
             kind = "refused" if ours and not row["changed"] else "FAILED" if ours else "FAILED in `%s`" % result._task.get_name()
