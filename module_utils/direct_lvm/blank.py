@@ -33,7 +33,7 @@ LOST = {
 def why_not_blank(disk, lvm, pool):
     """Raise model.Refused unless the disk may be overwritten.
 
-    disk: model.Disk, probed; lvm: model.Lvm; pool: model.Pool, of which vg and wipe count.
+    disk: model.Disk, probed; lvm: lvm_report.Lvm; pool: model.Pool, of which vg and wipe count.
     Returns the (model.Signature, ...) to erase first, () for a blank disk. Data without a signature comes as type
     'data'. Partitions (disk.inside) must be as free of users as the disk, and what they hold must be named too. A PV of
     pool.vg is refused here like any other; whether it is in place already is for the planner to say.
@@ -221,7 +221,7 @@ def check_written(disk, lvm, pool):
 
 
 def orphan_pv(disk, lvm):
-    """The model.Pv on this device that belongs to no volume group, None when LVM shows none."""
+    """The lvm_report.Pv on this device that belongs to no volume group, None when LVM shows none."""
     return next((pv for pv in lvm.pvs if pv.name == disk.path and pv.vg is None and not pv.missing), None)
 
 

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Ask LVM once, and read its answer into model.Lvm."""
+"""Ask LVM once, and read its answer into lvm_report.Lvm."""
 
 from __future__ import absolute_import, division, print_function
 
@@ -10,7 +10,7 @@ import os
 import re
 
 from . import commands
-from .model import Lv, Lvm, Pv, Vg
+from .lvm_report import Lv, Lvm, Pv, Vg
 
 # Segment fields asked in the lv report end with rc 5 and cut JSON, so they stand in the seg report.
 REPORTS = (
@@ -63,7 +63,7 @@ def version(text):
 
 
 def parse(answer, stderr=""):
-    """Read a fullreport, as json.loads gave it, into model.Lvm. Raises KeyError, TypeError or ValueError on other input.
+    """Read a fullreport, as json.loads gave it, into lvm_report.Lvm. Raises KeyError, TypeError or ValueError on other input.
 
     Segments repeat per LV when there are several: the first one stands for the LV, devices are joined.
     """

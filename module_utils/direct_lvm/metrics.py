@@ -32,7 +32,7 @@ COLLECTED = ("collect_success", "Whether LVM answered when the figures were last
 
 
 def figures(pool, report):
-    """{name without PREFIX: number} of a model.Lvm. What LVM cannot tell, or is switched off, is not there."""
+    """{name without PREFIX: number} of a lvm_report.Lvm. What LVM cannot tell, or is switched off, is not there."""
     layout = geometry.current_layout(report, pool)
     vg = report.vg(pool.vg)
     found = {"pool_active": 0}

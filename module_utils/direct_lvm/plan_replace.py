@@ -18,7 +18,7 @@ INTERVAL = 5  # seconds: how often LVM looks whether a part of the move is done 
 
 
 def leaving(pool, lvm, listed):
-    """[model.Pv] of our VG that thin_pool_devices does not name. Raises Refused unless thin_pool_replace says that they may go.
+    """[lvm_report.Pv] of our VG that thin_pool_devices does not name. Raises Refused unless thin_pool_replace says that they may go.
 
     In a VG that was adopted they are left alone.
     """
@@ -39,7 +39,7 @@ def leaving(pool, lvm, listed):
 def plan_moves(pool, host, gone, stay, free):
     """[step]: pvmove, vgreduce and pvremove for each PV that leaves.
 
-    gone: [model.Pv].  stay: the names of the disks that stay, new ones too; free: the extents that are free on them.
+    gone: [lvm_report.Pv].  stay: the names of the disks that stay, new ones too; free: the extents that are free on them.
     Raises Refused when they have not enough.
     """
     vg, moves = host.lvm.vg(pool.vg), host.lvm.moves_of(pool.vg)

@@ -39,7 +39,7 @@ def load(suite, state, name):
 
 
 def report(suite, state):
-    """The recorded report as model.Lvm. Some have lvs, pvs and vgs instead, from which one is put together."""
+    """The recorded report as lvm_report.Lvm. Some have lvs, pvs and vgs instead, from which one is put together."""
     full = load(suite, state, "fullreport-all.json")
     if full is None:
         rows = {kind: load(suite, state, kind + "s.json")["report"][0][kind] for kind in ("lv", "pv", "vg")}

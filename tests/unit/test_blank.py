@@ -3,7 +3,8 @@
 import pytest
 
 from module_utils.direct_lvm import blank
-from module_utils.direct_lvm.model import Disk, Lvm, Pool, Pv, Refused, Signature, Vg, Wipe
+from module_utils.direct_lvm.lvm_report import Lvm, Pv, Vg
+from module_utils.direct_lvm.model import Disk, Pool, Refused, Signature, Wipe
 
 GIB = 1024**3
 OURS = "OurOwn-uuid-of-this-disk-0000-0000-abcdef"

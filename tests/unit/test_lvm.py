@@ -5,7 +5,7 @@ import states
 from hypothesis import given
 from hypothesis import strategies as st
 
-from module_utils.direct_lvm import commands, lvm, model
+from module_utils.direct_lvm import commands, lvm, lvm_report
 
 
 @pytest.mark.parametrize(("suite", "state"), states.names())
@@ -69,7 +69,7 @@ def test_any_json_is_read_or_refused_with_the_command(monkeypatch_answer, answer
         report = lvm.ask()
     except commands.CommandFailed as failure:
         report = failure
-    assert isinstance(report, model.Lvm) or "lvm fullreport" in str(report)
+    assert isinstance(report, lvm_report.Lvm) or "lvm fullreport" in str(report)
 
 
 @pytest.fixture(scope="module")

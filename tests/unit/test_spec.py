@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from module_utils.direct_lvm import blank, plan
 from module_utils.direct_lvm.containerd_config import ContainerdStorage, own_dropin, own_file, with_import
-from module_utils.direct_lvm.model import Disk, Lvm, Pool, Refused, Signature, Wipe
+from module_utils.direct_lvm.lvm_report import Lvm
+from module_utils.direct_lvm.model import Disk, Pool, Refused, Signature, Wipe
 from module_utils.direct_lvm.spec import RESERVED_PARTS, read_spec
 
 GOOD_POOL = {
