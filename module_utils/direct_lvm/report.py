@@ -142,7 +142,7 @@ def diff(steps):
                 {
                     "before_header": step.path,
                     "after_header": step.path,
-                    "before": files.read_text(step.path) or "",
+                    "before": readable(files.read_text(step.path) or ""),
                     "after": step.text if isinstance(step, WriteFile) else "",
                 }
             )
@@ -151,6 +151,15 @@ def diff(steps):
     if lines:
         shown.append({"before_header": "commands", "after_header": "commands", "before": "", "after": "".join(lines)})
     return shown
+
+
+def readable(text):
+    """A file's text for people; of one that is no UTF-8, such as a database, only that. Ansible cannot return its bytes."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "no text, %d bytes\n" % len(text.encode("utf-8", "surrogateescape"))
+    return text
 
 
 def describe(steps):
