@@ -27,7 +27,6 @@ from lab import COMMAND_LINE, free
 
 RELEASE = "bookworm"
 NAME = "direct-lvm/" + RELEASE
-GIGABYTES = 8  # the image's size, which a box has to tell
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 # What the box knows of itself. Vagrant asks a guest in some thirty round trips what it is when nobody tells.
 BOX = """Vagrant.configure("2") do |config|
@@ -82,7 +81,8 @@ def make_box(image, folder):
     for source, name in ((image / "vmlinux", "vmlinux"), (image / "initrd", "initrd"), (key(), "key")):
         shutil.copy(source, work / name)
     (work / "Vagrantfile").write_text(BOX.format(command_line=COMMAND_LINE))
-    (work / "metadata.json").write_text(json.dumps({"provider": "libvirt", "format": "qcow2", "virtual_size": GIGABYTES}))
+    gigabytes = (image / "root.img").stat().st_size // 1024**3
+    (work / "metadata.json").write_text(json.dumps({"provider": "libvirt", "format": "qcow2", "virtual_size": gigabytes}))
     run(["tar", "-C", work, "-cf", folder / "lab.box", *sorted(path.name for path in work.iterdir())])
     shutil.rmtree(work)
     provider = {"name": "libvirt", "url": "file://%s" % (folder / "lab.box")}
@@ -110,23 +110,31 @@ def home(image, folder):
     )
     (folder / "vagrant/Vagrantfile").write_text(text)
     own = {"VAGRANT_DEFAULT_PROVIDER": "libvirt", "VAGRANT_CHECKPOINT_DISABLE": "1", "DIRECT_LVM_BOX": NAME}
-    return dict(os.environ, **own, **{name: str(folder / path) for name, path in paths.items()})
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VAGRANT_", "DIRECT_LVM_DISK"))}
+    return {**kept, **own, **{name: str(folder / path) for name, path in paths.items()}}
 
 
 def unprivileged():
     """Words before a command. For root libvirt has no session: another user then, in a namespace where he owns what root owns."""
-    return [] if os.geteuid() else ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"]
+    if not shutil.which("vagrant"):
+        raise LabError("vagrant is not installed. Run: apt-get install vagrant vagrant-libvirt libvirt-daemon libvirt-clients")
+    if os.geteuid():
+        return []
+    words = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"]
+    if subprocess.run([*words, "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        raise LabError("libvirt has no session for root, and no user namespace can be made here. Run it as a user who is not root")
+    return words
 
 
 def supervise(argv):
     """Carry the command out and clean up after it, or when SIGTERM comes; the command's exit code."""
-    image = build(RELEASE)
+    image, words = build(RELEASE), unprivileged()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="dlvm-", dir="/var/tmp"))  # short: below it are sockets
     try:
         environment = home(image, folder)
         description = make_box(image, folder)
-        run([*unprivileged(), "vagrant", "box", "add", "--no-tty", description], env=environment, stdin=subprocess.DEVNULL)
-        command = subprocess.Popen([*unprivileged(), *argv], env=environment, stdin=subprocess.DEVNULL)
+        run([*words, "vagrant", "box", "add", "--no-tty", description], env=environment, stdin=subprocess.DEVNULL)
+        command = subprocess.Popen([*words, *argv], env=environment, stdin=subprocess.DEVNULL)
         while True:  # orphans are waited for as well: libvirt wants to see that a QEMU is gone
             pid, status = os.wait()
             if pid == command.pid:
