@@ -223,8 +223,10 @@ options:
   state:
     description:
       - V(absent) removes pool, volume group, PV labels and profile, as far as they carry the module's tag and are not used.
+      - V(repaired) checks the metadata of a pool that is not active, or not well, and has LVM repair them when they are damaged.
+        Docker, and containerd when it uses the pool, are stopped meanwhile.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, repaired]
     default: present
   lock_timeout:
     description: Seconds to wait for another run of this module on the same host.

@@ -62,8 +62,8 @@ host:
   description:
     - V(vg) (name, size, free, ours, devices, and moving, the pvmove under way, with device and percent), V(pool) (name, device,
       size, metadata_size, chunk_size, zero, data_percent, metadata_percent, active, monitored, profile, profile_file, health,
-      growth_steps_left, growth_need), V(docker) (version, active, driver, status, root, images, containers, volumes, switch,
-      pending, problem), V(containerd) (active, snapshotter, problem), and V(engine), the one that uses the pool
+      check_needed, growth_steps_left, growth_need), V(docker) (version, active, driver, status, root, images, containers, volumes,
+      switch, pending, problem), V(containerd) (active, snapshotter, problem), and V(engine), the one that uses the pool
       (devicemapper, docker-devmapper, containerd).
     - Each is null while it is missing. Sizes in bytes.
     - V(warnings) are sentences for the operator, the critical ones first. V(danger) says how bad it is (C(critical) or

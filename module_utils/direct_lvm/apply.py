@@ -10,13 +10,14 @@ import signal
 import time
 from contextlib import contextmanager
 
-from . import commands, containerd, daemon, disks, files, images
+from . import commands, containerd, daemon, disks, files, images, thin_devices
 from .model import Refused
 from .steps import (
     ArchiveImage,
     CheckConfiguration,
     Command,
     DropSnapshots,
+    IfFails,
     KeepContainer,
     LoadImage,
     Move,
@@ -24,6 +25,7 @@ from .steps import (
     MustBeBlank,
     PlanAgain,
     RemoveFile,
+    RemoveThinDevices,
     RemoveTree,
     Switch,
     UntilMoved,
@@ -60,6 +62,9 @@ def carry_out(steps, done):
             return True
         if isinstance(step, Switch):
             switch(step, done)
+            continue
+        if isinstance(step, IfFails):
+            if_fails(step, done)
             continue
         if isinstance(step, Command) and step.argv[:2] == ("systemctl", "stop"):
             stopped = time.monotonic()
@@ -104,10 +109,20 @@ def one(step):
         images.load(step.host, step.image, step.folder, IMAGE_TIMEOUT, step.keep)
     elif isinstance(step, KeepContainer):
         images.save_container(step.host, step.container.id, step.folder, step.commit, IMAGE_TIMEOUT)
+    elif isinstance(step, RemoveThinDevices):
+        thin_devices.remove(step)
     elif isinstance(step, RemoveTree):
         files.remove_tree(step.path)
     else:
         raise TypeError("no such step: %r" % (step,))
+
+
+def if_fails(step, done):
+    """A test, and what is due when it fails with one of the codes that say so; any other failure is one."""
+    result = commands.run(step.test.argv, timeout=step.test.timeout, ok=step.test.ok + step.codes)
+    done.append(step.test)
+    if result.rc in step.codes:
+        carry_out(step.steps, done)
 
 
 def must_be_blank(step):

@@ -61,7 +61,7 @@ ARGUMENTS = {
     "pool": {"type": "dict", "required": True, "options": POOL},
     "docker": {"type": "dict", "options": DOCKER},
     "containerd": {"type": "dict", "options": CONTAINERD},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "absent", "repaired"], "default": "present"},
     "lock_timeout": {"type": "int", "default": 600},
     "command_timeout": {"type": "int", "default": 120},
 }

@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from typing import NamedTuple
 
-from . import docker_info, geometry, plan_pool, report
+from . import docker_info, geometry, plan_pool, plan_repair, report
 
 CRITICAL, WARNING = "critical", "warning"
 DATA_LIMIT, METADATA_LIMIT = 90, 80  # percent; a pool without free metadata needs repair, so that one is told earlier
@@ -61,10 +61,11 @@ def lasting(pool, host):
         other = plan_pool.full(pool, meta.name)
         sentence = "%s stands beside the pool and takes %s of its reserve; it is not part of it. If nobody needs it: lvremove %s"
         found.append(Finding(WARNING, "reserve", sentence % (other, geometry.human(meta.size), other)))
+    found += [Finding(WARNING, "reserve", sentence) for sentence in plan_repair.kept(pool, host.lvm)]
     if lv.health:
         found.append(Finding(CRITICAL, "pool", "LVM reports the health of pool %s as %s: see lvmthin(7)." % (name, lv.health)))
     if lv.check_needed:
-        found.append(Finding(CRITICAL, "pool", "Pool %s needs a check: see lvmthin(7), lvconvert --repair." % name))
+        found.append(Finding(CRITICAL, "pool", "Pool %s needs a check: ansible-playbook playbooks/repair.yml" % name))
     missing = host.lvm.vg(pool.vg).missing_pvs
     if missing:
         found.append(Finding(CRITICAL, "pool", "VG %s is missing %d of its PVs: see pvs." % (pool.vg, missing)))

@@ -98,12 +98,14 @@ class Spec(NamedTuple):
     """Everything wanted of one host. docker None: Docker is left as it is.
 
     containerd: a containerd_config.ContainerdStorage, for the engines that use it. Both None: the pool only.
+    repair: the pool's metadata are to be checked, and repaired when they are damaged; nothing else is done.
     """
 
     pool: Pool
     docker: Optional[DockerStorage] = None
     present: bool = True
     containerd: Optional[object] = None
+    repair: bool = False
 
 
 VENDOR_COMMAND = "@@VENDOR_COMMAND@@"

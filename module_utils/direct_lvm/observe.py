@@ -34,7 +34,7 @@ def observe(spec):
     if report.lv(pool.vg, pool.name) is None:
         missing = kernel_and_version()
     storage = spec.docker
-    if storage is None and (spec.containerd or not spec.present):
+    if storage is None and (spec.containerd or spec.repair or not spec.present):
         storage = DockerStorage("auto", "", "")  # what Docker uses is neither removed nor given to containerd
     in_place = {pv.name for pv in report.pvs_of(pool.vg)}
     found = []

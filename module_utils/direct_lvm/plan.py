@@ -6,7 +6,18 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import engines, geometry, health, plan_containerd, plan_docker, plan_pool, plan_remove, plan_replace, plan_vg
+from . import (
+    engines,
+    geometry,
+    health,
+    plan_containerd,
+    plan_docker,
+    plan_pool,
+    plan_remove,
+    plan_repair,
+    plan_replace,
+    plan_vg,
+)
 from .model import Refused
 
 
@@ -18,6 +29,8 @@ def plan(spec, host):
     check_tools(spec, host)
     if not spec.present:
         return tuple(plan_remove.plan_remove(spec, host))
+    if spec.repair:
+        return tuple(plan_repair.plan_repair(spec, host))
     if spec.docker and (spec.docker.back or spec.docker.clean):
         return tuple(plan_docker.plan_away(spec, host))  # whatever state the pool is in
     chosen = engine(spec, host)
@@ -34,7 +47,7 @@ def plan(spec, host):
 
 def engine(spec, host):
     """The engines.Engine that this host gets, None when only the pool is wanted. Raises Refused when it can have none."""
-    if not spec.present or not (spec.docker or spec.containerd):
+    if not spec.present or spec.repair or not (spec.docker or spec.containerd):
         return None
     if spec.docker is None:
         return engines.Engine("containerd", "nothing is said of Docker")
@@ -48,6 +61,8 @@ def warnings(spec, host):
     """Sentences about what is not wrong enough to be refused. Raises what plan() raises."""
     if not spec.present:
         return plan_remove.left(spec, host)
+    if spec.repair:
+        return tuple(plan_repair.kept(spec.pool, host.lvm))
     if spec.docker and (spec.docker.back or spec.docker.clean):
         return ()
     layout = geometry.current_layout(host.lvm, spec.pool)

@@ -165,7 +165,8 @@ def corrections(pool, lvm, lv):
     if lv.health == "failed" or lv.check_needed:
         raise Refused(
             "pool %s needs repair (%s)." % (full(pool), lv.health or "check needed"),
-            "Stop Docker, then: lvchange -an %s && lvconvert --repair %s && lvchange -ay %s" % ((full(pool),) * 3),
+            "It stops Docker for a while: ansible-playbook playbooks/repair.yml -e thin_pool_repair_confirmed=true\n"
+            "By hand, with Docker stopped: lvchange -an {0} && lvconvert --repair {0} && lvchange -ay {0}".format(full(pool)),
         )
     stray = interrupted_spare(pool, lvm, lv)
     if stray:

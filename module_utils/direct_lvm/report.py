@@ -13,11 +13,13 @@ from .steps import (
     CheckConfiguration,
     Command,
     DropSnapshots,
+    IfFails,
     KeepContainer,
     LoadImage,
     Move,
     PlanAgain,
     RemoveFile,
+    RemoveThinDevices,
     RemoveTree,
     Switch,
     UntilMoved,
@@ -106,6 +108,7 @@ def pool_summary(pool, host):
         "profile": lv.profile,
         "profile_file": host.profile_text is not None,
         "health": lv.health,
+        "check_needed": lv.check_needed,
         "growth_steps_left": geometry.growth_steps(layout, pool.threshold, pool.percent),
         "growth_need": None if need is None else need * layout.extent_size,
     }
@@ -182,6 +185,8 @@ def describe(steps):
             what = {"remove": step.path, "size": step.size}
         elif isinstance(step, UntilMoved):
             what = {"moves": step.device}
+        elif isinstance(step, RemoveThinDevices):
+            what = {"argv": ["dmsetup", "remove", "--retry", "(each thin device of %s)" % step.pool]}
         elif isinstance(step, DropSnapshots):
             what = {"argv": ["ctr", "snapshots", "--snapshotter", "devmapper", "rm"]}
         else:
@@ -191,9 +196,11 @@ def describe(steps):
 
 
 def flat(steps):
-    """The steps with critical sections opened up."""
+    """The steps with critical sections, and what is done in case a test fails, opened up."""
     for step in steps:
         if isinstance(step, Switch):
             yield from flat(step.steps)
+        elif isinstance(step, IfFails):
+            yield from flat((step.test, *step.steps))
         else:
             yield step

@@ -47,12 +47,14 @@ def read_spec(params):
     for name, least in (("lock_timeout", 0), ("command_timeout", 1)):
         _between(params[name], least, DAY, "thin_pool_" + name, "seconds")
     storage, snapshotter = params.get("docker"), params.get("containerd")
-    pool = read_pool(params["pool"], needs_devices=not storage or storage["state"] == "on_pool")
+    repair = params["state"] == "repaired"
+    pool = read_pool(params["pool"], needs_devices=not repair and (not storage or storage["state"] == "on_pool"))
     return Spec(
         pool,
         read_docker(storage) if storage else None,
-        params["state"] == "present",
+        params["state"] != "absent",
         read_containerd(snapshotter) if snapshotter else None,
+        repair,
     )
 
 

@@ -20,6 +20,21 @@ class Command(NamedTuple):
     ok: Tuple[int, ...] = (0,)
 
 
+class IfFails(NamedTuple):
+    """Run test, and when it returns one of codes, carry steps out."""
+
+    test: Command
+    codes: Tuple[int, ...]
+    steps: Tuple
+
+
+class RemoveThinDevices(NamedTuple):
+    """Take down every thin device that is active on a pool (a device-mapper name), whoever made it."""
+
+    pool: str
+    why: str
+
+
 class WriteFile(NamedTuple):
     """Replace path by text, atomically. mode None: as it is."""
 

@@ -1,6 +1,7 @@
 """On a real guest: the pool grows, changes its disks, is trimmed and is repaired while, or without that, containers are lost.
 
-    .venv/bin/python3 -m pytest tests/guest/test_day2.py
+python3 -m pytest tests/guest/test_day2.py                               the graph driver
+DIRECT_LVM_RELEASE=trixie python3 -m pytest tests/guest/test_day2.py     containerd's snapshotter
 
 One guest with three small disks. Each test begins at the snapshot `docker`: Docker is on the pool on the first disk, and
 a container has a file with a known checksum and writes on.
@@ -17,6 +18,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import remote  # noqa: E402
 
+RELEASE = os.environ.get("DIRECT_LVM_RELEASE", "bookworm")
 OLD, NEW, OTHER = "/dev/vdb", "/dev/vdd", "/dev/vdc"
 CONTENT = r"""
 set -eu
@@ -37,7 +39,7 @@ def first():
     """The guest, with its snapshot."""
     guest = remote.Guest("day2")
     guest.down()
-    guest.up(disks=["1G", "1G", "1200M"], cpus=1, owner=os.getpid())
+    guest.up(release=RELEASE, disks=["1G", "1G", "1200M"], cpus=1, owner=os.getpid())
     try:
         remote.install(guest)
         made = remote.run(guest, docker=True, timeout=1200)
@@ -105,7 +107,7 @@ def test_a_move_that_was_killed_or_lost_its_power_goes_on(guest):
     begun = remote.run(guest, **wanted)
     assert [step["argv"][0] for step in begun["steps"]] == ["pvcreate", "vgextend", "pvmove"], begun
     assert begun["host"]["vg"]["moving"]["device"] == OLD
-    refused = remote.run(guest, devices=[OLD, NEW], data_size="60G")
+    refused = remote.run(guest, devices=[OLD, NEW])
     assert "a pvmove from /dev/vdb is under way" in refused["msg"], refused
     pollers = "pgrep -x lvmpolld; pgrep -f '[l]vpoll --interval'"
     assert len(guest.ssh(pollers, check=False).stdout.split()) == 2
@@ -132,3 +134,100 @@ def test_no_room_for_what_leaves_is_refused_with_numbers(guest):
     told = remote.play(guest, "replace", *disks("/dev/loop7"), rc=2)
     assert "have 49 free" in told, told
     assert guest.ssh("pvs --noheadings -o pv_name").stdout.split() == [OLD]
+
+
+# --- grow ----------------------------------------------------------------------------------------------------
+
+
+def test_a_disk_more_and_larger_sizes_make_the_pool_larger_while_a_container_runs(guest):
+    before = remote.run(guest, module="direct_lvm_info")["host"]["pool"]
+    larger = [*disks(OLD, OTHER), "-e", "thin_pool_data_size=80%VG", "-e", "thin_pool_metadata_size=2%VG"]
+    planned = remote.play(guest, "grow", *larger, "--check", "--diff")
+    assert "lvextend --poolmetadatasize" in planned, planned
+    assert remote.run(guest, module="direct_lvm_info")["host"]["pool"]["size"] == before["size"]
+    remote.play(guest, "grow", *larger)
+    info = remote.run(guest, module="direct_lvm_info")["host"]
+    assert info["vg"]["devices"] == [OLD, OTHER]
+    assert info["pool"]["size"] == info["vg"]["size"] // 4194304 * 80 // 100 * 4194304
+    assert info["pool"]["metadata_size"] == 10 * 4194304 > before["metadata_size"]
+    spare = "lvs -a --noheadings --nosuffix --units b -o lv_size -S lv_name=~pmspare vgdocker"
+    assert int(guest.ssh(spare).stdout) == info["pool"]["metadata_size"]
+    assert "changed=0" in remote.play(guest, "grow", *larger)
+    assert "changed=0" in remote.play(guest, "grow", *larger, "-e", "thin_pool_metadata_size=1%VG")  # never smaller
+    assert intact(guest)
+
+
+# --- repair --------------------------------------------------------------------------------------------------
+
+# Garbage into the root of the map of used blocks, which thin_check reads and thin_repair makes anew from the mappings (kernel,
+# drivers/md/dm-thin-metadata.c, struct thin_disk_superblock, and persistent-data/dm-space-map-common.h, struct disk_sm_root).
+DAMAGE = """
+import os, struct, subprocess
+def lvm(*argv):
+    return subprocess.check_output(argv, universal_newlines=True).split()
+subprocess.check_call(["lvchange", "-y", "-ay", "vgdocker/thinpool_tmeta"])
+with open("/dev/mapper/vgdocker-thinpool_tmeta", "rb") as metadata:
+    block = struct.unpack_from("<Q", metadata.read(4096), 64 + 16)[0]
+subprocess.check_call(["lvchange", "-an", "vgdocker/thinpool_tmeta"])
+disk, extent = lvm("lvs", "-a", "--noheadings", "-o", "devices", "vgdocker/thinpool_tmeta")[0].rstrip(")").split("(")
+start = int(lvm("pvs", "--noheadings", "--units", "b", "--nosuffix", "-o", "pe_start", disk)[0])
+with open(disk, "r+b") as raw:
+    raw.seek(start + int(extent) * 4194304 + block * 4096 + 64)
+    raw.write(b"damaged " * 32)
+    os.fsync(raw.fileno())
+"""
+TAKE_DOWN = """docker stop --time 1 web; systemctl stop docker.socket docker; systemctl stop containerd
+for name in $(dmsetup ls --target thin | awk '{print $1}'); do umount -qA /dev/mapper/$name; dmsetup remove --retry $name; done
+lvchange -an vgdocker/thinpool"""
+CONFIRMED = ["-e", "thin_pool_repair_confirmed=true"]
+
+
+def test_damaged_metadata_are_repaired_and_docker_runs_again_with_its_image(guest):
+    image = guest.ssh("docker images --no-trunc -q app:1").stdout
+    guest.ssh(TAKE_DOWN)
+    guest.ssh("python3 -", stdin=DAMAGE)
+    assert guest.ssh("lvchange -ay vgdocker/thinpool", check=False).returncode == 5
+    guest.ssh("systemctl start containerd; systemctl start docker.socket docker", check=False)
+
+    refused = remote.run(guest, check=True)  # as site.yml would see it
+    told = remote.play(guest, "repair", *disks(OLD))
+    assert "vgdocker/thinpool: not active" in " ".join(told.split()), told
+    assert "have thin_check read all metadata" in told, told
+    assert guest.ssh("lvs --noheadings -o lv_active vgdocker/thinpool").stdout.strip() == "", refused
+    printed = remote.play(guest, "repair", *disks(OLD), *CONFIRMED)
+    assert "The metadata were damaged, and are repaired" in printed, printed
+    assert guest.ssh("docker images --no-trunc -q app:1").stdout == image
+    assert intact(guest)
+    assert guest.ssh("docker run --rm app:1 echo runs").stdout == "runs\n"
+
+    settled = remote.run(guest, docker=True)
+    assert settled["changed"] is False, settled
+    assert "lvremove vgdocker/thinpool_meta0" in str(settled["warnings"])
+    again = remote.play(guest, "repair", *disks(OLD), *CONFIRMED)
+    assert "Nothing is to be repaired" in " ".join(again.split())
+    assert "changed=0" in again, again
+
+
+@pytest.mark.skipif(RELEASE not in ("bullseye", "bookworm"), reason="containerd would activate the pool")
+def test_whole_metadata_are_only_checked_and_docker_comes_back_when_the_check_cannot_be_made(guest):
+    guest.ssh(TAKE_DOWN)
+    trap = "/run/systemd/system/docker.service.d"
+    guest.ssh(
+        "mkdir -p %s; cat > %s/trap.conf; systemctl daemon-reload" % (trap, trap), stdin="[Service]\nExecStartPre=/bin/false\n"
+    )
+    guest.ssh(
+        "systemctl start containerd; systemctl start docker.service; until systemctl is-failed docker; do sleep 1; done",
+        check=False,
+    )
+    guest.ssh("rm -r %s; systemctl daemon-reload; lvchange -an vgdocker/thinpool" % trap)
+    guest.ssh("mkdir -p /opt/shim; cat > /opt/shim/thin_check; chmod 755 /opt/shim/thin_check", stdin="#!/bin/sh\nexit 127\n")
+    failed = remote.run(guest, before="PATH=/opt/shim:$PATH", state="repaired", containerd={})
+    assert "`thin_check" in failed["msg"], failed
+    assert "Docker runs again" in failed["msg"], failed
+    assert intact(guest)
+    guest.ssh(TAKE_DOWN)
+    done = remote.run(guest, state="repaired", containerd={})
+    assert done["changed"], done
+    assert "lvconvert" not in str(done["steps"]), done
+    assert guest.ssh("lvs --noheadings -o lv_active vgdocker/thinpool").stdout.strip() == "active"
+    assert "meta0" not in guest.ssh("lvs -a --noheadings -o lv_name vgdocker").stdout

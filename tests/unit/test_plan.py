@@ -5,6 +5,7 @@ import states
 
 from module_utils.direct_lvm import plan, report
 from module_utils.direct_lvm.model import Refused
+from module_utils.direct_lvm.spec import read_size
 
 PVCREATE = "pvcreate --uuid %s --norestorefile /dev/vdb" % states.OUR_UUID
 SIZE = "--addtag direct-lvm/data_size=95pcVG vgdocker"
@@ -205,6 +206,27 @@ def test_a_grown_disk_is_resized_and_the_pool_with_it():
     due = plan.plan(states.spec(), host._replace(lvm=host.lvm._replace(pvs=(pv,))))
     assert shown(due)[0] == "pvresize /dev/vdb"
     assert "lvextend --extents +7296 vgdocker/thinpool" in shown(due)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "due"),
+    [("600M", "lvextend --poolmetadatasize +310378496b vgdocker/thinpool"), ("16G", "LVM takes 2 MiB"), ("100M", None)],
+    ids=["larger", "out-of-bounds", "smaller-is-left-as-autoextend-may-have-made-it"],
+)
+def test_another_size_of_the_metadata(wanted, due):
+    host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))._replace(profile_text=states.PROFILE)
+    vg = host.lvm.vgs[0]._replace(extents=7800, free=353)
+    host = host._replace(lvm=host.lvm._replace(vgs=(vg,)))
+    changes = {"metadata_size": read_size(wanted, "thin_pool_metadata_size"), "data_size": read_size("95%VG", "")}
+    spec = states.spec()._replace(pool=states.spec().pool._replace(**changes))
+    steps = due if due and due.startswith("LVM") else [due] if due else []
+    expect(spec, with_size(host, 7800 * 95 // 100), steps)
+
+
+def with_size(host, extents):
+    """The host with a pool of that many extents."""
+    lvs = tuple(lv._replace(size=extents * 4194304) if lv.name == "thinpool" else lv for lv in host.lvm.lvs)
+    return host._replace(lvm=host.lvm._replace(lvs=lvs))
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,21 @@ def test_good_input_is_read():
     assert spec.docker.engine == "devicemapper"
 
 
+@pytest.mark.parametrize(
+    ("state", "read_as"),
+    [("present", (True, False)), ("absent", (False, False)), ("repaired", (True, True))],
+)
+def test_the_state_that_is_wanted(state, read_as):
+    params = {"state": state, "lock_timeout": 600, "command_timeout": 120, "pool": dict(GOOD_POOL, devices=[])}
+    if state == "repaired":
+        spec = read_spec(params)
+    else:
+        with pytest.raises(Refused, match="thin_pool_devices is empty"):
+            read_spec(params)
+        spec = read_spec(dict(params, pool=GOOD_POOL))
+    assert (spec.present, spec.repair) == read_as
+
+
 BAD_POOL = [
     ("no-device", {"devices": []}, "no disk to make the thin pool from"),
     ("nothing-to-replace-by", {"devices": [], "adopt_vg": True, "replace": True}, "no disk to make the thin pool from"),

@@ -1,0 +1,155 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Check the pool's metadata, and repair them when thin_check finds them damaged: nobody uses the pool meanwhile. Pure.
+
+LVM keeps the damaged metadata as a visible LV, POOL_meta0 and so on (lvmthin(7), "Metadata check and repair").
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import re
+
+from . import geometry, plan_vg
+from .docker_info import storage_kind
+from .model import DockerStorage, Refused
+from .plan_pool import device_name, full
+from .plan_switch import STOP_TIMEOUT, containers
+from .steps import Command, IfFails, RemoveThinDevices, Switch, WaitForContainerd, WaitForDocker
+
+REPAIR_TIMEOUT = 6 * 3600  # seconds: 16 GiB of metadata on a slow disk
+RESTART_TIMEOUT = 120
+
+
+def plan_repair(spec, host):
+    """[step]: stop who uses the pool, check it, repair it if it is damaged, start them again; [] for a healthy pool.
+
+    Raises model.Refused when there is no pool of ours, or no room for what a repair needs.
+    """
+    pool, lvm = spec.pool, host.lvm
+    lv = lvm.lv(pool.vg, pool.name)
+    if lv is None or lv.segtype != "thin-pool":
+        raise Refused("there is no thin pool %s on this host." % full(pool), "See what there is: lvs -a")
+    plan_vg.check_vg(pool, lvm)
+    if not why(lv):
+        return []
+    check_possible(pool, lvm, lv)
+    work = check_and_repair(pool, lvm, lv)
+    activate = Command(("lvchange", "--activate", "y", full(pool)), "activate the pool", REPAIR_TIMEOUT)
+    stop, start = around(spec, host)
+    if not stop and not start:
+        return [RemoveThinDevices(device_name(pool), "take down its thin devices; their data stay")] + work + [activate]
+    down = RemoveThinDevices(device_name(pool), "take down the thin devices that were left; their data stay in the pool")
+    back = [
+        Command(("lvchange", "--activate", "n", full(pool, lv.metadata_lv)), "take down what is checked", ok=None),
+        activate._replace(ok=None),
+    ]
+    service = "docker" if any("docker.service" in step.argv for step in stop + start if isinstance(step, Command)) else "containerd"
+    return [Switch((*stop, down, *work, activate, *start), (*back, *start), "check and repair the pool", service)]
+
+
+def why(lv):
+    """What speaks for a check, as a phrase; "" for a pool that is active and well."""
+    if lv.check_needed:
+        return "the kernel asks for a check of its metadata"
+    if lv.health in ("failed", "metadata_read_only"):
+        return "its health is %s" % lv.health
+    return "" if lv.active else "it is not active"
+
+
+def check_possible(pool, lvm, lv):
+    """Raise Refused when the pool cannot be taken down, or a repair could not be written anywhere."""
+    lvs = lvm.lvs_of(pool.vg)
+    thin = [x.name for x in lvs if x.pool_lv == pool.name]
+    if thin:
+        raise Refused(
+            "pool %s holds thin LVs of LVM's own: %s. This tool does not take them down." % (full(pool), ", ".join(thin)),
+            "Repair it by hand, see lvmthin(7): lvchange -an %s && lvconvert --repair %s" % (full(pool), full(pool)),
+        )
+    for device in sorted(lvm.moves_of(pool.vg)):
+        raise Refused(
+            "a pvmove from %s is under way in VG %s; the pool is not taken down meanwhile." % (device, pool.vg),
+            "Wait for it, or have one go on that was cut off: pvmove %s" % device,
+        )
+    size, vg = lv.metadata_size, lvm.vg(pool.vg)
+    spare = any(x.name.endswith("_pmspare") and x.size >= size for x in lvs)
+    if not spare and vg.free * vg.extent_size < size:
+        raise Refused(
+            "a repair of pool %s writes its metadata anew, %s; VG %s has no spare of that size, and %s free."
+            % (full(pool), geometry.human(size), pool.vg, geometry.human(vg.free * vg.extent_size)),
+            "Give it a disk first: vgextend %s /dev/DISK    # or remove an LV that nobody needs" % pool.vg,
+        )
+
+
+def check_and_repair(pool, lvm, lv):
+    """[step] on a pool that nobody uses: its metadata alone, read-only, past thin_check; LVM clears needs_check itself.
+
+    Activating a part of an inactive pool is lvm2's "component activation", since 2.02.178.
+    """
+    part = lvm.lv(pool.vg, lv.metadata_lv)
+    off = Command(("lvchange", "--activate", "n", full(pool, lv.metadata_lv)), "take the metadata down again")
+    parts = [x for x in (part, lvm.lv(pool.vg, lv.data_lv)) if x and not lv.active and (x.active or x.half)]
+    steps = [Command(("lvchange", "--activate", "n", full(pool)), "deactivate the pool: %s" % why(lv))]
+    steps += [Command(("lvchange", "--activate", "n", full(pool, x.name)), "take down what is active of it") for x in parts]
+    repair = Command(
+        ("lvconvert", "--yes", "--repair", full(pool)),
+        "when thin_check finds damage: write the metadata anew; the damaged ones stay as %s_metaN" % pool.name,
+        REPAIR_TIMEOUT,
+    )
+    check = Command(("thin_check", part.dm_path), "have thin_check read all metadata", REPAIR_TIMEOUT)
+    steps.append(Command(("lvchange", "--yes", "--activate", "y", full(pool, part.name)), "show the metadata alone, read-only"))
+    return [*steps, IfFails(check, (1,), (off._replace(why="when thin_check finds damage: take the metadata down"), repair)), off]
+
+
+def around(spec, host):
+    """([step], [step]): stop the daemons that use the pool, and start them again. Those that were stopped stay so."""
+    found, device = host.docker, device_name(spec.pool)
+    with_containerd = host.containerd is not None and host.containerd.installed and device in host.snapshotter_pools
+    stop, start = [], []
+    if uses(found, device, host.snapshotter_pools):
+        services = ("docker.socket", "docker.service") if found.unit.socket_exists else ("docker.service",)
+        running = tuple(one.id for one in found.containers if one.running)
+        stop += containers(found, "stop", running, "stop the containers: live-restore would keep them running")
+        stop.append(
+            Command(("systemctl", "stop") + services, "stop Docker; its socket too, which would start it again", STOP_TIMEOUT)
+        )
+        start += [
+            Command(("systemctl", "reset-failed", "docker.service"), "forget former failed starts", ok=(0, 1)),
+            Command(
+                ("systemctl", "start", "--no-block") + services, "start Docker without waiting for a unit that may never be ready"
+            ),
+            WaitForDocker(found.host, "wait until the daemon answers", (spec.docker or DockerStorage("", "", "")).start_timeout),
+        ]
+        start += containers(found, "start", running, "start the containers again that ran before")
+    if with_containerd and host.containerd.unit.active_state != "inactive":
+        wanted = spec.containerd
+        stop.append(Command(("systemctl", "stop", "containerd.service"), "stop containerd", RESTART_TIMEOUT))
+        start = [
+            Command(("systemctl", "start", "containerd.service"), "start containerd", RESTART_TIMEOUT),
+            WaitForContainerd(host.containerd.address, "wait until containerd answers", wanted.start_timeout),
+            *start,
+        ]
+    return stop, start
+
+
+def uses(found, device, snapshotter_pools):
+    """Whether Docker runs, or tries to, and has its storage on this pool; by its settings when it does not answer."""
+    if found is None or found.unit is None or found.unit.load_state == "not-found" or found.unit.active_state == "inactive":
+        return False
+    if found.info:
+        kind = storage_kind(found.info)
+        graph = kind == "direct-lvm" and found.info.field("Pool Name") == device
+        return graph or (kind == "devmapper-snapshotter" and device in snapshotter_pools)
+    said = [text for _path, text in found.unit.files] + [found.daemon_json or ""]
+    return device in snapshotter_pools or any(device in text for text in said)
+
+
+def kept(pool, lvm):
+    """Sentences: the damaged metadata that former repairs left beside the pool."""
+    return [
+        "%s holds the metadata of the pool from before a repair, %s. Once all is well: lvremove %s"
+        % (full(pool, lv.name), geometry.human(lv.size), full(pool, lv.name))
+        for lv in lvm.lvs_of(pool.vg)
+        if re.match(re.escape(pool.name) + r"_meta[0-9]+\Z", lv.name) and not lv.hidden
+    ]

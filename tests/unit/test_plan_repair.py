@@ -1,0 +1,237 @@
+"""Check and repair: what is done in which state of pool, Docker and containerd, and what is refused."""
+
+import pytest
+import states
+from test_plan_replace import pool_on
+
+from module_utils.direct_lvm import apply, commands, plan, report, thin_devices
+from module_utils.direct_lvm.containerd_config import Containerd, ContainerdStorage
+from module_utils.direct_lvm.model import Container, Docker, DockerInfo, Refused, Unit
+from module_utils.direct_lvm.steps import Command, IfFails, RemoveThinDevices
+
+DEVICE = "vgdocker-thinpool"
+SPEC = states.spec(devices=())._replace(
+    present=True, repair=True, containerd=ContainerdStorage("/etc/containerd/conf.d/direct-lvm.toml", "", "", "")
+)
+META = "/dev/mapper/vgdocker-thinpool_tmeta"
+DOWN, OFF = "dmsetup remove --retry (each thin device of vgdocker-thinpool)", "lvchange --activate n vgdocker/thinpool"
+CHECKED = [
+    "lvchange --yes --activate y vgdocker/thinpool_tmeta",
+    "thin_check " + META,
+    "lvchange --activate n vgdocker/thinpool_tmeta",
+    "lvconvert --yes --repair vgdocker/thinpool",
+    "lvchange --activate n vgdocker/thinpool_tmeta",
+]
+ON = "lvchange --activate y vgdocker/thinpool"
+STOP, RESET, START, ANSWERS = (
+    "systemctl stop docker.socket docker.service",
+    "systemctl reset-failed docker.service",
+    "systemctl start --no-block docker.socket docker.service",
+    "docker info",
+)
+DOCKER = [RESET, START, ANSWERS]
+CONTAINERS = tuple(Container(name * 64, name, "app:1", "Up" if name == "a" else "Exited", name == "a") for name in ("a", "b"))
+
+
+def unit(state, text=""):
+    """A service that is installed. text: of its drop-in."""
+    return Unit("loaded", state, False, (("/lib/x.service", "[Service]\n"), ("/etc/x.conf", text)), "x", True, True)
+
+
+def docker(state="active", driver="devicemapper", pool=DEVICE, text="", **more):
+    """A Docker. driver None: its daemon does not answer."""
+    status = (("Pool Name", pool),) if driver == "devicemapper" else (("driver-type", "io.containerd.snapshotter.v1"),)
+    info = DockerInfo("20.10.24", driver, status, "/var/lib/docker", 1, 2) if driver else None
+    return Docker("20.10.24", unit(state, text), info, **more)
+
+
+def host(docker=None, spare=True, thin=False, moving=None, extra="", containerd=None, free=None, **changes):
+    """The recorded pool, changed, with Docker on the host."""
+    found = pool_on("/dev/vdb") if moving is None else pool_on("/dev/vdb", "/dev/vdc", moving=moving)
+    lvs = [lv._replace(**changes) if lv.name == "thinpool" else lv for lv in found.lvm.lvs]
+    if not changes.get("active", True):
+        lvs = [lv._replace(active=False) for lv in lvs]
+    lvs = [lv for lv in lvs if spare or not lv.name.endswith("_pmspare")]
+    meta = next(lv for lv in lvs if lv.name == "thinpool_tmeta")
+    if thin:
+        lvs.append(meta._replace(name="theirs", hidden=False, segtype="thin", pool_lv="thinpool"))
+    if extra:
+        lvs.append(meta._replace(name=extra, hidden=False))
+    vg = found.lvm.vgs[0] if free is None else found.lvm.vgs[0]._replace(free=free)
+    pools = (DEVICE,) if containerd else ()
+    lvm = found.lvm._replace(lvs=tuple(lvs), vgs=(vg,))
+    return found._replace(lvm=lvm, disks=(), docker=docker, containerd=containerd, snapshotter_pools=pools)
+
+
+def due(found, spec=SPEC):
+    """The steps as short lines."""
+    lines = []
+    for line in report.describe(plan.plan(spec, found)):
+        lines.append(" ".join(line["argv"]) if "argv" in line else line["check"])
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("found", "steps"),
+    [
+        (host(docker()), []),
+        (host(docker(), health="out_of_data"), []),
+        (host(active=False), [DOWN, OFF, *CHECKED, ON]),
+        (host(docker(), check_needed=True), [STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]),
+        (host(docker(), health="failed"), [STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]),
+        (host(docker(), health="metadata_read_only"), [STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]),
+        (
+            host(docker(containers=CONTAINERS), check_needed=True),
+            ["docker --host unix:///var/run/docker.sock stop " + "a" * 64, STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]
+            + ["docker --host unix:///var/run/docker.sock start " + "a" * 64],
+        ),
+        (host(docker("failed", None, text="--x=/dev/mapper/" + DEVICE), active=False), [STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]),
+        (host(docker("failed", None), active=False), [DOWN, OFF, *CHECKED, ON]),
+        (host(docker("inactive", None, text=DEVICE), active=False), [DOWN, OFF, *CHECKED, ON]),
+        (host(docker(driver="overlay2"), active=False), [DOWN, OFF, *CHECKED, ON]),
+        (
+            host(docker(driver="devmapper"), containerd=Containerd(unit("active"), plugin="ok"), check_needed=True),
+            [STOP, "systemctl stop containerd.service", DOWN, OFF, *CHECKED, ON]
+            + ["systemctl start containerd.service", "ctr plugins ls", *DOCKER],
+        ),
+        (
+            host(docker(driver="overlay2"), containerd=Containerd(unit("active"), plugin="error"), active=False),
+            ["systemctl stop containerd.service", DOWN, OFF, *CHECKED, ON]
+            + ["systemctl start containerd.service", "ctr plugins ls"],
+        ),
+        (host(docker(), check_needed=True, spare=False, free=80), [STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]),
+    ],
+    ids=[
+        "healthy",
+        "full-is-no-damage",
+        "inactive-and-nobody-uses-it",
+        "the-kernel-asks-for-a-check",
+        "failed",
+        "read-only",
+        "containers-run",
+        "docker-cannot-start-without-it",
+        "docker-failed-for-another-reason",
+        "docker-was-stopped",
+        "docker-is-elsewhere",
+        "image-store",
+        "containerd-alone",
+        "no-spare-but-room-for-one",
+    ],
+)
+def test_what_is_due(found, steps):
+    assert due(found) == steps
+
+
+def test_parts_that_a_killed_repair_left_active_are_taken_down_first():
+    found = host(active=False)
+    lvs = tuple(lv._replace(active=lv.name == "thinpool_tmeta") for lv in found.lvm.lvs)
+    assert due(found._replace(lvm=found.lvm._replace(lvs=lvs)))[:4] == [DOWN, OFF, OFF + "_tmeta", CHECKED[0]]
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (host(docker(), check_needed=True, segtype="linear"), "there is no thin pool vgdocker/thinpool"),
+        (host(docker(), check_needed=True, thin=True), "thin LVs of LVM's own: theirs"),
+        (host(docker(), check_needed=True, moving=40.0), "a pvmove from /dev/vdb is under way"),
+        (host(docker(), check_needed=True, spare=False, free=75), "no spare of that size, and 300.00m free"),
+    ],
+    ids=["no-pool", "lvms-own-thin-lvs", "pvmove-under-way", "no-room"],
+)
+def test_refused(found, sentence):
+    with pytest.raises(Refused) as refusal:
+        due(found)
+    assert sentence in str(refusal.value)
+
+
+def test_a_foreign_pool_is_refused():
+    found = host(docker(), check_needed=True)
+    untagged = found.lvm._replace(vgs=(found.lvm.vgs[0]._replace(tags=()),))
+    with pytest.raises(Refused, match="was not made by this tool"):
+        due(found._replace(lvm=untagged))
+
+
+def test_whatever_fails_docker_is_started_again():
+    (switch,) = plan.plan(SPEC, host(docker(), check_needed=True))
+    back = report.describe(switch.way_back)
+    assert [" ".join(line.get("argv", [line.get("check")])) for line in back] == [OFF + "_tmeta", ON, *DOCKER]
+    assert [step.ok for step in switch.way_back[:2]] == [None, None]
+
+
+def test_what_a_repair_keeps_is_told_and_left_alone():
+    told = plan.warnings(SPEC, host(docker(), extra="thinpool_meta0"))
+    assert "lvremove vgdocker/thinpool_meta0" in " ".join(told)
+    assert plan.warnings(SPEC, host(docker())) == ()
+    present = states.spec(devices=("/dev/vdb",))
+    found = host(docker(), extra="thinpool_meta0")
+    found = found._replace(disks=states.host("bookworm", "07-complete-profile-attached").disks)
+    assert plan.plan(present, found) == ()
+    assert "lvremove vgdocker/thinpool_meta0" in " ".join(plan.warnings(present, found))
+
+
+def test_no_engine_is_chosen_for_a_repair():
+    assert plan.engine(SPEC, host(docker(), check_needed=True)) is None
+
+
+# --- carrying out --------------------------------------------------------------------------------------------
+
+CHECK = IfFails(Command(("thin_check", "x"), "test"), (1,), (Command(("lvconvert", "x"), "test"),))
+
+
+@pytest.mark.parametrize(("rc", "ran"), [(0, ["thin_check"]), (1, ["thin_check", "lvconvert"])], ids=["whole", "damaged"])
+def test_metadata_are_repaired_only_when_the_check_finds_damage(monkeypatch, rc, ran):
+    called = []
+
+    def run(argv, timeout=None, ok=(0,)):
+        called.append(argv[0])
+        return commands.Result(argv, rc if argv[0] == "thin_check" else 0, "", "")
+
+    monkeypatch.setattr(commands, "run", run)
+    done = apply.Done()
+    assert apply.carry_out((CHECK,), done)
+    assert called == ran
+    assert [step.argv[0] for step in done] == ran
+
+
+def test_a_check_that_does_not_run_is_no_damage(monkeypatch):
+    def run(argv, timeout=None, ok=(0,)):
+        assert 127 not in ok
+        raise commands.CommandFailed(argv, "failed with return code 127")
+
+    monkeypatch.setattr(commands, "run", run)
+    with pytest.raises(commands.CommandFailed):
+        apply.carry_out((CHECK,), apply.Done())
+
+
+@pytest.fixture
+def block(tmp_path, monkeypatch):
+    """A /sys/class/block with a pool, two thin devices and a linear one on it; the names that were removed."""
+    names = {"dm-3": "docker-1-base", "dm-4": "docker-1-busy", "dm-5": "somebodys"}
+    for node, name in names.items():
+        (tmp_path / node / "dm").mkdir(parents=True)
+        (tmp_path / node / "dm" / "name").write_text(name + "\n")
+        (tmp_path / "pool" / "holders" / node).mkdir(parents=True)
+    monkeypatch.setattr(thin_devices, "BLOCK", str(tmp_path))
+    removed = []
+
+    def run(argv, timeout=None, ok=(0,)):
+        if argv[1] == "table":
+            return commands.Result(argv, 0, "0 2048 %s 253:2 7\n" % ("linear" if argv[-1] == "somebodys" else "thin"), "")
+        removed.append(" ".join(argv))
+        return commands.Result(argv, int(argv[-1].endswith("busy")), "", "Device or resource busy\n")
+
+    monkeypatch.setattr(commands, "run", run)
+    return removed
+
+
+def test_only_thin_devices_of_the_pool_are_taken_down_and_one_in_use_is_told(block):
+    assert thin_devices.names("pool") == ("docker-1-base", "docker-1-busy")
+    with pytest.raises(Refused, match="docker-1-busy of pool pool is in use: Device or resource busy"):
+        apply.one(RemoveThinDevices("pool", "test"))
+    assert block == [
+        "umount --all-targets /dev/mapper/docker-1-base",
+        "dmsetup remove --retry docker-1-base",
+        "umount --all-targets /dev/mapper/docker-1-busy",
+        "dmsetup remove --retry docker-1-busy",
+    ]
+    assert thin_devices.names("another") == ()
