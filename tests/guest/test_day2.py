@@ -157,6 +157,22 @@ def test_a_disk_more_and_larger_sizes_make_the_pool_larger_while_a_container_run
     assert intact(guest)
 
 
+# --- trim ----------------------------------------------------------------------------------------------------
+
+
+def test_what_was_deleted_in_a_running_container_comes_back_to_the_pool(guest):
+    used = "sync; dmsetup status vgdocker-thinpool | awk '{split($6, n, \"/\"); print n[1] * 524288}'"
+    guest.ssh("docker exec web sh -c 'dd if=/dev/urandom of=/big bs=1M count=100; sync; rm /big; sync'")
+    before = int(guest.ssh(used).stdout)
+    planned = remote.play(guest, "trim", "--check")
+    assert "(item=web)" in planned, planned
+    assert int(guest.ssh(used).stdout) >= before
+    printed = remote.play(guest, "trim")
+    assert "returned to the pool" in printed, printed
+    assert before - int(guest.ssh(used).stdout) > 80 << 20, printed
+    assert intact(guest)
+
+
 # --- repair --------------------------------------------------------------------------------------------------
 
 # Garbage into the root of the map of used blocks, which thin_check reads and thin_repair makes anew from the mappings (kernel,

@@ -7,7 +7,7 @@ import jinja2
 import pytest
 import yaml
 
-from module_utils.direct_lvm import images, smoke
+from module_utils.direct_lvm import images, smoke, trim
 from module_utils.direct_lvm.arguments import ARGUMENTS, INFO_ARGUMENTS
 from module_utils.direct_lvm.containerd_config import VARIABLE, checksum, own_dropin, own_file, pool_names
 from module_utils.direct_lvm.model import MANAGED, VENDOR_COMMAND, Pool
@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 DOCUMENTED = {
     name: yaml.safe_load((ROOT / "library" / (name + ".py")).read_text().split('r"""')[1].split('"""')[0])["options"]
-    for name in ("direct_lvm", "direct_lvm_info", "direct_lvm_images", "direct_lvm_smoke_test")
+    for name in ("direct_lvm", "direct_lvm_info", "direct_lvm_images", "direct_lvm_smoke_test", "direct_lvm_trim")
 }
 
 
@@ -60,6 +60,7 @@ def test_documentation_is_the_argument_spec():
     compare(DOCUMENTED["direct_lvm_info"], INFO_ARGUMENTS)
     compare(DOCUMENTED["direct_lvm_images"], images.ARGUMENTS)
     compare(DOCUMENTED["direct_lvm_smoke_test"], smoke.ARGUMENTS)
+    compare(DOCUMENTED["direct_lvm_trim"], trim.ARGUMENTS)
 
 
 @pytest.mark.parametrize("module", DOCUMENTED)
