@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: direct_lvm_trim
 short_description: Give the blocks of deleted files back to the thin pool
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - Lists the root file systems of the containers that run on a thin pool, whichever engine runs them, or trims one of them.
   - A file that is deleted in a container keeps its blocks in the pool until its file system is trimmed or the container removed.
@@ -39,16 +39,16 @@ notes:
   - Runs as root. Needs Python 3.6 and nothing beyond its standard library.
   - Only ext4 and xfs are trimmed.
 seealso:
-  - module: direct_lvm
+  - module: lvmops.direct_lvm.direct_lvm
 """
 
 EXAMPLES = r"""
 - name: List the file systems of running containers
-  direct_lvm_trim:
+  lvmops.direct_lvm.direct_lvm_trim:
   register: found
 
 - name: Trim each
-  direct_lvm_trim:
+  lvmops.direct_lvm.direct_lvm_trim:
     device: "{{ item.device }}"
   loop: "{{ found.file_systems | selectattr('why_not', 'equalto', '') }}"
 """
