@@ -154,6 +154,13 @@ def test_commands_for_a_host_are_those_that_run_on_a_guest():
     assert set(re.findall(r'carry_out\(guest, "(.*?)"\)', GUEST_TEST)) == set(situations)
 
 
+def test_targets_of_make_in_the_text_are_there():
+    named = {name for text in PAGES.values() for name in re.findall(r"`make ([\w-]+)", text)}
+    rules = re.findall(r"^([\w -]+):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(named) > 5
+    assert named - {target for rule in rules for target in rule.split()} == set()
+
+
 def test_readme_has_every_playbook():
     rows = re.findall(r"^\| `(\w+\.yml)` \|", PAGES["README.md"], re.MULTILINE)
     assert sorted(rows) == sorted(PLAYBOOKS)
