@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULES = sorted("lvmops.direct_lvm." + path.stem for path in (ROOT / "library").glob("*.py"))
 PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
 # What a playbook begins with, preflight for most; None: it includes its roles as it goes, which a list of tasks does not show.
-OWN_ROLES = {"metrics": "pool_metrics", "status": "status", "upgrade": None, "verify": "verify"}
+OWN_ROLES = {"metrics": "pool_metrics", "status": "status", "trim": None, "upgrade": None, "verify": "verify"}
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 
 
