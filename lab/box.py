@@ -4,8 +4,8 @@
 
 The box is a layer on the image that lab/image.py builds. The guest runs below a libvirt of its own (qemu:///session), with KVM
 where it works, else emulated. What a person's scenario does not say stands in $VAGRANT_HOME/Vagrantfile, which Vagrant reads
-before the project's. Box, disks, sockets and $HOME lie in one folder. When the command ends, or this process dies, all that it
-started is killed and the folder removed.
+before the project's. Box, disks, sockets and $HOME lie in one folder. When the command ends, or this process dies or the one
+that called it, all that it started is killed and the folder removed.
 """
 
 import ctypes
@@ -140,6 +140,7 @@ def supervise(argv):
             if pid == command.pid:
                 return os.waitstatus_to_exitcode(status)
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         end_all()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -155,17 +156,24 @@ def end_all():
             return
 
 
+def terminate(*_):
+    """End once; more of SIGTERM must not disturb the cleaning up."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
+
+
 def main(argv):
     """The command line. A child in a session of its own does the work; it outlives this process by the time to clean up."""
     if not argv:
         sys.exit("usage: python3 lab/box.py COMMAND...")
+    prctl = ctypes.CDLL(None).prctl
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     parent = os.getpid()
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.setsid()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    prctl = ctypes.CDLL(None).prctl
+    signal.signal(signal.SIGTERM, terminate)
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     return supervise(argv) if os.getppid() == parent else 1
