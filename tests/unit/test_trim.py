@@ -52,7 +52,7 @@ def processes(monkeypatch):
             raise FileNotFoundError(errno.ENOENT, "gone", path)
         return there[int(path.split("/")[2])][0]
 
-    monkeypatch.setattr(trim.os, "listdir", lambda _folder: ["self", "50", *map(str, reversed(there))])
+    monkeypatch.setattr(trim.os, "listdir", lambda _folder: ["self", "50", *map(str, sorted(there, reverse=True))])
     monkeypatch.setattr(trim.os, "readlink", readlink)
     monkeypatch.setattr(files, "read_text", read)
     monkeypatch.setattr(trim, "numbers", lambda _pool: {"253:5": "docker-1-abc", "253:6": "docker-1-def"})
