@@ -74,7 +74,7 @@ def gap(guest, change):
 
 def module(guest, **options):
     """Run our module; options: further storage options of Docker."""
-    text = remote.rendered("docker.service.conf.j2", docker_storage_options=options)
+    text = remote.rendered("docker_storage_dropin_text", docker_storage_options=options)
     answer = remote.run(guest, docker={"dropin_text": text})
     if answer.get("failed", "died" in answer) or not answer["changed"]:
         sys.exit("the module did not do its work: %s" % answer)

@@ -20,15 +20,21 @@ THERE = "/opt/direct-lvm"
 DISK = "/dev/disk/by-id/virtio-data0"
 
 
-def rendered(name, **variables):
-    """A template of the project with the roles' defaults."""
-    given = {}
-    for role in ("thin_pool", "docker_storage", "containerd_storage"):
-        given.update(yaml.safe_load((ROOT / "roles" / role / "defaults" / "main.yml").read_text()))
-    loader = jinja2.FileSystemLoader(str(ROOT / "templates"))
-    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
+def rendered(name, **changes):
+    """A variable of the roles as Ansible sees it, with the roles' defaults: docker_storage_dropin_text, ..."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.filters.update(to_json=json.dumps, bool=bool)
-    return environment.get_template(name).render(dict(given, **variables))
+    roles, known = [ROOT / "roles" / role for role in ("thin_pool", "docker_storage", "containerd_storage", "image_archive")], {}
+    for role in roles:
+        known.update(yaml.safe_load((role / "defaults" / "main.yml").read_text()))
+    known.update(changes)
+    for role in roles[:3]:
+        for variable, text in yaml.safe_load((role / "vars" / "main.yml").read_text()).items():
+            if text.startswith("{{") and text.endswith("}}"):
+                known[variable] = environment.compile_expression(text[2:-2], undefined_to_none=False)(known)
+            else:
+                known[variable] = environment.from_string(text).render(known)
+    return known[name]
 
 
 def install(guest):
@@ -62,9 +68,14 @@ def parameters(devices=("/dev/vdb",), docker=False, check=False, state="present"
     """
     wanted = {"pool": dict({"devices": list(devices), "profile_text": PROFILE}, **pool), "state": state}
     if docker:
-        wanted["docker"] = dict({"dropin_text": rendered("docker.service.conf.j2")}, **(docker if isinstance(docker, dict) else {}))
+        wanted["docker"] = dict(
+            {"dropin_text": rendered("docker_storage_dropin_text")}, **(docker if isinstance(docker, dict) else {})
+        )
     if docker or containerd is not None:
-        texts = {"config_text": rendered("containerd.toml.j2"), "dropin_text": rendered("containerd.service.conf.j2")}
+        texts = {
+            "config_text": rendered("containerd_storage_config_text"),
+            "dropin_text": rendered("containerd_storage_dropin_text"),
+        }
         wanted["containerd"] = dict(texts, **(containerd or {}))
     wanted.update(lock_timeout=lock_timeout, _ansible_check_mode=check)
     return json.dumps({"ANSIBLE_MODULE_ARGS": wanted})

@@ -178,7 +178,7 @@ def test_other_settings_restart_containerd_and_leave_containers_running(converge
     guest = converged
     guest.ssh("docker run -d --name web app:1 sleep 100000")
     started = guest.ssh("docker inspect -f '{{.State.StartedAt}}' web").stdout
-    text = remote.rendered("containerd.toml.j2", containerd_storage_async_remove=True)
+    text = remote.rendered("containerd_storage_config_text", containerd_storage_async_remove=True)
     done = remote.run(guest, docker=True, containerd={"config_text": text})
     assert done["changed"], done
     assert not any(step.get("argv", [""])[-1] == "docker.service" for step in done["steps"])
@@ -189,16 +189,16 @@ def test_other_settings_restart_containerd_and_leave_containers_running(converge
 def test_a_containerd_that_does_not_come_up_is_put_back(before):
     guest = before
     content, config = guest.ssh(HELD).stdout, guest.ssh("cat " + CONFIG).stdout
-    text = remote.rendered("containerd.service.conf.j2").replace("[Service]", "[Service]\nExecStartPre=/bin/false")
+    text = remote.rendered("containerd_storage_dropin_text").replace("[Service]", "[Service]\nExecStartPre=/bin/false")
     failed = remote.run(guest, docker=True, containerd={"dropin_text": text})
     assert "containerd runs again as before" in failed["msg"]
     assert (driver(guest)[0], guest.ssh("cat " + CONFIG).stdout) == ("overlay2", config)
     assert guest.ssh(HELD).stdout == content
-    text = remote.rendered("containerd.toml.j2", containerd_storage_fs_type="no-such")
+    text = remote.rendered("containerd_storage_config_text", containerd_storage_fs_type="no-such")
     failed = remote.run(guest, docker=True, containerd={"config_text": text})
     assert "containerd runs again as before" in failed["msg"]
     assert "no-such" in failed["msg"]
-    text = remote.rendered("containerd.toml.j2") + "pool_name = 3 [\n"
+    text = remote.rendered("containerd_storage_config_text") + "pool_name = 3 [\n"
     refused = remote.run(guest, docker=True, containerd={"config_text": text})
     assert "containerd does not take the configuration" in refused["msg"]
     assert guest.ssh("ls " + OWN, check=False).returncode != 0

@@ -148,7 +148,7 @@ def test_containers_are_refused_or_discarded_with_a_record(before):
 def test_a_docker_that_does_not_come_up_is_put_back(before):
     guest, content = before
     bad = {"docker_storage_options": {"dm.mkfsarg": "--no-such-option"}}
-    failed = module(guest, dropin_text=remote.rendered("docker.service.conf.j2", **bad))
+    failed = module(guest, dropin_text=remote.rendered("docker_storage_dropin_text", **bad))
     assert "Docker runs again as before" in failed["msg"]
     assert "mkfs" in failed["msg"]  # the daemon's own log
     assert driver(guest)[0] == "overlay2"
@@ -165,8 +165,8 @@ def test_settings_in_daemon_json(before):
     said = {"docker_storage_config": "daemon_json"}
     wanted = {
         "config": "daemon_json",
-        "dropin_text": remote.rendered("docker.service.conf.j2", **said),
-        "daemon_json_text": remote.rendered("daemon.json.j2", **said),
+        "dropin_text": remote.rendered("docker_storage_dropin_text", **said),
+        "daemon_json_text": remote.rendered("docker_storage_desired", **said)["daemon_json_text"],
     }
     assert module(guest, **wanted)["changed"]
     assert driver(guest) == ("devicemapper", "vgdocker-thinpool")

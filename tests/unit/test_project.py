@@ -142,36 +142,48 @@ def test_the_hooks_are_what_make_lint_runs_in_the_same_versions():
         assert set(hook["additional_dependencies"]) <= set(pinned)
 
 
-def test_what_the_roles_put_together_is_what_the_module_takes():
-    for parameter, role in (("pool", "thin_pool"), ("docker", "docker_storage"), ("containerd", "containerd_storage")):
-        desired = load("roles", role, "vars", "main.yml")[role + "_desired"]
-        assert set(desired) - {"load_images"} == set(DOCUMENTED["direct_lvm"][parameter]["suboptions"]) - {"load_images"}
-
-
 DEFAULTS = {name: value for role in ROLES for name, value in load("roles", role, "defaults", "main.yml").items()}
+JINJA = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(str(ROOT / "templates")),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,
+)
+JINJA.filters.update(to_json=json.dumps, bool=bool)
 
 
 def render(name, **changes):
     """A template with the defaults and nothing undefined, as Ansible renders it."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(str(ROOT / "templates")),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.filters.update(to_json=json.dumps, bool=bool)
-    return environment.get_template(name).render(dict(DEFAULTS, **changes))
+    return JINJA.get_template(name).render(dict(DEFAULTS, **changes))
+
+
+def variables(**changes):
+    """The variables of the roles as Ansible sees them: the defaults, changes, and what the roles make of them."""
+    known = dict(DEFAULTS, thin_pool_devices=["/dev/sdb"], **changes)
+    for role in ("thin_pool", "docker_storage", "containerd_storage"):
+        for name, text in load("roles", role, "vars", "main.yml").items():
+            if text.startswith("{{") and text.endswith("}}"):
+                known[name] = JINJA.compile_expression(text[2:-2], undefined_to_none=False)(known)
+            else:
+                known[name] = JINJA.from_string(text).render(known)
+    return known
+
+
+def test_what_the_roles_put_together_is_what_the_module_takes():
+    for parameter, role in (("pool", "thin_pool"), ("docker", "docker_storage"), ("containerd", "containerd_storage")):
+        desired = variables()[role + "_desired"]
+        assert set(desired) - {"load_images"} == set(DOCUMENTED["direct_lvm"][parameter]["suboptions"]) - {"load_images"}
 
 
 def test_the_profile():
-    text = render("lvm.profile.j2")
+    text = variables()["thin_pool_profile_text"]
     assert text.startswith(MANAGED + "\n")
     assert "\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n" in text
 
 
 def test_the_dropin_is_the_articles_with_the_units_own_command():
-    lines = render("docker.service.conf.j2").splitlines()
+    lines = variables()["docker_storage_dropin_text"].splitlines()
     assert lines[0] == MANAGED
     assert [line for line in lines if not line.startswith("#")] == [
         "[Service]",
@@ -184,25 +196,27 @@ def test_the_dropin_is_the_articles_with_the_units_own_command():
 
 def test_daemon_json_says_the_same_as_the_dropin():
     options = {"dm.basesize": "20G"}
-    flags = render("docker.service.conf.j2", docker_storage_options=options).split(VENDOR_COMMAND)[1].split("\n")[0]
-    merged = json.loads(render("daemon.json.j2", docker_storage_options=options, docker_storage_config="daemon_json"))
+    flags = variables(docker_storage_options=options)["docker_storage_dropin_text"].split(VENDOR_COMMAND)[1].split("\n")[0]
+    desired = variables(docker_storage_options=options, docker_storage_config="daemon_json")["docker_storage_desired"]
+    merged = desired["daemon_json_text"]
     said = ["--storage-driver=" + merged["storage-driver"]]
     said += [word for option in merged["storage-opts"] for word in ("--storage-opt", option)]
     assert flags.split() == said
-    assert json.loads(render("daemon.json.j2")) == {}
-    assert VENDOR_COMMAND not in render("docker.service.conf.j2", docker_storage_config="daemon_json")
+    assert variables()["docker_storage_desired"]["daemon_json_text"] == {}
+    assert VENDOR_COMMAND not in variables(docker_storage_config="daemon_json")["docker_storage_dropin_text"]
 
 
 def test_the_dropin_carries_extra_options_and_escaped_names():
-    text = render("docker.service.conf.j2", docker_storage_options={"dm.basesize": "20G"}, thin_pool_vg="vg-a")
+    text = variables(docker_storage_options={"dm.basesize": "20G"}, thin_pool_vg="vg-a")["docker_storage_dropin_text"]
     assert "dm.thinpooldev=/dev/mapper/vg--a-thinpool " in text
     assert " --storage-opt dm.basesize=20G\n" in text
 
 
 def test_a_percent_sign_is_not_one_of_systemds_specifiers():
-    text = render("docker.service.conf.j2", docker_storage_options={"dm.min_free_space": "5%"})
+    text = variables(docker_storage_options={"dm.min_free_space": "5%"})["docker_storage_dropin_text"]
     assert " --storage-opt dm.min_free_space=5%%\n" in text
-    assert "min_free_space=5%%" not in render("daemon.json.j2", docker_storage_options={"dm.min_free_space": "5%"})
+    merged = variables(docker_storage_options={"dm.min_free_space": "5%"}, docker_storage_config="daemon_json")
+    assert "dm.min_free_space=5%" in merged["docker_storage_desired"]["daemon_json_text"]["storage-opts"]
 
 
 def snapshotter(**changes):
@@ -211,7 +225,7 @@ def snapshotter(**changes):
     given = {
         name: values["containerd_storage_" + name] for name in ("config", "dropin", "root_path", "base_image_size", "start_timeout")
     }
-    text, unit = render("containerd.toml.j2", **changes), render("containerd.service.conf.j2", **changes)
+    text, unit = variables(**changes)["containerd_storage_config_text"], variables(**changes)["containerd_storage_dropin_text"]
     return read_containerd(dict(given, config_text=text, dropin_text=unit))
 
 
