@@ -10,6 +10,8 @@
 # make molecule-vagrant   the main job on your own Vagrant: VirtualBox, or VAGRANT_DEFAULT_PROVIDER=libvirt
 # make test-vagrant   the same and `vagrant up` on a guest of the lab, without root, emulated where KVM does not work (ten minutes)
 # make test-browser   the page of playbooks/status.yml in Debian's Chromium, at 3 and at 1,000 hosts (under a minute)
+# make test-fleet   site.yml under ansible-runner, ansible-pull and in an execution environment's context, on a stub host
+# make bench        what a fleet costs that is as wanted: one line per ratio (some minutes); benchmarks/README.md has the long form
 # make crash-sweep    kill, cut the power, fail every command of a fresh run (about an hour)
 # make switch-sweep   the same while Docker changes its storage (about an hour)
 
@@ -35,6 +37,7 @@ export PATH := $(BIN):$(PATH):$(PYTHONS)
 .PHONY: help packages image demo demo-clean test lint unit guest test-guests test-matrix molecule crash-sweep switch-sweep
 .PHONY: lint-workflows test-pythons collection test-collection sanity sanity-matrix
 .PHONY: test-controllers test-browser docs molecule-vagrant test-vagrant
+.PHONY: test-fleet bench
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -163,3 +166,16 @@ test-guests: .venv/done image
 
 crash-sweep switch-sweep: .venv/done image
 	python3 sweeps/$(@:-sweep=).py --parallel 2
+
+# The peer playbook's collection, of the package index; apart from the virtual environment, so that nothing else finds it.
+.venv/peer/done: benchmarks/requirements.txt | .venv/done
+	@echo "== community.general for the peer playbook"
+	$(BIN)/pip install --quiet --no-deps --target .venv/peer -r benchmarks/requirements.txt
+	touch $@
+
+# A stub host is a mount namespace, and its sshd one on 127.0.0.1: both need root.
+bench: .venv/done .venv/peer/done
+	@$(SUDO) $(BIN)/python3 benchmarks/fleet.py --hosts 5 --rounds 3 --recorded 100 400
+
+test-fleet: .venv/done
+	$(SUDO) env "PATH=$(PATH)" $(NOX) -s fleet
