@@ -45,7 +45,7 @@ SITE = Play("no-change", "playbooks/site.yml", "ours", OURS, {}, 1)
 TUNED = Play("peer tuned", "benchmarks/peer/site.yml", "peer", OURS, {"peer_gather_facts": False}, 10)
 WRITTEN = Play("peer as written", "benchmarks/peer/site.yml", "peer", AS_WRITTEN, {}, 11)
 HERE = {"ansible_python_interpreter": "/usr/bin/python3", "ansible_user": "root", "thin_pool_devices": [DISK]}
-CONTROLLER, HOST = "controller", "host"
+CONTROLLER, HOST, BOTH = "controller", "host", "controller and host"
 
 
 def run(play, inventory, hosts, **more):
@@ -111,15 +111,18 @@ def measure_ssh(plays, hosts, rounds):
             for side, seconds in zip((CONTROLLER, HOST), over_ssh(play, hosts)):
                 found.setdefault((play.name, side), []).append(seconds)
                 print("round %d, %d hosts, %s, %s CPU: %.2f s" % (number + 1, hosts, play.name, side, seconds), file=sys.stderr)
+    for play in plays:
+        found[play.name, BOTH] = [sum(pair) for pair in zip(found[play.name, CONTROLLER], found[play.name, HOST])]
     return {key: statistics.median(values) for key, values in found.items()}
 
 
 def tell_ratios(found, hosts, peer):
     """One line per ratio, then milliseconds per host."""
-    for side in (CONTROLLER, HOST):
+    sides = (CONTROLLER, HOST, BOTH)
+    for side in sides:
         print("no-change / no-op module, %s CPU: %.2f" % (side, found[SITE.name, side] / found[NOOP.name, side]))
     for play in (TUNED, WRITTEN) if peer else ():
-        for side in (CONTROLLER, HOST):
+        for side in sides:
             print("%s / no-change, %s CPU: %.2f" % (play.name, side, found[play.name, side] / found[SITE.name, side]))
     for (name, side), seconds in sorted(found.items()):
         print("%s, %s CPU per host: %.0f ms (%d hosts)" % (name, side, 1000 * seconds / hosts, hosts))

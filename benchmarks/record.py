@@ -80,6 +80,7 @@ def record(guest, name):
     guest.ssh("cd /opt/record; for p in %s; do ln -sf lvm $p; done" % " ".join(name for name in PROGRAMS if name != "lvm"))
     guest.ssh("echo SetEnv PATH=/opt/record:/usr/sbin:/usr/bin >> /etc/ssh/sshd_config && systemctl reload ssh")
     guest.forget_connection()
+    guest.wait()  # sshd reads its configuration again
     guest.ssh("rm -f /opt/recorded")
     stats = run_playbook(guest, name)
     if stats["changed"]:
