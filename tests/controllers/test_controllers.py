@@ -52,7 +52,7 @@ def test_under_ansible_runner_a_refusal_fails_the_job_and_is_told(tmp_path, host
     printed = runner.stdout.read()
     assert (runner.status, runner.rc) == ("failed", 2), printed
     assert "'no/where' is not a device name" in printed
-    assert "Refused, and left as they were: node01, node02" in printed
+    assert "Refused or not reached, and left as they were: node01, node02" in printed
 
 
 def test_ansible_pull_from_a_repository_by_file_url(tmp_path, host):

@@ -1,0 +1,57 @@
+"""How long the first converge of a host takes: our site.yml, the peer playbook, and the article's commands in one ssh shell.
+
+    .venv/bin/python3 benchmarks/converge.py [--rounds 3]
+
+Each from the same snapshot of a guest with Docker on overlay2 and a blank disk. Prints ratios: seconds in an emulated guest mean
+nothing. Ours is measured without its smoke test too, which the other two have no part like.
+"""
+
+import argparse
+import os
+import pathlib
+import statistics
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "lab"))
+from downtime import ARTICLE
+from record import run_playbook
+
+from lab import Guest
+
+SHELL, OURS, WITHOUT_TEST, PEER = "the article's commands", "ours", "ours without the smoke test", "the peer"
+
+
+def main():
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    guest = Guest("converge").up(disks=("30G",), cpus=1, owner=os.getpid())
+    ways = {
+        SHELL: lambda: guest.ssh("bash -s", stdin=ARTICLE),
+        OURS: lambda: run_playbook(guest, "ours"),
+        WITHOUT_TEST: lambda: run_playbook(guest, "ours", verify_smoke_test=False),
+        PEER: lambda: run_playbook(guest, "peer"),
+    }
+    times = {name: [] for name in ways}
+    try:
+        guest.snapshot("blank")
+        for _round in range(rounds):
+            for name, converge in ways.items():
+                guest.restore("blank")
+                begun = time.monotonic()
+                converge()
+                times[name].append(time.monotonic() - begun)
+                print("%s: %.1f s" % (name, times[name][-1]), file=sys.stderr, flush=True)
+    finally:
+        guest.down()
+    median = {name: statistics.median(found) for name, found in times.items()}
+    for name in (OURS, WITHOUT_TEST):
+        for other in (SHELL, PEER):
+            print("first converge, %s / %s: %.2f" % (name, other, median[name] / median[other]))
+
+
+if __name__ == "__main__":
+    main()
