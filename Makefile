@@ -77,7 +77,7 @@ demo-clean:
 	$(LAB) clean
 	rm -rf .venv .nox build
 
-test: lint lint-workflows unit test-browser test-collection molecule guest
+test: lint lint-workflows unit test-browser test-collection test-fleet molecule guest
 
 lint: .venv/done
 	@echo "== lint"
@@ -175,7 +175,7 @@ crash-sweep switch-sweep: .venv/done image
 
 # A stub host is a mount namespace, and its sshd one on 127.0.0.1: both need root.
 bench: .venv/done .venv/peer/done
-	@$(SUDO) $(BIN)/python3 benchmarks/fleet.py --hosts 5 --rounds 3 --recorded 100 400
+	@$(SUDO) $(BIN)/python3 benchmarks/fleet.py --hosts 20 --rounds 3 --peer-rounds 1 --recorded 100 400
 
 test-fleet: .venv/done
 	$(SUDO) env "PATH=$(PATH)" $(NOX) -s fleet

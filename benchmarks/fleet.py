@@ -1,6 +1,6 @@
 """What a fleet costs that is as wanted: our site.yml, a module that does nothing, and a peer playbook, side by side in one run.
 
-    sudo .venv/bin/python3 benchmarks/fleet.py [--hosts 50] [--rounds 3] [--recorded 250 1000] [--without-peer]
+    sudo .venv/bin/python3 benchmarks/fleet.py [--hosts 50] [--rounds 3] [--peer-rounds 3] [--recorded 250 1000]
 
 CPU seconds of the controller (ansible-playbook, its workers, ssh) and of the hosts (sshd on 127.0.0.1 and all that it starts),
 medians of alternating rounds. The hosts are many names of one stub host (stub_host.py): real sshd, real Python, recorded LVM and
@@ -103,25 +103,25 @@ def without_hosts(play, hosts, answer):
         return run(play, inventory, hosts, ANSIBLE_CONNECTION_PLUGINS=plugins, ANSIBLE_PIPELINING="1")
 
 
-def measure_ssh(plays, hosts, rounds):
-    """{(play name, side): seconds}, medians, and every measurement printed."""
+def measure_ssh(turns, hosts):
+    """{(play name, side): seconds}, medians, and every measurement printed. turns: [(play, rounds), ...]."""
     found = {}
-    for number in range(rounds):
-        for play in plays:
+    for number in range(max(rounds for _play, rounds in turns)):
+        for play in [play for play, rounds in turns if number < rounds]:
             for side, seconds in zip((CONTROLLER, HOST), over_ssh(play, hosts)):
                 found.setdefault((play.name, side), []).append(seconds)
                 print("round %d, %d hosts, %s, %s CPU: %.2f s" % (number + 1, hosts, play.name, side, seconds), file=sys.stderr)
-    for play in plays:
+    for play in [play for play, rounds in turns if rounds]:
         found[play.name, BOTH] = [sum(pair) for pair in zip(found[play.name, CONTROLLER], found[play.name, HOST])]
     return {key: statistics.median(values) for key, values in found.items()}
 
 
-def tell_ratios(found, hosts, peer):
+def tell_ratios(found, hosts):
     """One line per ratio, then milliseconds per host."""
     sides = (CONTROLLER, HOST, BOTH)
     for side in sides:
         print("no-change / no-op module, %s CPU: %.2f" % (side, found[SITE.name, side] / found[NOOP.name, side]))
-    for play in (TUNED, WRITTEN) if peer else ():
+    for play in [play for play in (TUNED, WRITTEN) if (play.name, BOTH) in found]:
         for side in sides:
             print("%s / no-change, %s CPU: %.2f" % (play.name, side, found[play.name, side] / found[SITE.name, side]))
     for (name, side), seconds in sorted(found.items()):
@@ -146,14 +146,14 @@ def main():
     parser.add_argument("--hosts", type=int, nargs="*", default=[50], help="sizes of the fleet over ssh")
     parser.add_argument("--recorded", type=int, nargs="*", default=[250, 1000], help="sizes of the fleet without connections")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--without-peer", action="store_true")
+    parser.add_argument("--peer-rounds", type=int, default=3, help="rounds of the peer playbook, which costs most; 0: without it")
     given = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("The stub host is a mount namespace: run this as root.")
     print(machine())
-    plays = (NOOP, SITE) if given.without_peer else (NOOP, SITE, TUNED, WRITTEN)
+    turns = [(NOOP, given.rounds), (SITE, given.rounds), (TUNED, given.peer_rounds), (WRITTEN, given.peer_rounds)]
     for hosts in given.hosts:
-        tell_ratios(measure_ssh(plays, hosts, given.rounds), hosts, not given.without_peer)
+        tell_ratios(measure_ssh(turns, hosts), hosts)
     if given.recorded:
         tell_recorded(given.recorded)
 
