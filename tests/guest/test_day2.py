@@ -31,7 +31,8 @@ sync
 """
 HELD = "docker exec web cat /sum; docker exec web sha256sum /file"
 SLOWER = "modprobe dm-mirror; echo 2 > /sys/module/dm_mirror/parameters/raid1_resync_throttle"  # percent of the time
-ANSWERS = "for n in $(seq 120); do docker exec web sh -c : 2> /dev/null && exit 0; sleep 1; done; exit 1"
+ANSWERS = """for n in $(seq 120); do docker exec web sh -c : 2> /dev/null && exit 0; sleep 1; done
+docker ps -a >&2; journalctl --no-pager -b -u docker -u containerd -u lvm2-monitor -n 60 >&2; exit 1"""
 
 
 @pytest.fixture(scope="module")
