@@ -10,7 +10,7 @@
 # make molecule-vagrant   the main job on your own Vagrant: VirtualBox, or VAGRANT_DEFAULT_PROVIDER=libvirt
 # make test-vagrant   the same and `vagrant up` on a guest of the lab, without root, emulated where KVM does not work (ten minutes)
 # make test-browser   the page of playbooks/status.yml in Debian's Chromium, at 3 and at 1,000 hosts (under a minute)
-# make test-fleet   site.yml under ansible-runner, ansible-pull and in an execution environment's context, on a stub host
+# make test-runners   site.yml under ansible-runner and ansible-pull, on a stub host; the context of an execution environment
 # make bench        what a fleet costs that is as wanted: one line per ratio (some minutes); benchmarks/README.md has the long form
 # make crash-sweep    kill, cut the power, fail every command of a fresh run (about an hour)
 # make switch-sweep   the same while Docker changes its storage (about an hour)
@@ -37,7 +37,7 @@ export PATH := $(BIN):$(PATH):$(PYTHONS)
 .PHONY: help packages image demo demo-clean test lint unit guest test-guests test-matrix molecule crash-sweep switch-sweep
 .PHONY: lint-workflows test-pythons collection test-collection sanity sanity-matrix
 .PHONY: test-controllers test-browser docs molecule-vagrant test-vagrant
-.PHONY: test-fleet bench
+.PHONY: test-runners bench
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -77,7 +77,7 @@ demo-clean:
 	$(LAB) clean
 	rm -rf .venv .nox build
 
-test: lint lint-workflows unit test-browser test-collection test-fleet molecule guest
+test: lint lint-workflows unit test-browser test-collection test-runners molecule guest
 
 lint: .venv/done
 	@echo "== lint"
@@ -173,9 +173,11 @@ crash-sweep switch-sweep: .venv/done image
 	$(BIN)/pip install --quiet --no-deps --target .venv/peer -r benchmarks/requirements.txt
 	touch $@
 
-# A stub host is a mount namespace, and its sshd one on 127.0.0.1: both need root.
+# A stub host is a mount namespace: it needs root.
+test-runners: .venv/done
+	@echo "== site.yml under ansible-runner and ansible-pull, on a stub host"
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/python3 -m pytest -q -p no:cacheprovider tests/runners
+
 bench: .venv/done .venv/peer/done
 	@$(SUDO) $(BIN)/python3 benchmarks/fleet.py --hosts 20 --rounds 3 --peer-rounds 1 --recorded 100 400
 
-test-fleet: .venv/done
-	$(SUDO) env "PATH=$(PATH)" $(NOX) -s fleet

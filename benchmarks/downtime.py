@@ -13,8 +13,9 @@ import statistics
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests" / "guest"), str(ROOT / "lab")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "guest"), str(ROOT / "lab")]
 import remote
+from role_variables import variables
 
 from lab import Guest
 
@@ -74,7 +75,7 @@ def gap(guest, change):
 
 def module(guest, **options):
     """Run our module; options: further storage options of Docker."""
-    text = remote.rendered("docker_storage_dropin_text", docker_storage_options=options)
+    text = variables(docker_storage_options=options)["docker_storage_dropin_text"]
     answer = remote.run(guest, docker={"dropin_text": text})
     if answer.get("failed", "died" in answer) or not answer["changed"]:
         sys.exit("the module did not do its work: %s" % answer)

@@ -53,14 +53,6 @@ def galaxy(session):
     session.run("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "all", str(COLLECTION))
 
 
-@nox.session(venv_backend="venv")
-def fleet(session):
-    """Run tests/controllers: site.yml under what runs it past one control node."""
-    session.install("--quiet", "-r", "requirements-controllers.txt")
-    session.chdir(ROOT)
-    session.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/controllers")
-
-
 def sanity(session, core):
     """Run ansible-test sanity on the collection, import and compile on every Python that this machine has."""
     session.install("--quiet", "ansible-core~=%s.0" % core)

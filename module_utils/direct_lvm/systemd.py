@@ -248,7 +248,7 @@ def environment_files(files, ours=""):
     return [path for path in paths if path.startswith("/")]
 
 
-def parse_environment_file(text):  # noqa: PLR0912 (the states of systemd's own env-file.c, one branch each)
+def parse_environment_file(text):
     """The assignments of an EnvironmentFile as {name: value}, by systemd's rules; lines it would skip are skipped.
 
     Comments start with # or ; as first character. Quoted parts may span lines, a backslash joins lines.

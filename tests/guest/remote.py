@@ -8,33 +8,14 @@ import sys
 import tempfile
 
 import ansible
-import jinja2
-import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "lab"))
-from lab import Guest  # noqa: F401
+sys.path[:0] = [str(ROOT / "lab"), str(ROOT / "tests")]
+from role_variables import variables
 
 PROFILE = "# Managed by direct_lvm\nactivation {\n\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n}\n"
 THERE = "/opt/direct-lvm"
 DISK = "/dev/disk/by-id/virtio-data0"
-
-
-def rendered(name, **changes):
-    """A variable of the roles as Ansible sees it, with the roles' defaults: docker_storage_dropin_text, ..."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
-    environment.filters.update(to_json=json.dumps, bool=bool)
-    roles, known = [ROOT / "roles" / role for role in ("thin_pool", "docker_storage", "containerd_storage", "image_archive")], {}
-    for role in roles:
-        known.update(yaml.safe_load((role / "defaults" / "main.yml").read_text()))
-    known.update(changes)
-    for role in roles[:3]:
-        for variable, text in yaml.safe_load((role / "vars" / "main.yml").read_text()).items():
-            if text.startswith("{{") and text.endswith("}}"):
-                known[variable] = environment.compile_expression(text[2:-2], undefined_to_none=False)(known)
-            else:
-                known[variable] = environment.from_string(text).render(known)
-    return known[name]
 
 
 def install(guest):
@@ -69,12 +50,12 @@ def parameters(devices=("/dev/vdb",), docker=False, check=False, state="present"
     wanted = {"pool": dict({"devices": list(devices), "profile_text": PROFILE}, **pool), "state": state}
     if docker:
         wanted["docker"] = dict(
-            {"dropin_text": rendered("docker_storage_dropin_text")}, **(docker if isinstance(docker, dict) else {})
+            {"dropin_text": variables()["docker_storage_dropin_text"]}, **(docker if isinstance(docker, dict) else {})
         )
     if docker or containerd is not None:
         texts = {
-            "config_text": rendered("containerd_storage_config_text"),
-            "dropin_text": rendered("containerd_storage_dropin_text"),
+            "config_text": variables()["containerd_storage_config_text"],
+            "dropin_text": variables()["containerd_storage_dropin_text"],
         }
         wanted["containerd"] = dict(texts, **(containerd or {}))
     wanted.update(lock_timeout=lock_timeout, _ansible_check_mode=check)

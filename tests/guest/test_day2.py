@@ -9,14 +9,10 @@ a container has a file with a known checksum and writes on.
 
 import json
 import os
-import pathlib
-import sys
 import time
 
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import remote  # noqa: E402
+import remote
 
 RELEASE = os.environ.get("DIRECT_LVM_RELEASE", "bookworm")
 OLD, NEW, OTHER = "/dev/vdb", "/dev/vdd", "/dev/vdc"
@@ -36,20 +32,15 @@ docker ps -a >&2; journalctl --no-pager -b -u docker -u containerd -u lvm2-monit
 
 
 @pytest.fixture(scope="module")
-def first():
+def first(boot):
     """The guest, with its snapshot."""
-    guest = remote.Guest("day2")
-    guest.down()
-    guest.up(release=RELEASE, disks=["1G", "1G", "1200M"], cpus=1, owner=os.getpid())
-    try:
-        remote.install(guest)
-        made = remote.run(guest, docker=True, timeout=1200)
-        assert made.get("changed"), made
-        guest.ssh(CONTENT)
-        guest.snapshot("docker")
-        yield guest
-    finally:
-        guest.down()
+    guest = boot("day2", release=RELEASE, disks=("1G", "1G", "1200M"))
+    remote.install(guest)
+    made = remote.run(guest, docker=True, timeout=1200)
+    assert made.get("changed"), made
+    guest.ssh(CONTENT)
+    guest.snapshot("docker")
+    return guest
 
 
 @pytest.fixture

@@ -5,12 +5,8 @@
 tests/unit/test_docs.py holds SITUATIONS to the pages: no command is missing, and none is there that no page has.
 """
 
-import os
-
 import pytest
 import remote
-
-from lab import Guest
 
 # situation: (what brings it about, the commands as the pages have them, what must be true afterwards)
 SITUATIONS = {
@@ -56,18 +52,14 @@ SITUATIONS = {
 
 
 @pytest.fixture(scope="module")
-def guest():
+def guest(boot):
     """A small guest whose Docker is on the pool, and runs a container named web."""
-    one = Guest("docs")
-    one.down()  # what a killed test left
-    one.up(disks=("1G",), cpus=1, owner=os.getpid())
+    one = boot("docs", disks=("1G",))
     remote.install(one)
     assert remote.run(one, docker=True, timeout=1800)["changed"]
     one.ssh("docker import -c 'CMD [\"sh\"]' /usr/local/share/busybox.tar app:1")
     one.ssh("docker run -d --name web app:1 sleep 100000")
-    yield one
-    if not os.environ.get("DIRECT_LVM_KEEP"):
-        one.down()
+    return one
 
 
 @pytest.mark.parametrize("situation", list(SITUATIONS))

@@ -4,13 +4,10 @@ python3 -m pytest tests/guest/test_fleet.py
 """
 
 import json
-import os
 import subprocess
 
 import pytest
 import remote
-
-from lab import Guest
 
 DISK = "/dev/vdb"
 HOOK = """
@@ -26,17 +23,11 @@ HOOK = """
 
 
 @pytest.fixture(scope="module")
-def guests():
+def guests(boot):
     """Three small guests; the disk of the second holds a file system."""
-    three = [Guest("fleet-%s" % name) for name in ("a", "b", "c")]
-    for one in three:
-        one.down()  # what a killed test left
-        one.up(disks=("2G",), memory=640, cpus=1, owner=os.getpid())
+    three = [boot("fleet-%s" % name, disks=("2G",), memory=640) for name in ("a", "b", "c")]
     three[1].ssh("mkfs.ext4 -q %s" % DISK)
-    yield three
-    if not os.environ.get("DIRECT_LVM_KEEP"):
-        for one in three:
-            one.down()
+    return three
 
 
 def play(guests, folder, *arguments):

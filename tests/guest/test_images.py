@@ -7,10 +7,9 @@ from where the one before it left the guest.
 """
 
 import json
-import os
 
 import pytest
-from remote import Guest, install, run
+from remote import install, run
 
 FOLDER = "/var/lib/direct-lvm/images"
 TAGS = ["base:1", "base:latest", "localhost:5000/team/base:1.0"]
@@ -40,15 +39,11 @@ test -z "$(docker images -aq)"
 
 
 @pytest.fixture(scope="module")
-def guest():
-    machine = Guest("images").up(cpus=1, owner=os.getpid())
-    try:
-        install(machine)
-        machine.ssh("bash -s", stdin=BUILD)
-        yield machine
-    finally:
-        if not os.environ.get("DIRECT_LVM_KEEP"):
-            machine.down()
+def guest(boot):
+    machine = boot("images")
+    install(machine)
+    machine.ssh("bash -s", stdin=BUILD)
+    return machine
 
 
 def images(guest, **wanted):

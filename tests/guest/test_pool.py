@@ -13,10 +13,8 @@ import subprocess
 import sys
 
 import pytest
+import remote
 import yaml
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import remote  # noqa: E402
 
 DISKS = ["/dev/vdb", "/dev/vdc", "/dev/vdd", "/dev/vde"]
 PROFILE = "/etc/lvm/profile/docker-thinpool.profile"
@@ -30,21 +28,16 @@ for skip in 0 316; do dd if=$disk bs=1M count=4 skip=$skip iflag=direct status=n
 
 
 @pytest.fixture(scope="module")
-def guest():
+def guest(boot):
     """The guest, with its two snapshots."""
-    guest = remote.Guest("pool")
-    guest.down()
-    guest.up(disks=["320M"] * len(DISKS), cpus=1, owner=os.getpid())
-    try:
-        remote.install(guest)
-        remote.run(guest, check=True)  # has the modules compiled
-        guest.snapshot("blank")
-        made = remote.run(guest)
-        assert made.get("changed"), made
-        guest.snapshot("converged")
-        yield guest
-    finally:
-        guest.down()
+    guest = boot("pool", disks=["320M"] * len(DISKS))
+    remote.install(guest)
+    remote.run(guest, check=True)  # has the modules compiled
+    guest.snapshot("blank")
+    made = remote.run(guest)
+    assert made.get("changed"), made
+    guest.snapshot("converged")
+    return guest
 
 
 @pytest.fixture

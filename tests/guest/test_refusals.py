@@ -8,16 +8,11 @@ no tool, as libblkid's sources have them.
 """
 
 import json
-import os
 import pathlib
-import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "lab"))
-
-from lab import Guest  # noqa: E402
 
 # In each script $D is a blank loop device of 64 MiB, made from file $F. ask NAME: judge this device instead of $D.
 PREAMBLE = r"""
@@ -237,25 +232,21 @@ printf 'devices { global_filter = [ "r|^%s$|", "r|/by-|", "r|^/dev/block/|", "a|
 
 
 @pytest.fixture(scope="module")
-def judged():
+def judged(boot):
     """{answers, before, after} of all cases, from one guest."""
-    guest = Guest("refusals").up(disks=("128M", "128M", "128M"), owner=os.getpid())
-    try:
-        guest.ssh("mkdir -p /root/direct_lvm_test/module_utils; touch /root/direct_lvm_test/module_utils/__init__.py")
-        guest.put(ROOT / "module_utils" / "direct_lvm", "/root/direct_lvm_test/module_utils/direct_lvm")
-        guest.ssh("cat > /root/judge.py; chmod 755 /root/judge.py", stdin=JUDGE)
-        functions = "".join("case_%s() {\n%s\n}\n" % item for item in SCRIPTS.items())
-        calls = "\n".join("build %s" % name for name in SCRIPTS)
-        built = guest.ssh("bash -s", stdin=PREAMBLE + functions + KILL_ALL + calls + FILTER).stdout
-        rows = [line.split(" ", 2) for line in built.splitlines()]
-        failed = {case: guest.ssh("cat /var/tmp/r/%s.log" % case).stdout for rc, _device, case in rows if rc != "0"}
-        assert not failed, "\n".join("%s could not be built: %s" % item for item in failed.items())
-        cases = {case: device for _rc, device, case in rows}
-        assert set(cases) == {*SCRIPTS, *("killed_%d" % count for count in KILLED)}
-        return json.loads(guest.ssh("/root/judge.py all", stdin=json.dumps(cases)).stdout)
-    finally:
-        if not os.environ.get("DIRECT_LVM_KEEP"):
-            guest.down()
+    guest = boot("refusals", disks=("128M", "128M", "128M"))
+    guest.ssh("mkdir -p /root/direct_lvm_test/module_utils; touch /root/direct_lvm_test/module_utils/__init__.py")
+    guest.put(ROOT / "module_utils" / "direct_lvm", "/root/direct_lvm_test/module_utils/direct_lvm")
+    guest.ssh("cat > /root/judge.py; chmod 755 /root/judge.py", stdin=JUDGE)
+    functions = "".join("case_%s() {\n%s\n}\n" % item for item in SCRIPTS.items())
+    calls = "\n".join("build %s" % name for name in SCRIPTS)
+    built = guest.ssh("bash -s", stdin=PREAMBLE + functions + KILL_ALL + calls + FILTER).stdout
+    rows = [line.split(" ", 2) for line in built.splitlines()]
+    failed = {case: guest.ssh("cat /var/tmp/r/%s.log" % case).stdout for rc, _device, case in rows if rc != "0"}
+    assert not failed, "\n".join("%s could not be built: %s" % item for item in failed.items())
+    cases = {case: device for _rc, device, case in rows}
+    assert set(cases) == {*SCRIPTS, *("killed_%d" % count for count in KILLED)}
+    return json.loads(guest.ssh("/root/judge.py all", stdin=json.dumps(cases)).stdout)
 
 
 @pytest.mark.parametrize("case", REFUSED)

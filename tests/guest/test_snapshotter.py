@@ -9,8 +9,7 @@ import os
 
 import pytest
 import remote
-
-from lab import Guest
+from role_variables import variables
 
 RELEASE = os.environ.get("DIRECT_LVM_RELEASE", "trixie")
 OWN, CONFIG = "/etc/containerd/conf.d/direct-lvm.toml", "/etc/containerd/config.toml"
@@ -33,17 +32,13 @@ docker info --format '{{.LoggingDriver}}'
 
 
 @pytest.fixture(scope="module")
-def guest():
+def guest(boot):
     """A guest whose overlay2 Docker holds something, and a snapshot of that called 'before'."""
-    one = Guest("snapshotter")
-    one.down()  # what a killed test left
-    one.up(release=RELEASE, disks=("4G", "4G"), cpus=1, owner=os.getpid())
+    one = boot("snapshotter", release=RELEASE, disks=("4G", "4G"))
     remote.install(one)
     one.ssh("bash -s", stdin=CONTENT)
     one.snapshot("before")
-    yield one
-    if not os.environ.get("DIRECT_LVM_KEEP"):
-        one.down()
+    return one
 
 
 @pytest.fixture
@@ -178,7 +173,7 @@ def test_other_settings_restart_containerd_and_leave_containers_running(converge
     guest = converged
     guest.ssh("docker run -d --name web app:1 sleep 100000")
     started = guest.ssh("docker inspect -f '{{.State.StartedAt}}' web").stdout
-    text = remote.rendered("containerd_storage_config_text", containerd_storage_async_remove=True)
+    text = variables(containerd_storage_async_remove=True)["containerd_storage_config_text"]
     done = remote.run(guest, docker=True, containerd={"config_text": text})
     assert done["changed"], done
     assert not any(step.get("argv", [""])[-1] == "docker.service" for step in done["steps"])
@@ -189,16 +184,16 @@ def test_other_settings_restart_containerd_and_leave_containers_running(converge
 def test_a_containerd_that_does_not_come_up_is_put_back(before):
     guest = before
     content, config = guest.ssh(HELD).stdout, guest.ssh("cat " + CONFIG).stdout
-    text = remote.rendered("containerd_storage_dropin_text").replace("[Service]", "[Service]\nExecStartPre=/bin/false")
+    text = variables()["containerd_storage_dropin_text"].replace("[Service]", "[Service]\nExecStartPre=/bin/false")
     failed = remote.run(guest, docker=True, containerd={"dropin_text": text})
     assert "containerd runs again as before" in failed["msg"]
     assert (driver(guest)[0], guest.ssh("cat " + CONFIG).stdout) == ("overlay2", config)
     assert guest.ssh(HELD).stdout == content
-    text = remote.rendered("containerd_storage_config_text", containerd_storage_fs_type="no-such")
+    text = variables(containerd_storage_fs_type="no-such")["containerd_storage_config_text"]
     failed = remote.run(guest, docker=True, containerd={"config_text": text})
     assert "containerd runs again as before" in failed["msg"]
     assert "no-such" in failed["msg"]
-    text = remote.rendered("containerd_storage_config_text") + "pool_name = 3 [\n"
+    text = variables()["containerd_storage_config_text"] + "pool_name = 3 [\n"
     refused = remote.run(guest, docker=True, containerd={"config_text": text})
     assert "containerd does not take the configuration" in refused["msg"]
     assert guest.ssh("ls " + OWN, check=False).returncode != 0

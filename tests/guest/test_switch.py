@@ -10,8 +10,7 @@ import subprocess
 
 import pytest
 import remote
-
-from lab import Guest
+from role_variables import variables
 
 DROPIN = "/etc/systemd/system/docker.service.d/daemon.conf"
 # What a host has: an image with two tags, one made by a commit, a dangling one; a volume with data, a network.
@@ -40,18 +39,14 @@ cat /etc/docker/daemon.json
 
 
 @pytest.fixture(scope="module")
-def guest():
+def guest(boot):
     """A guest with an overlay2 Docker that holds something, and a snapshot of that called 'before'."""
-    one = Guest("switch")
-    one.down()  # what a killed test left
-    one.up(disks=("4G",), cpus=1, owner=os.getpid())
+    one = boot("switch", disks=("4G",))
     remote.install(one)
     one.ssh('mkdir -p /etc/docker; echo \'{\n  "log-driver": "journald"\n}\' > /etc/docker/daemon.json; systemctl restart docker')
     one.ssh("bash -s", stdin=CONTENT)
     one.snapshot("before")
-    yield one
-    if not os.environ.get("DIRECT_LVM_KEEP"):
-        one.down()
+    return one
 
 
 @pytest.fixture
@@ -148,7 +143,7 @@ def test_containers_are_refused_or_discarded_with_a_record(before):
 def test_a_docker_that_does_not_come_up_is_put_back(before):
     guest, content = before
     bad = {"docker_storage_options": {"dm.mkfsarg": "--no-such-option"}}
-    failed = module(guest, dropin_text=remote.rendered("docker_storage_dropin_text", **bad))
+    failed = module(guest, dropin_text=variables(**bad)["docker_storage_dropin_text"])
     assert "Docker runs again as before" in failed["msg"]
     assert "mkfs" in failed["msg"]  # the daemon's own log
     assert driver(guest)[0] == "overlay2"
@@ -165,8 +160,8 @@ def test_settings_in_daemon_json(before):
     said = {"docker_storage_config": "daemon_json"}
     wanted = {
         "config": "daemon_json",
-        "dropin_text": remote.rendered("docker_storage_dropin_text", **said),
-        "daemon_json_text": remote.rendered("docker_storage_desired", **said)["daemon_json_text"],
+        "dropin_text": variables(**said)["docker_storage_dropin_text"],
+        "daemon_json_text": variables(**said)["docker_storage_desired"]["daemon_json_text"],
     }
     assert module(guest, **wanted)["changed"]
     assert driver(guest) == ("devicemapper", "vgdocker-thinpool")

@@ -4,13 +4,10 @@ python3 -m pytest tests/guest/test_upgrade.py      needs root, to fetch the pack
 """
 
 import json
-import os
 
 import pytest
 import remote
 from upgrade import debs
-
-from lab import Guest
 
 CONTENT = r"""
 set -eu
@@ -31,17 +28,13 @@ UPGRADE = """
 
 
 @pytest.fixture(scope="module")
-def guest():
+def guest(boot):
     """A bookworm guest with a Docker on overlay2, the new packages in /root/debs."""
     packages = debs("bookworm", "trixie", ["docker.io", "docker-cli", "containerd"])
-    one = Guest("upgrade")
-    one.down()  # what a killed test left
-    one.up(release="bookworm", disks=("6G",), cpus=1, owner=os.getpid())
+    one = boot("upgrade", release="bookworm", disks=("6G",))
     one.put(packages, "/root/debs")
     one.ssh("bash -s", stdin=CONTENT)
-    yield one
-    if not os.environ.get("DIRECT_LVM_KEEP"):
-        one.down()
+    return one
 
 
 def driver(guest):

@@ -120,6 +120,6 @@ ARTICLE = Pool(devices=("/dev/vdb",), profile_text=PROFILE)
 
 def spec(**changes):
     """The article's geometry, with changes."""
-    from module_utils.direct_lvm.spec import read_size  # noqa: PLC0415
+    from module_utils.direct_lvm.spec import read_size
 
     return Spec(ARTICLE._replace(data_size=read_size("95%VG", "data"), **changes))

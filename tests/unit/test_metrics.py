@@ -8,10 +8,10 @@ import sys
 
 import pytest
 import states
-import test_project
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from role_variables import render
 
 from module_utils.direct_lvm import commands, files, health, lvm, metrics
 
@@ -130,7 +130,7 @@ def test_the_files_that_the_role_installs_are_enough(tmp_path):
 
 def test_the_service_starts_the_program_as_it_wants_to_be_started(tmp_path, monkeypatch):
     folder = str(tmp_path / "textfile")
-    unit = test_project.render("direct-lvm-metrics.service.j2", pool_metrics_textfile_dir=folder, thin_pool_vg="other-vg")
+    unit = render("direct-lvm-metrics.service.j2", pool_metrics_textfile_dir=folder, thin_pool_vg="other-vg")
     (command,) = re.findall(r"^ExecStart=(.*)$", unit, re.M)
     assert command.startswith("/usr/bin/python3 -B -m direct_lvm.metrics --vg other-vg ")
     monkeypatch.setattr(lvm, "ask", lambda: states.report("bookworm", "00-blank"))

@@ -1,11 +1,10 @@
 """What is said twice must be the same: argument specs, defaults, module documentation, tasks, templates."""
 
-import json
 import pathlib
 
-import jinja2
 import pytest
 import yaml
+from role_variables import defaults, load, variables
 
 from module_utils.direct_lvm import images, smoke, trim
 from module_utils.direct_lvm.arguments import ARGUMENTS, INFO_ARGUMENTS
@@ -20,12 +19,6 @@ DOCUMENTED = {
     name: yaml.safe_load((ROOT / "library" / (name + ".py")).read_text().split('r"""')[1].split('"""')[0])["options"]
     for name in ("direct_lvm", "direct_lvm_info", "direct_lvm_images", "direct_lvm_smoke_test", "direct_lvm_trim")
 }
-
-
-def load(*parts):
-    """A YAML file of the project, {} when it is not there."""
-    path = ROOT.joinpath(*parts)
-    return yaml.safe_load(path.read_text()) if path.exists() else {}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -142,34 +135,6 @@ def test_the_hooks_are_what_make_lint_runs_in_the_same_versions():
         assert set(hook["additional_dependencies"]) <= set(pinned)
 
 
-DEFAULTS = {name: value for role in ROLES for name, value in load("roles", role, "defaults", "main.yml").items()}
-JINJA = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(str(ROOT / "templates")),
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    keep_trailing_newline=True,
-    autoescape=False,
-)
-JINJA.filters.update(to_json=json.dumps, bool=bool)
-
-
-def render(name, **changes):
-    """A template with the defaults and nothing undefined, as Ansible renders it."""
-    return JINJA.get_template(name).render(dict(DEFAULTS, **changes))
-
-
-def variables(**changes):
-    """The variables of the roles as Ansible sees them: the defaults, changes, and what the roles make of them."""
-    known = dict(DEFAULTS, thin_pool_devices=["/dev/sdb"], **changes)
-    for role in ("thin_pool", "docker_storage", "containerd_storage"):
-        for name, text in load("roles", role, "vars", "main.yml").items():
-            if text.startswith("{{") and text.endswith("}}"):
-                known[name] = JINJA.compile_expression(text[2:-2], undefined_to_none=False)(known)
-            else:
-                known[name] = JINJA.from_string(text).render(known)
-    return known
-
-
 def test_what_the_roles_put_together_is_what_the_module_takes():
     for parameter, role in (("pool", "thin_pool"), ("docker", "docker_storage"), ("containerd", "containerd_storage")):
         desired = variables()[role + "_desired"]
@@ -221,7 +186,7 @@ def test_a_percent_sign_is_not_one_of_systemds_specifiers():
 
 def snapshotter(**changes):
     """The wanted snapshotter as the role hands it to the module."""
-    values = dict(DEFAULTS, **changes)
+    values = dict(defaults(), **changes)
     given = {
         name: values["containerd_storage_" + name] for name in ("config", "dropin", "root_path", "base_image_size", "start_timeout")
     }
@@ -263,7 +228,7 @@ def test_containerds_file_has_its_markers_once_and_names_the_pool_as_the_planner
     wanted = snapshotter(thin_pool_vg="vg-a")
     assert wanted.config_text.startswith(MANAGED + "\n")
     assert pool_names(wanted.config_text) == [device_name(Pool(devices=(), vg="vg-a"))]
-    assert (wanted.root_path, wanted.base_image_size) == (DEFAULTS["containerd_storage_root_path"], 10 * 1024**3)
+    assert (wanted.root_path, wanted.base_image_size) == (defaults()["containerd_storage_root_path"], 10 * 1024**3)
 
 
 def test_containerds_dropin_activates_the_pool_and_carries_the_checksum():
@@ -278,4 +243,4 @@ def test_containerds_dropin_activates_the_pool_and_carries_the_checksum():
 
 
 def test_the_articles_variables_exist():
-    assert set(load("playbooks", "vars", "article.yml")) <= set(DEFAULTS)
+    assert set(load("playbooks", "vars", "article.yml")) <= set(defaults())
