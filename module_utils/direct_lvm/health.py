@@ -6,6 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import re
 from typing import NamedTuple
 
 from . import docker_info, geometry, plan_pool, plan_repair, report
@@ -92,17 +93,30 @@ def drift(pool, host, lv):
     elif host.profile_text is None:
         sentence = "%s is not there: LVM ignores the policy of pool %s without a word. %s" % (path, name, AGAIN)
         found.append(Finding(WARNING, "monitoring", sentence))
+    elif policy(host.profile_text) != (pool.threshold, pool.percent):
+        sentence = "%s says threshold %s %%, percent %s, wanted %d and %d. %s"
+        found.append(
+            Finding(WARNING, "monitoring", sentence % (path, *policy(host.profile_text), pool.threshold, pool.percent, AGAIN))
+        )
     return found
 
 
+def policy(text):
+    """(threshold, percent) of an LVM profile's text, None for what it does not say."""
+    told = dict(re.findall(r"^\s*thin_pool_autoextend_(threshold|percent)\s*=\s*([0-9]{1,9})\s*(?:#.*)?$", text, re.MULTILINE))
+    return tuple(int(told[name]) if name in told else None for name in ("threshold", "percent"))
+
+
 def engine(pool, host):
-    """[Finding] about Docker and containerd. Who is not installed, or was not asked, is not told of."""
+    """[Finding] about Docker and containerd. Who is not installed, was not asked, or is stopped beside containerd, is not told of."""
     docker, using, found = host.docker, report.engine_in_use(pool, host), []
     if using in ("docker-devmapper", "containerd") and host.containerd and host.containerd.plugin != "ok":
         why = (host.containerd.problem or "its status is %s" % host.containerd.plugin).rstrip(".")
         sentence = "containerd's devmapper snapshotter does not work: %s. See: ctr plugins ls" % why
         found.append(Finding(CRITICAL, "engine", sentence))
     if docker is None or docker.unit is None or docker.unit.load_state == "not-found":
+        return found
+    if using == "containerd" and docker.unit.active_state == "inactive":
         return found
     if docker.begun():
         found.append(Finding(WARNING, "engine", "A switch of Docker's storage was cut off half-way. %s" % AGAIN))
@@ -113,4 +127,8 @@ def engine(pool, host):
         kind = docker_info.storage_kind(docker.info)
         kind = {"direct-lvm": "pool %s" % docker.info.field("Pool Name"), "devmapper-snapshotter": "another pool"}.get(kind, kind)
         found.append(Finding(WARNING, "engine", "Docker's containers are on %s, not on pool %s." % (kind, plan_pool.full(pool))))
+    elif using == "devicemapper":
+        lv = host.lvm.lv(pool.vg, pool.name)
+        problems = docker_info.info_problems(docker.info, lv.dm_path, lv.chunk_size)
+        found += [Finding(WARNING, "engine", problem + ".") for problem in problems]
     return found

@@ -11,17 +11,19 @@ from module_utils.direct_lvm.model import Docker, DockerInfo, Former, Unit
 
 POOL = states.ARTICLE
 OFF = POOL._replace(threshold=100)  # the article's sizes have no room to grow; that is told in tests of its own
-INFO = DockerInfo("20.10.24", "devicemapper", (("Pool Name", "vgdocker-thinpool"),), "/var/lib/docker", 0, 0)
+STATUS = (("Pool Name", "vgdocker-thinpool"), ("Pool Blocksize", "524.3kB"), ("Backing Filesystem", "xfs"))
+PROFILE = "activation {\n\tthin_pool_autoextend_threshold=%d\n\tthin_pool_autoextend_percent=%d\n}\n"
+INFO = DockerInfo("20.10.24", "devicemapper", STATUS, "/var/lib/docker", 0, 0)
 UNIT = Unit("loaded", "active", False, ())
 ON_POOL = Docker("20.10.24", unit=UNIT, info=INFO)
 
 
-def finished(docker=ON_POOL, missing_pvs=0, **changes):
-    """The article's pool, complete, used by Docker, with changes to the pool's LV."""
+def finished(docker=ON_POOL, missing_pvs=0, threshold=100, **changes):
+    """The article's pool, complete, used by Docker, with changes to the pool's LV; threshold: of its policy."""
     host = states.host("bookworm", "07-complete-profile-attached")
     lvs = tuple(lv._replace(**changes) if lv.name == "thinpool" else lv for lv in host.lvm.lvs)
     vgs = tuple(vg._replace(missing_pvs=missing_pvs) for vg in host.lvm.vgs)
-    return host._replace(lvm=host.lvm._replace(lvs=lvs, vgs=vgs), docker=docker)
+    return host._replace(lvm=host.lvm._replace(lvs=lvs, vgs=vgs), docker=docker, profile_text=PROFILE % (threshold, 20))
 
 
 def on(driver, *status):
@@ -57,6 +59,14 @@ SITUATIONS = {
         finished()._replace(profile_text=None),
         ["warning monitoring /etc/lvm/profile/docker-thinpool.profile is not there"],
     ),
+    "profile of other numbers": (
+        finished()._replace(profile_text=PROFILE % (95, 20)),
+        ["warning monitoring /etc/lvm/profile/docker-thinpool.profile says threshold 95 %, percent 20, wanted 100 and 20."],
+    ),
+    "profile without numbers": (
+        finished()._replace(profile_text="# thin_pool_autoextend_threshold=100\n"),
+        ["warning monitoring /etc/lvm/profile/docker-thinpool.profile says threshold None %, percent None, wanted"],
+    ),
     "inactive": (
         finished(active=False, monitored=None, data_percent=None, metadata_percent=None),
         ["critical pool Pool vgdocker/thinpool is not active"],
@@ -79,12 +89,21 @@ SITUATIONS = {
         finished(docker=on("devicemapper", ("Pool Name", "vg-other"))),
         ["warning engine Docker's containers are on pool vg-other, not on pool vgdocker/thinpool"],
     ),
+    "docker on the pool with another block size": (
+        finished(docker=on("devicemapper", *[(name, value.replace("524.3kB", "65.54kB")) for name, value in STATUS])),
+        ["warning engine docker info: Pool Blocksize is 65.54kB, wanted 524.3kB."],
+    ),
     "docker on the snapshotter": (snapshotter(SNAPSHOTTER), []),
     "docker on a snapshotter of another pool": (
         snapshotter(SNAPSHOTTER, pools=("vg-other",)),
         ["warning engine Docker's containers are on another pool, not on pool vgdocker/thinpool"],
     ),
     "containerd alone, docker on overlay2": (snapshotter(on("overlay2")), []),
+    "containerd alone, docker stopped": (snapshotter(silent(active_state="inactive")), []),
+    "containerd alone, docker failed": (
+        snapshotter(silent(active_state="failed")),
+        ["critical engine Docker does not answer: docker.service is failed."],
+    ),
     "containerd alone, no docker": (snapshotter(None), []),
     "the snapshotter does not work": (
         snapshotter(SNAPSHOTTER, plugin="skip"),
@@ -124,7 +143,7 @@ def test_what_is_told(host, due):
 
 @pytest.mark.parametrize(("used", "severity"), [(79.0, "warning"), (81.0, "critical")], ids=["not due yet", "due already"])
 def test_growth_that_cannot_happen_is_worse_once_it_is_due(used, severity):
-    (finding,) = health.findings(POOL, finished(data_percent=used))
+    (finding,) = health.findings(POOL, finished(threshold=80, data_percent=used))
     assert (finding.severity, finding.subject) == (severity, "reserve")
     assert "autoextend can never run" in finding.sentence
 
@@ -144,7 +163,7 @@ def test_a_run_tells_only_what_it_does_not_put_right_itself():
 
 @given(st.floats(0, 100), st.floats(0, 100), st.booleans(), st.integers(50, 100))
 def test_every_danger_has_a_sentence_and_the_other_way_round(data, metadata, monitored, threshold):
-    host = finished(data_percent=data, metadata_percent=metadata, monitored=monitored)
+    host = finished(threshold=threshold, data_percent=data, metadata_percent=metadata, monitored=monitored)
     found = health.findings(POOL._replace(threshold=threshold), host)
     assert {finding.subject for finding in found} == set(health.danger(found))
     assert len({finding.sentence for finding in found}) == len(found)
