@@ -108,7 +108,7 @@ def policy(text):
 
 
 def engine(pool, host):
-    """[Finding] about Docker and containerd. Who is not installed, was not asked, or is stopped beside containerd, is not told of."""
+    """[Finding] about Docker and containerd; none about who is not installed, was not asked, or is stopped beside containerd."""
     docker, using, found = host.docker, report.engine_in_use(pool, host), []
     if using in ("docker-devmapper", "containerd") and host.containerd and host.containerd.plugin != "ok":
         why = (host.containerd.problem or "its status is %s" % host.containerd.plugin).rstrip(".")

@@ -6,7 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import docker, docker_conflicts, geometry, plan_containerd, plan_vg
+from . import docker, docker_conflicts, plan_containerd, plan_replace
 from .model import MANAGED, TAG, Refused
 from .plan_pool import device_name, full, metadata_name, profile_path
 from .plan_switch import DRIVER_FOLDERS, OURS
@@ -32,10 +32,7 @@ def plan_remove(spec, host):
     uuids = {disk.path: disk.our_pv_uuid for disk in host.disks}
     ours += [pv for pv in lvm.pvs if pv.vg is None and pv.uuid == uuids.get(pv.name)]
     for pv in ours:
-        steps.append(Command(("pvremove", pv.name), "remove the PV label of %s" % pv.name))
-        # What LVM wrote below the label stays, and what the pool held: the disk would be refused as not blank.
-        for seek, where in ((pv.dev_size - geometry.MIB, "last"), (0, "first")):
-            steps.append(plan_vg.zero(pv.name, seek, where, "so that it can be used again"))
+        steps += plan_replace.give_back(pv)
     return steps + remove_profile(pool, host)
 
 

@@ -37,7 +37,7 @@ def leaving(pool, lvm, listed):
 
 
 def plan_moves(pool, host, gone, stay, free):
-    """[step]: pvmove, vgreduce and pvremove for each PV that leaves.
+    """[step]: pvmove, vgreduce, pvremove and zeroed ends for each PV that leaves.
 
     gone: [lvm_report.Pv].  stay: the names of the disks that stay, new ones too; free: the extents that are free on them.
     Raises Refused when they have not enough.
@@ -70,9 +70,27 @@ def plan_moves(pool, host, gone, stay, free):
         if pv.name in moves or pv.extents_used:
             steps.append(UntilMoved(pv.name, "wait until %s is empty" % pv.name))
         steps.append(Command(("vgreduce", vg.name, pv.name), "take %s out of VG %s" % (pv.name, vg.name)))
-        steps.append(Command(("pvremove", pv.name), "erase its PV label"))
-    steps += [Command(("pvremove", name), "erase the PV label of a disk that was taken out before") for name in host.orphans]
+        steps += give_back(pv)
+    for pv in host.lvm.pvs:
+        if pv.name in host.orphans:
+            steps += give_back(pv)
     return steps
+
+
+def give_back(pv):
+    """[step]: a lvm_report.Pv of no VG as a blank disk; what LVM wrote below its label, and the VG held, would have it refused."""
+    steps = [Command(("pvremove", pv.name), "erase the PV label of %s" % pv.name)]
+    for seek, where in ((pv.dev_size - geometry.MIB, "last"), (0, "first")):
+        steps.append(zero(pv.name, seek, where, "so that it can be used again"))
+    return steps
+
+
+def zero(path, seek, where, why):
+    """dd over one MiB of a disk, written through. seek in bytes."""
+    return Command(
+        ("dd", "if=/dev/zero", "of=" + path, "bs=1M", "count=1", "seek=%d" % seek, "oflag=seek_bytes", "conv=notrunc,fsync"),
+        "zero the %s MiB of %s, %s" % (where, path, why),
+    )
 
 
 def check_quiet(pool, lvm, steps):

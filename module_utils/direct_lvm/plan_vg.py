@@ -47,7 +47,7 @@ def plan_vg(pool, host):
         ours = pv is not None and pv.vg is None and pv.uuid == disk.our_pv_uuid
         if ours and disk.pv_used:
             # vgcreate marks the PV as used before it commits: one that was killed leaves a PV that no LVM command takes.
-            steps.append(zero(disk.path, 0, "first", "undo a vgcreate that was cut off before its first commit"))
+            steps.append(plan_replace.zero(disk.path, 0, "first", "undo a vgcreate that was cut off before its first commit"))
         if not ours or disk.pv_used:
             steps.append(
                 Command(
@@ -158,16 +158,8 @@ def wipe_steps(disk, signatures, shown):
     # The last MiB first, then the first in one write, then what lies between: a run cut off here leaves less of what was
     # allowed, never something new.
     for seek, where in ((disk.size - geometry.MIB, "last"), (0, "first")):
-        steps.append(zero(disk.path, seek, where, "so that nothing stale comes back"))
+        steps.append(plan_replace.zero(disk.path, seek, where, "so that nothing stale comes back"))
     kinds = sorted({found.type for found in signatures if found.type != "data"})
     if kinds:
         steps.append(Command(("wipefs", "--all", disk.path), "erase what is left of %s, %s" % (", ".join(kinds), allowed)))
     return steps
-
-
-def zero(path, seek, where, why):
-    """dd over one MiB of a disk, written through. seek in bytes."""
-    return Command(
-        ("dd", "if=/dev/zero", "of=" + path, "bs=1M", "count=1", "seek=%d" % seek, "oflag=seek_bytes", "conv=notrunc,fsync"),
-        "zero the %s MiB of %s, %s" % (where, path, why),
-    )

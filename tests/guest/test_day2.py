@@ -85,6 +85,8 @@ def test_a_disk_is_replaced_while_a_container_writes(guest):
     assert "(item=100 %)" in printed, printed
     assert guest.ssh("pvs --noheadings -o pv_name").stdout.split() == [NEW]
     assert guest.ssh("blkid -p %s" % OLD, check=False).stdout == ""
+    again = remote.run(guest, devices=[NEW, OLD], check=True)
+    assert "pvcreate" in str(again["steps"]), again  # it is blank
     assert intact(guest)
     assert guest.ssh("docker run --rm -v data:/d app:1 sha256sum /d/file").stdout == volume
     assert guest.ssh("docker inspect -f '{{.State.StartedAt}}' web").stdout == started

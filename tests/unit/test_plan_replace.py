@@ -14,7 +14,8 @@ PVCREATE, VGEXTEND = "pvcreate --uuid new --norestorefile /dev/vdc", "vgextend v
 BEGIN = "pvmove --background --interval 5 /dev/vdb /dev/vdc"
 GO_ON = "pvmove --background --interval 5 /dev/vdb"
 MOVED = "until /dev/vdb has moved"
-AWAY = ["vgreduce vgdocker /dev/vdb", "pvremove /dev/vdb"]
+ZERO = "dd if=/dev/zero of=/dev/vdb bs=1M count=1 seek=%d oflag=seek_bytes conv=notrunc,fsync"
+AWAY = ["vgreduce vgdocker /dev/vdb", "pvremove /dev/vdb", ZERO % (30 * states.GIB - 2**20), ZERO % 0]
 
 
 def spec(**changes):
@@ -28,11 +29,12 @@ def pool_on(*pvs, moving=None, size=30, orphans=(), profile=states.PROFILE):
     used = [USED if number == 0 or (number == 1 and moving is not None) else 0 for number in range(len(pvs))]
     first = found.lvm.pvs[0]
     there = tuple(first._replace(name=name, uuid=name, extents_used=taken) for name, taken in zip(pvs, used))
+    there += tuple(first._replace(name=name, vg=None) for name in orphans)
     lvs = found.lvm.lvs
     if moving is not None:
         hidden = next(lv for lv in lvs if lv.hidden)
         lvs += (hidden._replace(name="pvmove0", size=USED * EXTENT, moved_from=pvs[0], moved_percent=moving),)
-    total = sum(pv.extents for pv in there)
+    total = sum(pv.extents for pv in there if pv.vg)
     vg = found.lvm.vgs[0]._replace(extents=total, free=total - sum(used))
     disk = found.disks[0]._replace(
         asked=NEW, path=NEW, size=size * states.GIB, signatures=(), holders=(), our_pv_uuid="new", data_at=None
@@ -88,8 +90,8 @@ def test_what_is_due(host, steps):
 
 def test_a_larger_disk_makes_the_pool_larger_once_the_old_one_is_out():
     lines = due(pool_on("/dev/vdb", size=60))
-    assert lines[:6] == [PVCREATE, VGEXTEND, BEGIN, MOVED, *AWAY]
-    assert [line.split()[0] for line in lines[6:]] == ["lvextend", "lvextend"]
+    assert lines[:8] == [PVCREATE, VGEXTEND, BEGIN, MOVED, *AWAY]
+    assert [line.split()[0] for line in lines[8:]] == ["lvextend", "lvextend"]
 
 
 @pytest.mark.parametrize(
