@@ -1,7 +1,8 @@
 """What the pages say is true: each command in them is one that works, and each name, path and link leads somewhere.
 
-A command stands in a `console` block: `$ ` for the controller, checked here without being carried out; `# ` for a host, run
-on a guest by tests/guest/test_docs.py, whose table is held to the pages here.
+A command stands in a `console` block: `$ ` for the controller, read here without being carried out; `# ` for a host. The playbooks
+are run on a guest by tests/guest/test_playbooks.py, the commands for a host by tests/guest/test_docs.py; their tables are held to
+the pages here.
 """
 
 import ast
@@ -151,6 +152,14 @@ def test_commands_for_a_host_are_those_that_run_on_a_guest():
     ]
     situations = ast.literal_eval(table)
     assert sorted({command for _before, given, _after in situations.values() for command in given}) == commands("# ")
+
+
+def test_lines_with_a_playbook_are_those_that_run_on_a_guest():
+    pytest.importorskip("ansible", reason="no Ansible here")
+    from test_playbooks import LINES, UPGRADES  # which needs Ansible
+
+    given = {"ansible-playbook -i inventory " + line.arguments for line in LINES + UPGRADES}
+    assert [line for line in commands("$ ") if line.startswith("ansible-playbook ") and line not in given] == []
 
 
 def test_targets_of_make_in_the_text_are_there():
