@@ -6,7 +6,7 @@
 # make sanity       ansible-test sanity, galaxy-importer and antsibull-docs on it; make sanity-matrix: on three ansible-cores
 # make docs         write docs/variables.md from the roles' argument specs
 # make test-pythons       the unit tests on Python 3.6 to 3.13
-# make test-controllers   the collection with ansible-core 2.16 to 2.21, or CORES=2.16; ARGS='-i inventory -e ...' provisions a guest too
+# make test-controllers   the collection with ansible-core 2.16 to 2.21, or CORES=2.16: each provisions a guest (five minutes each)
 # make molecule-vagrant   the main job on your own Vagrant: VirtualBox, or VAGRANT_DEFAULT_PROVIDER=libvirt
 # make test-vagrant   the same and `vagrant up` on a guest of the lab, without root, emulated where KVM does not work (ten minutes)
 # make test-browser   the page of playbooks/status.yml in Debian's Chromium, at 3 and at 1,000 hosts (under a minute)
@@ -122,8 +122,9 @@ sanity: collection
 sanity-matrix: collection
 	$(NOX) -s galaxy sanity-2.16 sanity-2.19 sanity-2.21
 
-test-controllers: collection
-	$(NOX) -s $(CORES:%=controllers-%) -- $(ARGS)
+test-controllers: collection image
+	$(LAB) up controllers --owner $$$$; $(LAB) snapshot controllers blank && $(NOX) -s $(CORES:%=controllers-%); \
+	  rc=$$?; $(LAB) down controllers; exit $$rc
 
 test-browser: .venv/done
 	@$(MAKE) --no-print-directory packages PACKAGES="chromium chromium-driver"

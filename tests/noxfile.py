@@ -1,5 +1,6 @@
 """What needs environments of its own: other Pythons, other controllers, and what examines the built collection."""
 
+import json
 import pathlib
 import re
 import shutil
@@ -74,15 +75,26 @@ def sanity(session, core):
 
 
 def controllers(session, core):
-    """Install the collection into an empty place and call it. What is given goes to ansible-playbook: a guest is provisioned."""
+    """Install the collection into an empty place, and call it; provision the guest of `make test-controllers`."""
     session.install("--quiet", "ansible-core~=%s.0" % core, "pytest")
     session.chdir(ROOT)
     session.run("pytest", "-q", "-p", "no:cacheprovider", "tests/collection")
-    if session.posargs:
-        place = {"ANSIBLE_COLLECTIONS_PATH": str(pathlib.Path(session.create_tmp()).resolve())}
-        session.run("ansible-galaxy", "collection", "install", "--offline", "--force", str(tarball()), env=place)
-        for playbook in ("playbooks/site.yml", "lvmops.direct_lvm.site", "lvmops.direct_lvm.verify"):
-            session.run("ansible-playbook", playbook, *session.posargs, env=place)
+    folder = pathlib.Path(session.create_tmp()).resolve()
+    place = {"ANSIBLE_COLLECTIONS_PATH": str(folder)}
+    session.run("ansible-galaxy", "collection", "install", "--offline", "--force", str(tarball()), env=place)
+    session.run("python3", "lab/lab.py", "restore", "controllers", "blank", external=True)
+    inventory = folder / "inventory.yml"
+    inventory.write_text(session.run("python3", "lab/lab.py", "inventory", "controllers", silent=True, external=True))
+    disk = json.dumps({"thin_pool_devices": ["/dev/disk/by-id/virtio-data0"]})
+    for playbook, words in (
+        ("playbooks/site.yml", r"changed=[1-9]\d* .*failed=0"),
+        ("lvmops.direct_lvm.site", "changed=0 .*failed=0"),
+        ("lvmops.direct_lvm.verify", "changed=0 .*failed=0"),
+    ):
+        log = session.run("ansible-playbook", playbook, "-i", str(inventory), "-e", disk, silent=True, env=place)
+        session.log(log)
+        if not re.search("controllers +: .*" + words, log):
+            session.error("%s did not end with %s" % (playbook, words))
 
 
 def python(oldest):
