@@ -1,5 +1,5 @@
 # make demo    a throw-away VM, provisioned by playbooks/site.yml
-# make test    lint, unit tests, the collection, molecule scenarios on Debian 12 and 13, the shorter tests on guests
+# make test    lint, unit tests, the status page, the collection, runners, molecule on Debian 12 and 13, the shorter tests on guests
 # make test-guests    all tests on guests, the switch of Docker in all its ways too (about half an hour)
 # make test-matrix    every molecule scenario on every Debian release that it is for (about half an hour)
 # make collection   build the collection lvmops.direct_lvm in build/

@@ -41,7 +41,7 @@ class Guest:
 
     @property
     def config(self):
-        """{release, disks, memory, cpus, address, restored}; LabError when there is no such guest."""
+        """{release, disks, memory, cpus, address}; LabError when there is no such guest."""
         try:
             return json.loads((self.folder / "config.json").read_text())
         except FileNotFoundError:
@@ -63,9 +63,9 @@ class Guest:
         if self.pid() and self.answers():
             return self
         image = build(release)
+        self.watch(owner)
         if not self.folder.exists():
             self.create(image, release, disks, memory, cpus)
-        self.watch(owner)
         self.start()
         self.wait()
         return self

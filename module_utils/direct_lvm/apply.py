@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Carry the planned steps out: the only code that changes a host, and it decides nothing."""
+"""Carry the planned steps of the module direct_lvm out. It decides nothing."""
 
 from __future__ import absolute_import, division, print_function
 

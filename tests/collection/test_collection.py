@@ -64,8 +64,8 @@ def test_a_playbook_is_found_and_read_by_its_full_name(call, playbook):
     assert role is None or "lvmops.direct_lvm.%s : " % role in listed.stdout
 
 
-def test_site_renders_its_templates_and_reaches_the_module(call):
-    """The module's own refusal comes before it looks at this machine: the name and the lookups in its parameters were resolved."""
+def test_site_finds_its_roles_and_reaches_the_module(call):
+    """The module's own refusal comes before it looks at this machine: its name and its parameters were resolved."""
     article = call.place / "playbooks" / "vars" / "article.yml"
     given = {"thin_pool_devices": [], "ansible_become": False, "ansible_python_interpreter": sys.executable}
     local = ("-i", "localhost,", "-c", "local", "--check")
