@@ -22,6 +22,8 @@ from ansible.plugins.callback import CallbackBase
 
 MODULES = ("direct_lvm", "lvmops.direct_lvm.direct_lvm")
 HEADINGS = ("host", "was", "is now", "Docker down", "")
+# What a host had and has, seconds of downtime, whether it changed, how many steps were due, what went wrong.
+NOTHING = {"was": "", "now": "", "down": 0.0, "changed": False, "due": 0, "problem": ""}
 
 
 class CallbackModule(CallbackBase):
@@ -35,15 +37,21 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self.rows = {}
         self.asked = False
+        self.hosts = set()
+
+    def v2_playbook_on_play_start(self, play):
+        """All hosts of the play: those of a batch that is never begun would be in no line."""
+        inventory = getattr(play.get_variable_manager(), "_inventory", None)
+        if inventory and not self.asked:
+            self.hosts |= {host.get_name() for host in inventory.get_hosts(play.hosts, ignore_restrictions=True)}
 
     def v2_playbook_on_task_start(self, task, is_conditional):
         """Only a run that has the module at work is told of: playbooks/status.yml has a table of its own."""
         self.asked = self.asked or task.action in MODULES
 
     def row(self, result):
-        """The row of a result's host: what it had and has, seconds of downtime, whether it changed, what went wrong."""
-        name = result._host.get_name()
-        return self.rows.setdefault(name, {"was": "", "now": "", "down": 0.0, "changed": False, "problem": ""})
+        """The row of a result's host, as NOTHING."""
+        return self.rows.setdefault(result._host.get_name(), dict(NOTHING))
 
     def note(self, result):
         """Take in what the module returned, of a success or of a failure."""
@@ -52,7 +60,9 @@ class CallbackModule(CallbackBase):
             row["now"] = storage(returned["host"])
             row["was"] = row["was"] or row["now"]
         row["down"] += returned.get("downtime") or 0.0
-        if not result._task.check_mode:
+        if result._task.check_mode:
+            row["due"] = max(row["due"], len(returned.get("steps") or []))
+        else:
             row["changed"] = row["changed"] or returned.get("changed", False)
 
     def v2_runner_on_ok(self, result):
@@ -65,26 +75,33 @@ class CallbackModule(CallbackBase):
         if result._task.action in MODULES:
             self.note(result)
         if not ignore_errors and result._host.get_name() in self.rows:  # not the controller, which only counts the others
-            row = self.row(result)
+            row, told = self.row(result), result._result
+            told = next((item for item in told.get("results", ()) if item.get("failed")), told)  # of a loop, the item
             ours = result._task.action in MODULES
             kind = "refused" if ours and not row["changed"] else "FAILED" if ours else "FAILED in `%s`" % result._task.get_name()
-            row["problem"] = "%s: %s" % (kind, str(result._result.get("msg", "")).split("\n")[0])
+            # The first is the reason; a later one is how the play ends for it.
+            row["problem"] = row["problem"] or "%s: %s" % (kind, str(told.get("msg", "")).split("\n")[0])
 
     def v2_runner_on_unreachable(self, result):
         """A host that was not reached."""
-        self.row(result)["problem"] = "not reached: %s" % str(result._result.get("msg", "")).split("\n")[0]
+        row = self.row(result)
+        row["problem"] = row["problem"] or "not reached: %s" % str(result._result.get("msg", "")).split("\n")[0]
 
     def v2_playbook_on_stats(self, stats):
         """The end of the run."""
         told = {name: row for name, row in self.rows.items() if row["was"] or row["problem"]}
+        if not (self.asked and told):
+            return
+        told.update({name: dict(NOTHING, problem="not begun") for name in self.hosts - set(self.rows)})
+        for row in told.values():
+            if row["due"] and not row["changed"] and not row["problem"]:
+                row["problem"] = "to be changed, %d step%s" % (row["due"], "s"[: row["due"] != 1])
         lines = [
             (name, row["was"], row["now"], "%.1f s" % row["down"] if row["down"] else "", row["problem"])
             for name, row in sorted(told.items())
             if row["changed"] or row["problem"]
         ]
         same = len(told) - len(lines)
-        if not (self.asked and told):
-            return
         if lines:
             lines.insert(0, HEADINGS)
             widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]

@@ -1,0 +1,111 @@
+"""How site.yml goes through a fleet: who is changed, refused, left, not begun; its exit code and table. With stub modules, here.
+
+Run with each ansible-core by `make test-controllers`.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+STUBS = ROOT / "tests" / "runners" / "stubs"
+HOOK = """- name: Leave a mark
+  ansible.builtin.file:
+    path: "{{ thin_pool_profile_name }}.hook"
+    state: touch
+    mode: "0600"
+"""
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A function that runs site.yml on hosts of these kinds, named KIND-NUMBER: (return code, printed, {host: line})."""
+    hook = tmp_path / "hook.yml"
+    hook.write_text(HOOK)
+
+    def run(kinds, *arguments):
+        hosts = {}
+        for number, kind in enumerate(kinds.split()):
+            name = "%s-%d" % (kind, number)
+            hosts[name] = {"thin_pool_vg": kind, "thin_pool_profile_name": str(tmp_path / name), "ansible_connection": "local"}
+            if kind == "gone":
+                hosts[name] = {"ansible_host": "127.0.77.254", "ansible_port": 2222}
+        shared = {"thin_pool_devices": ["/dev/sdb"], "ansible_become": False, "verify_smoke_test": False}
+        shared.update(docker_storage_after_switch=[str(hook)], ansible_python_interpreter=shutil.which("python3"))
+        inventory = tmp_path / "inventory.json"
+        inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": shared}}))
+        environment = dict(os.environ, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_NOCOLOR="1")
+        environment.update(ANSIBLE_LIBRARY="%s:%s" % (STUBS, ROOT / "library"), PATH="%s:%s" % (STUBS / "bin", os.environ["PATH"]))
+        argv = ["ansible-playbook", "-i", str(inventory), "playbooks/site.yml", *arguments]
+        done = subprocess.run(
+            argv, cwd=str(ROOT), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        _before, _heading, table = done.stdout.partition("\nSTORAGE *")
+        return done.returncode, done.stdout, {line.split()[0]: line for line in table.splitlines() if line.strip()}
+
+    return run
+
+
+def hooks(tmp_path):
+    """The hosts whose hook after the switch was run."""
+    return sorted(path.stem for path in tmp_path.glob("*.hook"))
+
+
+def batches(*serial):
+    """The arguments that set the sizes of batches."""
+    return "-e", json.dumps({"fleet_serial": list(serial)})
+
+
+def test_one_is_changed_and_the_others_are_told_why_not(site, tmp_path):
+    code, printed, rows = site("ok refused needs gone", *batches("100%"))
+    assert code == 2, printed
+    assert re.search(r"overlay2 +devicemapper on stub-thinpool +2.0 s$", rows["needs-2"]), printed
+    assert "refused: /dev/sdb holds ext4." in rows["refused-1"]
+    assert "not reached: " in rows["gone-3"]
+    assert "ok-0" not in rows
+    assert "1 host as wanted, nothing changed" in printed
+    assert hooks(tmp_path) == ["needs-2"]
+
+
+@pytest.mark.parametrize("left", ["refused", "gone"])
+def test_a_first_batch_of_one_host_that_is_left_stops_nobody(site, left):
+    code, printed, rows = site(left + " needs needs")
+    assert code == 2, printed
+    assert "devicemapper on stub-thinpool" in rows["needs-1"]
+    assert "devicemapper on stub-thinpool" in rows["needs-2"]
+
+
+@pytest.mark.parametrize(("limit", "code"), [("refused-1", 2), ("gone-2", 2), ("ok-0", 0), ("needs-3", 0)])
+def test_the_exit_code_is_that_of_the_hosts_asked_for(site, limit, code):
+    found, printed, rows = site("ok refused gone needs", "--limit", limit)
+    assert found == code, printed
+    assert {"ok-0", "refused-1", "gone-2", "needs-3"} & set(rows) <= {limit}, printed
+
+
+def test_too_many_failures_begin_no_further_batch(site, tmp_path):
+    code, printed, rows = site("breaks needs breaks needs", *batches(3, 1))
+    assert code == 2, printed
+    assert "FAILED: Docker did not come up" in rows["breaks-0"]
+    assert re.search(r"1.5 s", rows["breaks-0"])
+    assert rows["needs-3"].split()[1:] == ["not", "begun"]
+    assert hooks(tmp_path) == ["breaks-0", "breaks-2", "needs-1"]
+
+
+def test_a_rerun_changes_nobody(site):
+    assert site("needs needs")[0] == 0
+    code, printed, _rows = site("needs needs")
+    assert code == 0, printed
+    assert "2 hosts as wanted, nothing changed" in printed
+
+
+def test_check_mode_does_not_call_wanted_what_is_to_be_changed(site, tmp_path):
+    code, printed, rows = site("needs ok", "--check")
+    assert code == 0, printed
+    assert "to be changed, 1 step" in rows["needs-0"]
+    assert "1 host as wanted, nothing changed" in printed
+    assert not (tmp_path / "needs-0").exists()
