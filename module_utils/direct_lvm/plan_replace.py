@@ -42,7 +42,7 @@ def plan_moves(pool, host, gone, stay, free):
     gone: [lvm_report.Pv].  stay: the names of the disks that stay, new ones too; free: the extents that are free on them.
     Raises Refused when they have not enough.
     """
-    vg, moves = host.lvm.vg(pool.vg), host.lvm.moves_of(pool.vg)
+    vg, moves, lv = host.lvm.vg(pool.vg), host.lvm.moves_of(pool.vg), host.lvm.lv(pool.vg, pool.name)
     need = sum(pv.extents_used for pv in gone if pv.name not in moves)
     if need > free:
         raise Refused(
@@ -64,6 +64,11 @@ def plan_moves(pool, host, gone, stay, free):
         argv = ("pvmove", "--background", "--interval", str(INTERVAL), pv.name)
         if pv.name in moves:
             steps.append(Command(argv, "go on emptying %s" % pv.name))
+            if lv and not lv.active:
+                # After a power cut LVM 2.03.16 leaves pvmoveN loaded and not live, and the pool fails at boot; pvmove has it live.
+                name = "%s/%s" % (pool.vg, pool.name)
+                why = "activate the pool, which cannot be used at boot while it is moved"
+                steps.append(Command(("lvchange", "--activate", "y", name), why))
         elif pv.extents_used:
             size = geometry.human(pv.extents_used * vg.extent_size)
             steps.append(Command(argv + tuple(stay), "begin to empty %s (%s) onto the others; containers run on" % (pv.name, size)))

@@ -13,6 +13,7 @@ USED = 7447  # extents of the recorded pool on /dev/vdb: data, metadata and the 
 PVCREATE, VGEXTEND = "pvcreate --uuid new --norestorefile /dev/vdc", "vgextend vgdocker /dev/vdc"
 BEGIN = "pvmove --background --interval 5 /dev/vdb /dev/vdc"
 GO_ON = "pvmove --background --interval 5 /dev/vdb"
+ACTIVATE, MONITOR = "lvchange --activate y vgdocker/thinpool", "lvchange --monitor y vgdocker/thinpool"
 MOVED = "until /dev/vdb has moved"
 ZERO = "dd if=/dev/zero of=/dev/vdb bs=1M count=1 seek=%d oflag=seek_bytes conv=notrunc,fsync"
 AWAY = ["vgreduce vgdocker /dev/vdb", "pvremove /dev/vdb", ZERO % (30 * states.GIB - 2**20), ZERO % 0]
@@ -23,14 +24,14 @@ def spec(**changes):
     return states.spec(**dict({"devices": (NEW,), "replace": True}, **changes))
 
 
-def pool_on(*pvs, moving=None, size=30, orphans=(), profile=states.PROFILE):
+def pool_on(*pvs, moving=None, size=30, orphans=(), profile=states.PROFILE, active=True):
     """The recorded pool in a VG of these PVs; the first has it. moving: the percentage of a pvmove from there to the second."""
     found = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
     used = [USED if number == 0 or (number == 1 and moving is not None) else 0 for number in range(len(pvs))]
     first = found.lvm.pvs[0]
     there = tuple(first._replace(name=name, uuid=name, extents_used=taken) for name, taken in zip(pvs, used))
     there += tuple(first._replace(name=name, vg=None) for name in orphans)
-    lvs = found.lvm.lvs
+    lvs = tuple(lv if active else lv._replace(active=False, monitored=None) for lv in found.lvm.lvs)
     if moving is not None:
         hidden = next(lv for lv in lvs if lv.hidden)
         lvs += (hidden._replace(name="pvmove0", size=USED * EXTENT, moved_from=pvs[0], moved_percent=moving),)
@@ -57,6 +58,7 @@ def due(host, wanted=None):
         (pool_on("/dev/vdb"), [PVCREATE, VGEXTEND, BEGIN, MOVED, *AWAY]),
         (pool_on("/dev/vdb", NEW), [BEGIN, MOVED, *AWAY]),
         (pool_on("/dev/vdb", NEW, moving=40.0), [GO_ON, MOVED, *AWAY]),
+        (pool_on("/dev/vdb", NEW, moving=40.0, active=False), [GO_ON, ACTIVATE, MOVED, *AWAY, ACTIVATE, MONITOR]),
         (pool_on("/dev/vdb", NEW, moving=None), [BEGIN, MOVED, *AWAY]),
         (pool_on(NEW, "/dev/vdb"), AWAY),
         (pool_on(NEW, orphans=("/dev/vdb",)), AWAY[1:]),
@@ -72,6 +74,7 @@ def due(host, wanted=None):
         "new-disk-blank",
         "new-disk-in-the-vg",
         "cut-off-in-the-move",
+        "power-cut-in-the-move",
         "cut-off-before-the-move",
         "cut-off-after-the-move",
         "cut-off-after-vgreduce",
