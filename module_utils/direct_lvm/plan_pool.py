@@ -52,14 +52,7 @@ def check_names(pool, lvm):
     """Refuse what stands in the way under the pool's names, whoever made it."""
     lv, meta = lvm.lv(pool.vg, pool.name), lvm.lv(pool.vg, metadata_name(pool))
     if lv and lv.segtype == "thin-pool":
-        if meta and not lv.data_percent:
-            raise Refused(
-                "%s stands beside the finished pool %s, which looks empty: creating the metadata LV again and converting "
-                "swaps a pool's metadata silently." % (full(pool, meta.name), full(pool)),
-                "If images are missing, swap back first:\n"
-                "lvchange -an {0} && lvconvert -y --thinpool {0} --poolmetadata {1} && lvchange -ay {0}\n"
-                "If the pool really is new, remove the stray LV: lvremove {1}".format(full(pool), full(pool, meta.name)),
-            )
+        check_swapped(pool, lvm)
         return
     for found in (lv, meta):
         if found is None:
@@ -81,6 +74,19 @@ def check_names(pool, lvm):
                 "%s is in use (mounted, or something is stacked on it)." % full(pool, found.name),
                 "See what it is: lsblk %s" % found.dm_path,
             )
+
+
+def check_swapped(pool, lvm):
+    """Refuse a pool that looks empty beside an LV of its metadata's name, which may hold the metadata that it had before."""
+    lv, meta = lvm.lv(pool.vg, pool.name), lvm.lv(pool.vg, metadata_name(pool))
+    if meta and not lv.data_percent:
+        raise Refused(
+            "%s stands beside the finished pool %s, which looks empty: creating the metadata LV again and converting "
+            "swaps a pool's metadata silently." % (full(pool, meta.name), full(pool)),
+            "If images are missing, swap back first:\n"
+            "lvchange -an {0} && lvconvert -y --thinpool {0} --poolmetadata {1} && lvchange -ay {0}\n"
+            "If the pool really is new, remove the stray LV: lvremove {1}".format(full(pool), full(pool, meta.name)),
+        )
 
 
 def creation(pool, lvm, room):

@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from . import docker, docker_conflicts, plan_containerd, plan_replace
 from .model import MANAGED, TAG, Refused
-from .plan_pool import device_name, full, metadata_name, profile_path
+from .plan_pool import check_swapped, device_name, full, metadata_name, profile_path
 from .plan_switch import DRIVER_FOLDERS, OURS
 from .steps import Command, RemoveFile, RemoveTree
 
@@ -108,6 +108,8 @@ def check_removable(spec, host, vg, unconfigured):
     held = lv.open and not (unconfigured and pool.remove_data)  # containerd's thin devices go with the snapshots, LVM's do not
     if held or any(x.pool_lv == pool.name for x in host.lvm.lvs_of(pool.vg)):
         raise Refused("pool %s is in use: thin volumes of it are active." % full(pool), "See them: lsblk; dmsetup ls --tree")
+    if not pool.remove_data:
+        check_swapped(pool, host.lvm)
     if lv.data_percent != 0.0 and not pool.remove_data:
         used = "is inactive, so its use is not known" if lv.data_percent is None else "is %.2f %% full" % lv.data_percent
         raise Refused(

@@ -88,6 +88,7 @@ def test_what_stays_is_told():
             states.tagged(states.host("bookworm", "11-thinpool-is-linear-lv-with-ext4"), lvs=False),
             "plain LV without our tag",
         ),
+        (states.tagged(states.host("bookworm", "33-metadata-swapped-by-naive-rerun")), "swap back first"),
         (states.tagged(states.host("bookworm", "25-vg-exported")), "exported"),
         (states.tagged(states.host("bookworm", "26-vg-missing-pv")), "missing PVs"),
     ],
@@ -101,6 +102,7 @@ def test_what_stays_is_told():
         "used",
         "inactive",
         "foreign-lv",
+        "its-metadata-were-swapped-out",
         "exported",
         "missing",
     ],
@@ -114,6 +116,8 @@ def test_refused(host, sentence):
 def test_a_used_pool_goes_when_that_is_asked_for():
     spec = SPEC._replace(pool=SPEC.pool._replace(remove_data=True))
     assert due(with_pool(finished(), data_percent=12.5), spec) == [*ALL, PROFILE]
+    swapped = states.tagged(states.host("bookworm", "33-metadata-swapped-by-naive-rerun"))
+    assert due(swapped, spec) == [ALL[0], "lvremove --yes vgdocker/thinpoolmeta", *ALL[1:]]
 
 
 # --- what containerd has of it -------------------------------------------------------------------------------------
