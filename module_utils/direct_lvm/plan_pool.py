@@ -79,6 +79,12 @@ def check_names(pool, lvm):
 def check_swapped(pool, lvm):
     """Refuse a pool that looks empty beside an LV of its metadata's name, which may hold the metadata that it had before."""
     lv, meta = lvm.lv(pool.vg, pool.name), lvm.lv(pool.vg, metadata_name(pool))
+    if meta and lv.data_percent is None:
+        raise Refused(
+            "%s stands beside the finished pool %s, which is not active: whether it is empty, because its metadata were swapped "
+            "for that LV, is not known." % (full(pool, meta.name), full(pool)),
+            "Activate the pool, look at its Data%, and run again: lvchange -ay {0} && lvs {0}".format(full(pool)),
+        )
     if meta and not lv.data_percent:
         raise Refused(
             "%s stands beside the finished pool %s, which looks empty: creating the metadata LV again and converting "

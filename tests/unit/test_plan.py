@@ -167,6 +167,17 @@ def test_what_a_killed_command_left_active_of_the_pool_is_taken_down(name):
     expect(states.spec(), host._replace(lvm=host.lvm._replace(lvs=lvs)), due)
 
 
+def test_an_inactive_pool_beside_a_stray_metadata_lv_is_looked_at_before_anything_is_swapped():
+    host = states.tagged(states.host("bookworm", "30-converted-plus-stray-meta"))
+    lvs = tuple(lv._replace(active=False, data_percent=None) if lv.name == "thinpool" else lv for lv in host.lvm.lvs)
+    with pytest.raises(Refused) as refusal:
+        plan.plan(states.spec(), host._replace(lvm=host.lvm._replace(lvs=lvs)))
+    assert "lvchange -ay vgdocker/thinpool && lvs vgdocker/thinpool" in str(refusal.value)
+    assert "lvconvert" not in str(refusal.value)
+    used = tuple(lv._replace(data_percent=12.5) if lv.name == "thinpool" else lv for lv in host.lvm.lvs)
+    expect(states.spec(), host._replace(lvm=host.lvm._replace(lvs=used)), [*PROFILE, ATTACH])
+
+
 def test_a_plain_lv_of_ours_with_another_size_is_refused():
     host = states.tagged(states.host("bookworm", "03-data-lv-only"))
     expect(states.spec()._replace(pool=states.ARTICLE), host, "instead of the wanted 22.50g")
