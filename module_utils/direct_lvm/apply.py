@@ -132,6 +132,8 @@ def must_be_blank(step):
     """
     disk = disks.observe_disk(step.path)
     reason = disk.in_use or disk.unreadable
+    if disk.path is None and not reason:
+        reason = "it is not there"
     if disk.signatures:
         reason = ", ".join(found.type for found in disk.signatures) + " found on it"
     if reason:

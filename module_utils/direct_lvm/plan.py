@@ -70,6 +70,7 @@ def warnings(spec, host):
         layout = plan_pool.future_layout(spec.pool, host.lvm, plan_vg.plan_vg(spec.pool, host)[1])
     found = [geometry.autoextend_warning(layout, spec.pool)]
     found += [finding.sentence for finding in health.lasting(spec.pool, host)]
+    found += plan_pool.left(spec.pool, host.lvm)
     return tuple(sentence for sentence in found if sentence)
 
 

@@ -182,9 +182,7 @@ def corrections(pool, lvm, lv):
         )
     stray = interrupted_spare(pool, lvm, lv)
     if stray:
-        if lvm.lv(pool.vg, stray).active:
-            steps.append(MustBeBlank("/dev/%s" % full(pool, stray), "only a spare that was never used is removed"))
-        steps.append(Command(("lvremove", "--yes", full(pool, stray)), "remove the spare that a killed lvconvert left half-made"))
+        steps += remove_spare(pool, lvm.lv(pool.vg, stray))
     steps += spare(pool, lvm, lv, stray)
     if lv.skip_activation:
         steps.append(Command(("lvchange", "--setactivationskip", "n", full(pool)), "activate the pool at boot, as Docker needs it"))
@@ -210,10 +208,10 @@ def corrections(pool, lvm, lv):
 def interrupted_spare(pool, lvm, lv):
     """The visible lvolN that lvconvert, killed between its last commits, leaves in the place of the hidden spare.
 
-    A boot after a power cut activates it, as any visible LV.
+    A boot after a power cut activates it, as any visible LV. In a VG that was adopted it is its owner's.
     """
     lvs = lvm.lvs_of(pool.vg)
-    if any(x.name.endswith("_pmspare") for x in lvs):
+    if pool.adopt_vg or any(x.name.endswith("_pmspare") for x in lvs):
         return None
     for x in lvs:
         if (
@@ -224,6 +222,29 @@ def interrupted_spare(pool, lvm, lv):
         ):
             return x.name
     return None
+
+
+def left(pool, lvm):
+    """[sentence] about what looks like an interrupted_spare() in a VG that was adopted, where it is left alone."""
+    lv = lvm.lv(pool.vg, pool.name)
+    if not pool.adopt_vg or lv is None or lv.segtype != "thin-pool":
+        return []
+    name = interrupted_spare(pool._replace(adopt_vg=False), lvm, lv)
+    sentence = (
+        "%s may be a spare that a killed lvconvert left half-made. VG %s was adopted, so it stays. If nobody needs it: lvremove %s"
+    )
+    return [sentence % (full(pool, name), pool.vg, full(pool, name))] if name else []
+
+
+def remove_spare(pool, stray):
+    """[step] that remove the Lv of interrupted_spare(), once it was looked at: an operator's own may have its name and size."""
+    name, steps = full(pool, stray.name), []
+    if stray.half:
+        steps.append(Command(("lvchange", "--activate", "n", name), "take down what a killed command left active of it"))
+    if not stray.active:
+        steps.append(Command(("lvchange", "--activate", "y", name), "have a look at what seems to be a spare, half-made"))
+    steps.append(MustBeBlank("/dev/%s" % name, "only a spare that was never used is removed"))
+    return [*steps, Command(("lvremove", "--yes", name), "remove the spare that a killed lvconvert left half-made")]
 
 
 def spare(pool, lvm, lv, stray):

@@ -3,8 +3,8 @@
 import pytest
 
 from module_utils.direct_lvm import apply, commands, daemon, disks, files
-from module_utils.direct_lvm.model import Disk, Refused
-from module_utils.direct_lvm.steps import Command, Move, MustBeAsSeen, PlanAgain, Switch, WaitForDocker, WriteFile
+from module_utils.direct_lvm.model import Disk, Refused, Signature
+from module_utils.direct_lvm.steps import Command, Move, MustBeAsSeen, MustBeBlank, PlanAgain, Switch, WaitForDocker, WriteFile
 
 
 def step(name):
@@ -84,6 +84,29 @@ def test_a_disk_that_somebody_took_meanwhile_is_not_erased(ran, monkeypatch, cha
     with pytest.raises(Refused, match="/dev/sdb has changed"):
         apply.carry_out(steps, apply.Done())
     assert ran == ["wipefs"]
+
+
+@pytest.mark.parametrize(
+    ("disk", "reason"),
+    [
+        (Disk("x", "/dev/dm-3"), None),
+        (Disk("x", "/dev/dm-3", data_at=4096), None),
+        (Disk("x", "/dev/dm-3", signatures=(Signature("ext4", 1080, "filesystem"),)), "ext4 found on it"),
+        (Disk("x", "/dev/dm-3", in_use="opened"), "opened"),
+        (Disk("x"), "it is not there"),
+        (Disk("x", unreadable="Input/output error"), "Input/output error"),
+    ],
+    ids=["blank", "what-the-disk-held-before", "signature", "in-use", "no-such-device", "unreadable"],
+)
+def test_what_is_not_known_to_be_blank_is_not_overwritten(ran, monkeypatch, disk, reason):
+    monkeypatch.setattr(disks, "observe_disk", lambda _asked: disk)
+    steps = (MustBeBlank("/dev/vgdocker/thinpool", "test"), step("lvconvert"))
+    if reason is None:
+        assert apply.carry_out(steps, apply.Done())
+    else:
+        with pytest.raises(Refused, match=reason):
+            apply.carry_out(steps, apply.Done())
+    assert ran == ([] if reason else ["lvconvert"])
 
 
 def test_moves_are_done_once(tmp_path):

@@ -27,6 +27,7 @@ SPARE = [
     "lvremove --yes vgdocker/thinpoolspare",
 ]
 ATTACH = "lvchange --metadataprofile docker-thinpool vgdocker/thinpool"
+STRAY = ["lvchange --activate y vgdocker/lvol0", "blank? /dev/vgdocker/lvol0", "lvremove --yes vgdocker/lvol0"]
 MONITOR = "lvchange --monitor y vgdocker/thinpool"
 POLICY = [*PROFILE, ATTACH, MONITOR]
 ALL = [PVCREATE, VGCREATE, DATA, META, BLANK, CONVERT, *POLICY]
@@ -56,9 +57,9 @@ OURS = [
     ("40-lvconvert-killed-at-write-01", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
     ("40-lvconvert-killed-at-write-02", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
     ("40-lvconvert-killed-at-write-03", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
-    ("40-lvconvert-killed-at-write-04", ["lvremove --yes vgdocker/lvol0", *SPARE, ON_POOL, *POLICY]),
-    ("40-lvconvert-killed-at-write-05", ["lvremove --yes vgdocker/lvol0", *SPARE, ON_POOL, *POLICY]),
-    ("40-lvconvert-killed-at-write-06", ["lvremove --yes vgdocker/lvol0", *SPARE, ON_POOL, *POLICY]),
+    ("40-lvconvert-killed-at-write-04", [*STRAY, *SPARE, ON_POOL, *POLICY]),
+    ("40-lvconvert-killed-at-write-05", [*STRAY, *SPARE, ON_POOL, *POLICY]),
+    ("40-lvconvert-killed-at-write-06", [*STRAY, *SPARE, ON_POOL, *POLICY]),
 ]
 
 # What others left: the same states without a tag, and disks that hold something.
@@ -272,10 +273,36 @@ def test_autoextend_switched_off_is_no_reason_to_warn():
     assert plan.warnings(states.spec(threshold=100), states.host("bookworm", "00-blank")) == ()
 
 
-@pytest.mark.parametrize("used", [False, True], ids=["after-a-boot", "in-use"])
-def test_the_spare_that_a_power_cut_left_half_made_is_removed_only_unused(used):
+def with_stray(**changes):
+    """A pool without a spare, beside an LV that may be one, half-made."""
     found = states.tagged(states.host("bookworm", "40-lvconvert-killed-at-write-05"))
-    lvs = tuple(lv._replace(active=True, open=used) if lv.name == "lvol0" else lv for lv in found.lvm.lvs)
-    steps = shown(plan.plan(states.spec(), found._replace(lvm=found.lvm._replace(lvs=lvs))))
-    gone = ["blank? /dev/vgdocker/lvol0", "lvremove --yes vgdocker/lvol0"]
-    assert steps[: len(gone)] == gone if not used else not set(gone) & set(steps)
+    lvs = tuple(lv._replace(**changes) if lv.name == "lvol0" else lv for lv in found.lvm.lvs)
+    return found._replace(lvm=found.lvm._replace(lvs=lvs))
+
+
+@pytest.mark.parametrize(
+    ("host", "steps"),
+    [
+        (with_stray(), STRAY),
+        (with_stray(active=True), STRAY[1:]),
+        (with_stray(half=True), ["lvchange --activate n vgdocker/lvol0", *STRAY]),
+    ],
+    ids=["inactive", "after-a-boot", "killed-while-it-was-activated"],
+)
+def test_the_spare_that_a_killed_lvconvert_left_half_made_is_looked_at_and_removed(host, steps):
+    assert shown(plan.plan(states.spec(), host))[: len(steps)] == steps
+
+
+@pytest.mark.parametrize(
+    ("host", "changes"),
+    [(with_stray(active=True, open=True), {}), (with_stray(tags=("theirs",)), {}), (with_stray(), {"adopt_vg": True})],
+    ids=["in-use", "with-a-tag", "in-an-adopted-vg"],
+)
+def test_an_lv_that_may_be_the_operators_is_left_alone(host, changes):
+    assert not [line for line in shown(plan.plan(states.spec(**changes), host)) if "lvol0" in line]
+
+
+def test_what_looks_like_a_spare_in_an_adopted_vg_is_told():
+    (sentence,) = [one for one in plan.warnings(states.spec(adopt_vg=True), with_stray()) if "lvol0" in one]
+    assert "lvremove vgdocker/lvol0" in sentence
+    assert not [one for one in plan.warnings(states.spec(), with_stray()) if "lvol0" in one]
