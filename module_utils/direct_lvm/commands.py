@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from typing import NamedTuple, Tuple
 
 PATH = os.pathsep.join(
@@ -19,6 +20,7 @@ PATH = os.pathsep.join(
 
 
 bound = 120  # seconds for a command without a bound of its own; the module sets it once, from its parameter command_timeout
+GRACE = 5  # seconds that a killed command has to be gone
 
 
 class Result(NamedTuple):
@@ -56,9 +58,15 @@ class Session(subprocess.Popen):
         )
 
     def stop(self):
-        """Kill the command with everything that it started."""
+        """Kill the command with everything that it started, and do not wait for what cannot be killed.
+
+        A child in a session of its own may keep the output open, and a process in the kernel's D state dies later.
+        """
         os.killpg(self.pid, signal.SIGKILL)
-        self.communicate()
+        self.stdout.close()
+        self.stderr.close()
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(timeout=GRACE)
 
 
 def find(name):

@@ -277,7 +277,8 @@ def _probed(disk, number):
     found = disk.signatures + found
     in_use, edges = None, []
     try:
-        edges = signatures.read_edges(disk.path, disk.size)
+        # A disk on which blkid hung would have our own read hang too, and nobody stops that.
+        edges = [] if unreadable else signatures.read_edges(disk.path, disk.size)
         opener = _opened_by(number, writing=True)
         in_use = "%s has it open for writing" % opener if opener else None
     except OSError as error:

@@ -14,6 +14,22 @@ def test_a_command_that_hangs_is_stopped_with_its_children():
     assert time.monotonic() - started < 30  # the child holds the output open for as long as it lives
 
 
+def test_a_child_in_another_session_that_keeps_the_output_open_is_not_waited_for():
+    started = time.monotonic()
+    with pytest.raises(commands.CommandFailed, match="did not finish within 1 s and was stopped"):
+        commands.run(["sh", "-c", "setsid sleep 20 & exec sleep 60"], timeout=1)
+    assert time.monotonic() - started < 10
+
+
+def test_a_process_that_cannot_be_killed_now_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(commands, "GRACE", 0.1)
+    monkeypatch.setattr(commands.os, "killpg", lambda *_pid_and_signal: None)  # as in the kernel's D state
+    started = time.monotonic()
+    with pytest.raises(commands.CommandFailed, match="did not finish within 1 s and was stopped"):
+        commands.run(["sleep", "20"], timeout=1)
+    assert time.monotonic() - started < 10
+
+
 def test_a_command_that_is_not_there():
     with pytest.raises(commands.CommandFailed, match="`/no/such` could not be started"):
         commands.run(["/no/such"])

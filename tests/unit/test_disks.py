@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from module_utils.direct_lvm import commands, disks, signatures
-from module_utils.direct_lvm.model import Signature
+from module_utils.direct_lvm.model import Disk, Signature
 
 RECORDED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded", "signatures")
 MIB = 1024 * 1024
@@ -187,6 +187,14 @@ def test_a_disk_shorter_than_it_says_is_an_error(tmp_path):
     (tmp_path / "disk").write_bytes(b"\0" * MIB)
     with pytest.raises(OSError, match="ends at byte"):
         signatures.read_edges(str(tmp_path / "disk"), 64 * MIB)
+
+
+def test_a_disk_on_which_a_probe_hung_is_not_read_by_ourselves(monkeypatch):
+    read = []
+    monkeypatch.setattr(signatures, "probe", lambda _path: ((), "`blkid` did not finish within 120 s and was stopped."))
+    monkeypatch.setattr(signatures, "read_edges", lambda *asked: read.append(asked))
+    assert "did not finish" in disks._probed(Disk("/dev/sdb", "/dev/sdb"), "8:16").unreadable
+    assert read == []
 
 
 # --- what is stacked on what -----------------------------------------------------------------------------
