@@ -84,7 +84,9 @@ def drift(pool, host, lv):
         return [Finding(CRITICAL, "pool", "Pool %s is not active: nobody can use it. %s" % (name, AGAIN))]
     found = []
     if not lv.monitored:
-        sentence = "Pool %s is not monitored: nobody extends it when it fills up. At once: lvchange --monitor y %s" % (name, name)
+        first = "set activation/monitoring to 1 in /etc/lvm/lvm.conf, then " if lv.monitored is None else ""
+        sentence = "Pool %s is not monitored: nobody extends it when it fills up. At once: %slvchange --monitor y %s"
+        sentence %= (name, first, name)
         found.append(Finding(WARNING, "monitoring", sentence))
     if lv.profile != pool.profile_name:
         there = "carries the policy %s" % lv.profile if lv.profile else "carries no policy"

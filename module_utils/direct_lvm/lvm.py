@@ -138,7 +138,7 @@ def _lv(row, vg, segments):
         metadata_size=int(row["lv_metadata_size"] or 0),
         chunk_size=int(first.get("chunk_size") or 0),
         zero={"": False, "zero": True}.get(first.get("zero", "unknown")),
-        monitored={"monitored": True, "not monitored": False}.get(first.get("seg_monitor")),
+        monitored={"monitored": True, "not monitored": False, "pending": False}.get(first.get("seg_monitor")),
         thin_count=int(first.get("thin_count") or 0),
         transaction_id=int(first.get("transaction_id") or 0),
         when_full=row["lv_when_full"],

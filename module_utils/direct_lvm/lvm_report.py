@@ -44,8 +44,9 @@ class Lv(NamedTuple):
     """One LV with its first segment. Hidden LVs have hidden=True and no brackets in their name.
 
     data_percent, metadata_percent: None when LVM cannot tell (inactive). zero: None when it does not apply.
-    monitored: None when LVM cannot tell (inactive).  half: its device is there and has no live table, as a command killed
-        while it activates leaves it: LVM calls that active, and nobody can use it.
+    monitored: None when LVM cannot tell: inactive, or lvm.conf has activation/monitoring=0.
+    half: its device is there and has no live table, as a command killed while it activates leaves it: LVM calls that active,
+        and nobody can use it.
     moved_from: for the hidden LV of a pvmove under way, the PV that it empties, else "".  moved_percent: how far it has come.
     """
 

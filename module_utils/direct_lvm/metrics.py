@@ -43,7 +43,7 @@ def figures(pool, report):
         found.update(
             pool_active=int(lv.active),
             pool_healthy=int(not (lv.health or lv.check_needed or vg.missing_pvs)),
-            pool_monitored=None if lv.monitored is None else int(lv.monitored),
+            pool_monitored=int(bool(lv.monitored)) if lv.active else None,
             pool_data_size_bytes=lv.size,
             pool_data_used_ratio=ratio(lv.data_percent),
             pool_metadata_size_bytes=lv.metadata_size,

@@ -7,10 +7,11 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import os
+import re
 
 from . import commands, containerd, disks, docker, engines, files, lvm
 from .model import DockerStorage, Host, Missing, Refused
-from .plan_pool import profile_path
+from .plan_pool import profile_path, unmonitored
 
 TOOLS = (
     Missing("lvm", "LVM itself", "lvm2", "lvm2"),
@@ -33,6 +34,8 @@ def observe(spec):
     pool = spec.pool
     if report.lv(pool.vg, pool.name) is None:
         missing = kernel_and_version()
+        if spec.present and not spec.repair:
+            check_monitoring()
     storage = spec.docker
     if storage is None and (spec.containerd or spec.repair or not spec.present):
         storage = DockerStorage("auto", "", "")  # what Docker uses is neither removed nor given to containerd
@@ -91,6 +94,19 @@ def kernel_and_version():
             "Upgrade lvm2 first.",
         )
     return () if has_target("dm_thin_pool") else (THIN_TARGET,)
+
+
+def check_monitoring():
+    """Raise Refused when LVM is configured to have no pool watched. Of a pool that is there, its report tells that.
+
+    --config: without any setting, as in an empty lvm.conf, lvmconfig knows no defaults either (tried with 2.03.16).
+    """
+    answer = commands.run(("lvmconfig", "--type", "full", "--config", "global/units=b", "activation/monitoring"))
+    found = re.match(r"monitoring=([01])\n\Z", answer.out)
+    if not found:
+        raise commands.CommandFailed(answer.argv, "does not tell whether LVM monitors", answer.out[:200])
+    if found.group(1) == "0":
+        raise unmonitored()
 
 
 def has_target(module):

@@ -329,6 +329,8 @@ def policy(pool, host, lv):
     """[step]: the profile file, attached; the pool monitored; what happens when it is full. lv None: pool just made."""
     path = profile_path(pool)
     steps = []
+    if lv is not None and lv.active and lv.monitored is None:
+        raise unmonitored()
     if host.profile_text != pool.profile_text:
         attached = lv is not None and lv.profile == pool.profile_name
         if host.profile_text is not None and not (attached or replaceable(host.profile_text, pool.profile_text)):
@@ -366,6 +368,15 @@ def policy(pool, host, lv):
             )
         )
     return steps
+
+
+def unmonitored():
+    """The Refused for a host on which LVM watches nothing: `seg_monitor` says so of no pool, whatever lvchange --monitor does."""
+    return Refused(
+        "lvm.conf has activation/monitoring=0 on this host: after a boot dmeventd watches no pool, so none is ever extended.",
+        "Set it in /etc/lvm/lvm.conf, for every LV of this host, and run again:\nactivation {\n\tmonitoring = 1\n}\n"
+        "See what is in force: lvmconfig --type full activation/monitoring",
+    )
 
 
 def replaceable(there, wanted):

@@ -53,6 +53,10 @@ SITUATIONS = {
     "metadata nearly full": (finished(metadata_percent=80.5), ["critical metadata Metadata of pool vgdocker/thinpool is 80.5 %"]),
     "metadata at the limit": (finished(metadata_percent=80.0), []),
     "not monitored": (finished(monitored=False), ["warning monitoring Pool vgdocker/thinpool is not monitored"]),
+    "LVM watches nothing": (
+        finished(monitored=None),
+        ["warning monitoring Pool vgdocker/thinpool is not monitored: nobody extends it when it fills up. At once: set "],
+    ),
     "no profile": (finished(profile=""), ["warning monitoring Pool vgdocker/thinpool carries no policy, wanted docker-thinpool"]),
     "another profile": (finished(profile="x"), ["warning monitoring Pool vgdocker/thinpool carries the policy x, wanted"]),
     "profile file gone": (

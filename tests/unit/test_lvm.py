@@ -33,6 +33,19 @@ def test_an_inactive_pool_cannot_tell_use_or_monitoring():
     assert (pool.active, pool.data_percent, pool.monitored) == (False, None, None)
 
 
+@pytest.mark.parametrize(
+    ("told", "monitored"),
+    [("monitored", True), ("not monitored", False), ("pending", False), ("", None), ("not enabled", None)],
+    ids=["monitored", "not-monitored", "dmeventd-is-about-to", "monitoring-0", "monitoring-0-newer-lvm"],
+)
+def test_what_seg_monitor_says(told, monitored):
+    answer = states.load("bookworm", "07-complete-profile-attached", "fullreport-all.json")
+    for group in answer["report"]:
+        for segment in group.get("seg", ()):
+            segment["seg_monitor"] = told
+    assert lvm.parse(answer).lv("vgdocker", "thinpool").monitored is monitored
+
+
 def test_missing_and_exported():
     missing = states.report("bookworm", "26-vg-missing-pv")
     assert [pv.missing for pv in missing.pvs] == [False, True]

@@ -83,6 +83,12 @@ def test_what_lvm_cannot_tell_is_left_out(collect, state, told, absent):
     assert found["collect_success"] == 1
 
 
+def test_a_pool_of_a_host_whose_lvm_watches_nothing_counts_as_not_monitored():
+    report = states.report("bookworm", "07-complete-profile-attached")
+    report = report._replace(lvs=tuple(lv._replace(monitored=None) for lv in report.lvs))
+    assert metrics.figures(states.ARTICLE, report)["pool_monitored"] == 0
+
+
 def test_growth_is_not_counted_when_autoextend_is_off():
     report = states.report("bookworm", "07-complete-profile-attached")
     assert "pool_growth_steps_left" not in metrics.figures(states.ARTICLE._replace(threshold=100), report)

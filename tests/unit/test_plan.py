@@ -253,6 +253,14 @@ def test_a_pool_over_the_threshold_of_a_new_policy_is_extended_at_once(use, thre
     expect(spec, host._replace(profile_text=states.PROFILE), [])
 
 
+def test_a_host_whose_lvm_is_told_to_watch_nothing_is_refused():
+    host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
+    lvs = tuple(lv._replace(monitored=None) if lv.name == "thinpool" else lv for lv in host.lvm.lvs)
+    expect(states.spec(), host._replace(lvm=host.lvm._replace(lvs=lvs)), "lvmconfig --type full activation/monitoring")
+    pending = tuple(lv._replace(monitored=False) if lv.name == "thinpool" else lv for lv in host.lvm.lvs)
+    expect(states.spec(), host._replace(lvm=host.lvm._replace(lvs=pending)), [*PROFILE, MONITOR])
+
+
 def test_the_same_facts_give_the_same_plan():
     host = states.host("bookworm", "00-blank")
     assert plan.plan(states.spec(), host) == plan.plan(states.spec(), host)
