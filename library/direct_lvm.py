@@ -246,7 +246,7 @@ attributes:
   platform:
     support: full
     platforms: posix
-    description: Linux with systemd and LVM 2.02.112 or newer.
+    description: Linux with systemd and LVM 2.02.158 or newer.
 notes:
   - Runs as root. Needs Python 3.6 and nothing beyond its standard library.
 seealso:

@@ -46,7 +46,7 @@ attributes:
   platform:
     support: full
     platforms: posix
-    description: Linux with LVM 2.02.112 or newer.
+    description: Linux with LVM 2.02.158 or newer.
 seealso:
   - module: lvmops.direct_lvm.direct_lvm
 """

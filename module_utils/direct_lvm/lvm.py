@@ -11,6 +11,9 @@ import re
 
 from . import commands
 from .lvm_report import Lv, Lvm, Pv, Vg
+from .model import Refused
+
+OLDEST = (2, 2, 158)  # `lvm fullreport` and --reportformat came with it (lvm2, WHATS_NEW)
 
 # Segment fields asked in the lv report end with rc 5 and cut JSON, so they stand in the seg report.
 REPORTS = (
@@ -39,12 +42,16 @@ def ask():
 
     PVs come under their /dev nodes, symlinks resolved; a missing one as [unknown].
 
-    Raises commands.CommandFailed.
+    Raises commands.CommandFailed, and model.Refused when LVM is too old to answer.
     """
     argv = ["lvm", "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
     for report, fields in REPORTS:
         argv += ["--configreport", report, "-o", fields]
-    answer, result = commands.run_json(argv)
+    try:
+        answer, result = commands.run_json(argv)
+    except commands.CommandFailed:
+        check_version()
+        raise
     try:
         report = parse(answer, result.err)
         # LVM prefers other names for some devices (/dev/mapper/mpatha); disks are compared by their /dev node.
@@ -54,6 +61,19 @@ def ask():
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise commands.CommandFailed(argv, "gave a report that cannot be read (%r)" % error, result.out[:200]) from error
+
+
+def check_version():
+    """Raise Refused when the reason why LVM did not answer is its age."""
+    try:
+        found = version(commands.run(("lvm", "version"), ok=None).out)
+    except commands.CommandFailed:  # the first failure is the one to tell
+        return
+    if found and found < OLDEST:
+        raise Refused(
+            "LVM here is %d.%02d.%d; `lvm fullreport`, by which this tool sees what is there, came with 2.02.158." % found,
+            "Upgrade the package lvm2, or the release of this host.",
+        )
 
 
 def version(text):

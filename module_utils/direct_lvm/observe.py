@@ -10,7 +10,7 @@ import os
 import re
 
 from . import commands, containerd, disks, docker, engines, files, lvm
-from .model import DockerStorage, Host, Missing, Refused
+from .model import DockerStorage, Host, Missing
 from .plan_pool import profile_path, unmonitored
 
 TOOLS = (
@@ -22,7 +22,6 @@ TOOLS = (
 )
 THIN_TARGET = Missing("dm_thin_pool", "the kernel's thin pool target", "linux-image-amd64", "kernel-modules")
 MIRROR_TARGET = Missing("dm_mirror", "pvmove copies with it", "linux-image-amd64", "kernel-modules")
-OLDEST_LVM = (2, 2, 112)  # older ones lose the pool's transaction id at reboot (moby#15629)
 
 
 def observe(spec):
@@ -33,7 +32,7 @@ def observe(spec):
     report = lvm.ask()
     pool = spec.pool
     if report.lv(pool.vg, pool.name) is None:
-        missing = kernel_and_version()
+        missing = () if has_target("dm_thin_pool") else (THIN_TARGET,)
         if spec.present and not spec.repair:
             check_monitoring()
     storage = spec.docker
@@ -80,20 +79,6 @@ def kernel_transaction(lv):
         return None
     words = commands.run(("dmsetup", "status", lv.dm_path)).out.split()
     return int(words[3]) if words[2:3] == ["thin-pool"] and words[3:] and words[3].isdigit() else None
-
-
-def kernel_and_version():
-    """What a pool still to be made needs besides tools: (Missing, ...). Raises Refused when LVM is too old."""
-    answer = commands.run(("lvm", "version"))
-    found = lvm.version(answer.out)
-    if found is None:
-        raise commands.CommandFailed(answer.argv, "does not tell LVM's version", answer.out[:200])
-    if found < OLDEST_LVM:
-        raise Refused(
-            "LVM here is %d.%02d.%d; before 2.02.112 a thin pool loses its transaction id at reboot." % found,
-            "Upgrade lvm2 first.",
-        )
-    return () if has_target("dm_thin_pool") else (THIN_TARGET,)
 
 
 def check_monitoring():

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from module_utils.direct_lvm import commands, lvm, lvm_report
+from module_utils.direct_lvm.model import Refused
 
 
 @pytest.mark.parametrize(("suite", "state"), states.names())
@@ -57,6 +58,33 @@ def test_version():
     assert lvm.version("  LVM version:     2.03.16(2) (2022-05-18)\n  Library version: 1.02.185") == (2, 3, 16)
     assert lvm.version("nothing") is None
     assert lvm.version("LVM version: 2.%s.1" % ("9" * 5000)) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "refused"),
+    [
+        ("  LVM version:     2.02.98(2) (2012-10-15)", "LVM here is 2.02.98; .* came with 2.02.158"),
+        ("  LVM version:     2.02.157(2) (2016-06-17)", "LVM here is 2.02.157"),
+        ("  LVM version:     2.02.158(2) (2016-06-25)", None),
+        ("  LVM version:     2.03.16(2) (2022-05-18)", None),
+        ("", None),
+        (commands.CommandFailed(["lvm", "version"], "could not be started"), None),
+    ],
+    ids=["ubuntu-14.04", "the-last-without-fullreport", "the-first-with-it", "debian-12", "no-version", "version-fails-too"],
+)
+def test_an_lvm_that_cannot_answer_is_told_from_one_that_is_too_old(monkeypatch, told, refused):
+    def run(argv, timeout=None, ok=(0,)):
+        if "fullreport" in argv:
+            raise commands.CommandFailed(argv, "failed with return code 3", "No such command.  Try 'help'.")
+        if isinstance(told, Exception):
+            raise told
+        return commands.Result(tuple(argv), 0, told, "")
+
+    monkeypatch.setattr(commands, "run", run)
+    with pytest.raises(
+        Refused if refused else commands.CommandFailed, match=refused or "lvm fullreport .* failed with return code 3"
+    ):
+        lvm.ask()
 
 
 json_values = st.recursive(

@@ -1,4 +1,4 @@
-"""What a host must have before anything is planned: tools, the kernel's targets, LVM's version, a dmeventd that watches."""
+"""What a host must have before anything is planned: tools, the kernel's targets, an LVM that can answer and that watches."""
 
 import pytest
 import states
@@ -6,7 +6,6 @@ import states
 from module_utils.direct_lvm import commands, containerd, disks, docker, files, lvm, observe, plan
 from module_utils.direct_lvm.model import Disk, Docker, Refused
 
-VERSION = "  LVM version:     %s(2) (2022-05-18)\n  Library version: 1.02.185\n"
 NOT_THERE = commands.Result((), 1, "", "modprobe: FATAL: Module not found\n")
 
 
@@ -17,7 +16,7 @@ class Machine:
         self.ran = []
         self.lacks = ()
         self.report = states.report("bookworm", "00-blank")
-        self.answers = {"lvm version": VERSION % "2.03.16", "lvmconfig --type": "monitoring=1\n", "modprobe --dry-run": ""}
+        self.answers = {"lvmconfig --type": "monitoring=1\n", "modprobe --dry-run": ""}
         monkeypatch.setattr(commands, "find", lambda name: None if name in self.lacks else "/sbin/" + name)
         monkeypatch.setattr(commands, "run", self.run)
         monkeypatch.setattr(lvm, "ask", self.ask)
@@ -29,8 +28,6 @@ class Machine:
 
     def ask(self):
         self.ran.append("lvm fullreport")
-        if isinstance(self.report, Exception):
-            raise self.report
         return self.report
 
     def run(self, argv, timeout=None, ok=(0,)):
