@@ -233,7 +233,9 @@ options:
     type: int
     default: 600
   command_timeout:
-    description: Seconds after which a command that hangs (LVM, a probe of a disk) is stopped, with everything that it started.
+    description:
+      - Seconds after which a command that hangs (LVM, a probe of a disk) is stopped, with everything that it started.
+      - A command in which thin_check reads all of a pool's metadata has six hours.
     type: int
     default: 120
 attributes:
@@ -367,7 +369,7 @@ def main():
     try:
         spec = read_spec(module.params)
         files.must_be_root()
-        commands.bound = module.params["command_timeout"]
+        commands.bound, commands.bound_variable = module.params["command_timeout"], "thin_pool_command_timeout"
         if module.check_mode:
             warnings = converge(module, spec, result)
         else:

@@ -20,6 +20,7 @@ PATH = os.pathsep.join(
 
 
 bound = 120  # seconds for a command without a bound of its own; the module sets it once, from its parameter command_timeout
+bound_variable = ""  # the role variable that sets bound, for the operator; "" in a module in which none does
 GRACE = 5  # seconds that a killed command has to be gone
 
 
@@ -81,6 +82,7 @@ def run(argv, timeout=None, ok=(0,)):
     Raises CommandFailed. A command that hangs is killed with everything that it started.
     LVM complains about every inherited descriptor unless LVM_SUPPRESS_FD_WARNINGS is set (lvm(8)).
     """
+    more = " (it gets more time with %s: %d)" % (bound_variable, 2 * bound) if bound_variable and not timeout else ""
     timeout = timeout or bound
     environment = dict(os.environ, LC_ALL="C", LANG="C", PATH=PATH, LVM_SUPPRESS_FD_WARNINGS="1")
     try:
@@ -91,7 +93,7 @@ def run(argv, timeout=None, ok=(0,)):
         out, err = session.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         session.stop()
-        raise CommandFailed(argv, "did not finish within %d s and was stopped" % timeout) from None
+        raise CommandFailed(argv, "did not finish within %d s and was stopped%s" % (timeout, more)) from None
     result = Result(tuple(argv), session.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
     if ok is not None and result.rc not in ok:
         raise CommandFailed(argv, "failed with return code %d" % result.rc, result.err or result.out)

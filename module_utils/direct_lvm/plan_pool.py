@@ -12,6 +12,8 @@ from .plan_vg import size_tag
 from .steps import Command, MustBeBlank, WriteFile
 
 PROFILE_FOLDER = "/etc/lvm/profile/"  # lvm.conf(5) config/profile_dir
+# Seconds. LVM has thin_check read all metadata when a pool is activated, and when it is taken down: 16 GiB on a slow disk.
+METADATA_TIMEOUT = 6 * 3600
 
 
 def plan_pool(pool, host, room):
@@ -189,12 +191,12 @@ def corrections(pool, lvm, lv):
     if not lv.active:
         why = "take down what a killed command left active of the pool"
         if lv.half:
-            steps.append(Command(("lvchange", "--activate", "n", full(pool)), why))
+            steps.append(Command(("lvchange", "--activate", "n", full(pool)), why, METADATA_TIMEOUT))
         for part in () if lv.half else (lvm.lv(pool.vg, lv.data_lv), lvm.lv(pool.vg, lv.metadata_lv)):
             # LVM does not activate the pool while a part of it is, and does not take that down with the pool.
             if part and (part.active or part.half):
                 steps.append(Command(("lvchange", "--activate", "n", full(pool, part.name)), why))
-        steps.append(Command(("lvchange", "--activate", "y", full(pool)), "activate the pool"))
+        steps.append(Command(("lvchange", "--activate", "y", full(pool)), "activate the pool", METADATA_TIMEOUT))
     if lv.zero is not None and lv.zero != pool.zero:
         steps.append(
             Command(

@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from . import docker, docker_conflicts, plan_containerd, plan_replace
 from .model import MANAGED, TAG, Refused
-from .plan_pool import check_swapped, device_name, full, metadata_name, profile_path
+from .plan_pool import METADATA_TIMEOUT, check_swapped, device_name, full, metadata_name, profile_path
 from .plan_switch import DRIVER_FOLDERS, OURS
 from .steps import Command, RemoveFile, RemoveTree
 
@@ -130,7 +130,7 @@ def remove_lvs(pool, lvm):
                 "%s is a plain LV without our tag: it is not removed." % full(pool, name),
                 "If nobody needs it: lvremove %s" % full(pool, name),
             )
-        steps.append(Command(("lvremove", "--yes", full(pool, name)), "remove %s" % full(pool, name)))
+        steps.append(Command(("lvremove", "--yes", full(pool, name)), "remove %s" % full(pool, name), METADATA_TIMEOUT))
     return steps
 
 

@@ -14,11 +14,10 @@ import re
 from . import geometry, plan_vg
 from .docker_info import storage_kind
 from .model import DockerStorage, Refused
-from .plan_pool import device_name, full
+from .plan_pool import METADATA_TIMEOUT, device_name, full
 from .plan_switch import STOP_TIMEOUT, containers
 from .steps import Command, IfFails, RemoveThinDevices, Switch, WaitForContainerd, WaitForDocker
 
-REPAIR_TIMEOUT = 6 * 3600  # seconds: 16 GiB of metadata on a slow disk
 RESTART_TIMEOUT = 120
 
 
@@ -36,7 +35,7 @@ def plan_repair(spec, host):
         return []
     check_possible(pool, lvm, lv)
     work = check_and_repair(pool, lvm, lv)
-    activate = Command(("lvchange", "--activate", "y", full(pool)), "activate the pool", REPAIR_TIMEOUT)
+    activate = Command(("lvchange", "--activate", "y", full(pool)), "activate the pool", METADATA_TIMEOUT)
     stop, start = around(spec, host)
     if not stop and not start:
         return [RemoveThinDevices(device_name(pool), "take down its thin devices; their data stay")] + work + [activate]
@@ -90,14 +89,14 @@ def check_and_repair(pool, lvm, lv):
     part = lvm.lv(pool.vg, lv.metadata_lv)
     off = Command(("lvchange", "--activate", "n", full(pool, lv.metadata_lv)), "take the metadata down again")
     parts = [x for x in (part, lvm.lv(pool.vg, lv.data_lv)) if x and not lv.active and (x.active or x.half)]
-    steps = [Command(("lvchange", "--activate", "n", full(pool)), "deactivate the pool: %s" % why(lv))]
+    steps = [Command(("lvchange", "--activate", "n", full(pool)), "deactivate the pool: %s" % why(lv), METADATA_TIMEOUT)]
     steps += [Command(("lvchange", "--activate", "n", full(pool, x.name)), "take down what is active of it") for x in parts]
     repair = Command(
         ("lvconvert", "--yes", "--repair", full(pool)),
         "when thin_check finds damage: write the metadata anew; the damaged ones stay as %s_metaN" % pool.name,
-        REPAIR_TIMEOUT,
+        METADATA_TIMEOUT,
     )
-    check = Command(("thin_check", part.dm_path), "have thin_check read all metadata", REPAIR_TIMEOUT)
+    check = Command(("thin_check", part.dm_path), "have thin_check read all metadata", METADATA_TIMEOUT)
     steps.append(Command(("lvchange", "--yes", "--activate", "y", full(pool, part.name)), "show the metadata alone, read-only"))
     return [*steps, IfFails(check, (1,), (off._replace(why="when thin_check finds damage: take the metadata down"), repair)), off]
 

@@ -30,6 +30,22 @@ def test_a_process_that_cannot_be_killed_now_is_not_waited_for(monkeypatch):
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.parametrize(
+    ("timeout", "variable", "told"),
+    [
+        (None, "thin_pool_command_timeout", r"within 1 s and was stopped \(it gets more time with thin_pool_command_timeout: 2\)"),
+        (None, "", r"within 1 s and was stopped\."),
+        (0.5, "thin_pool_command_timeout", r"within 0 s and was stopped\."),
+    ],
+    ids=["the-common-bound", "a-module-without-the-variable", "a-bound-of-its-own"],
+)
+def test_the_variable_that_gives_more_time_is_named_where_it_does(monkeypatch, timeout, variable, told):
+    monkeypatch.setattr(commands, "bound", 1)
+    monkeypatch.setattr(commands, "bound_variable", variable)
+    with pytest.raises(commands.CommandFailed, match=told):
+        commands.run(["sleep", "20"], timeout=timeout)
+
+
 def test_a_command_that_is_not_there():
     with pytest.raises(commands.CommandFailed, match="`/no/such` could not be started"):
         commands.run(["/no/such"])

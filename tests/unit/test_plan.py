@@ -6,6 +6,7 @@ import states
 from module_utils.direct_lvm import plan, report
 from module_utils.direct_lvm.model import Refused
 from module_utils.direct_lvm.spec import read_size
+from module_utils.direct_lvm.steps import Command
 
 PVCREATE = "pvcreate --uuid %s --norestorefile /dev/vdb" % states.OUR_UUID
 SIZE = "--addtag direct-lvm/data_size=95pcVG vgdocker"
@@ -177,6 +178,13 @@ def test_an_inactive_pool_beside_a_stray_metadata_lv_is_looked_at_before_anythin
     assert "lvconvert" not in str(refusal.value)
     used = tuple(lv._replace(data_percent=12.5) if lv.name == "thinpool" else lv for lv in host.lvm.lvs)
     expect(states.spec(), host._replace(lvm=host.lvm._replace(lvs=used)), [*PROFILE, ATTACH])
+
+
+def test_thin_check_has_the_time_to_read_large_metadata_when_the_pool_is_activated():
+    host = states.tagged(states.host("bookworm", "13-complete-inactive"))
+    bounds = {step.argv: step.timeout for step in plan.plan(states.spec(), host) if isinstance(step, Command)}
+    assert bounds[tuple(ON_POOL.split())] == 6 * 3600
+    assert bounds[tuple(MONITOR.split())] is None
 
 
 def test_a_plain_lv_of_ours_with_another_size_is_refused():
