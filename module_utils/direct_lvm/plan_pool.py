@@ -340,6 +340,13 @@ def policy(pool, host, lv):
                 "%s exists and was not written by this tool." % path,
                 "Choose another thin_pool_profile_name, or move it away: mv %s %s.before-direct-lvm" % (path, path),
             )
+        others = profile_users(pool, host.lvm)
+        if host.profile_text is not None and others:
+            raise Refused(
+                "%s is the policy of %s too, and says something else than what is wanted here: each run for one of them would "
+                "change the policy of the other." % (path, ", ".join(others)),
+                "Choose another thin_pool_profile_name for %s." % full(pool),
+            )
         steps.append(
             WriteFile(path, pool.profile_text, "the autoextend policy: at %d %%, by %d %%" % (pool.threshold, pool.percent))
         )
@@ -370,6 +377,12 @@ def policy(pool, host, lv):
             )
         )
     return steps
+
+
+def profile_users(pool, lvm):
+    """[vg/lv] that have the pool's profile attached, the pool itself not counted."""
+    mine = (pool.vg, pool.name)
+    return ["%s/%s" % (lv.vg, lv.name) for lv in lvm.lvs if lv.profile == pool.profile_name and (lv.vg, lv.name) != mine]
 
 
 def unmonitored():

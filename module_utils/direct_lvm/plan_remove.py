@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from . import docker, docker_conflicts, plan_containerd, plan_replace
 from .model import MANAGED, TAG, Refused
-from .plan_pool import METADATA_TIMEOUT, check_swapped, device_name, full, metadata_name, profile_path
+from .plan_pool import METADATA_TIMEOUT, check_swapped, device_name, full, metadata_name, profile_path, profile_users
 from .plan_switch import DRIVER_FOLDERS, OURS
 from .steps import Command, RemoveFile, RemoveTree
 
@@ -136,7 +136,6 @@ def remove_lvs(pool, lvm):
 
 def remove_profile(pool, host):
     """Remove the profile's file when it is ours and no other LV uses it."""
-    users = [lv.name for lv in host.lvm.lvs if lv.profile == pool.profile_name and (lv.vg, lv.name) != (pool.vg, pool.name)]
-    if users or not (host.profile_text or "").startswith(MANAGED):
+    if profile_users(pool, host.lvm) or not (host.profile_text or "").startswith(MANAGED):
         return []
     return [RemoveFile(profile_path(pool), "remove the policy's profile")]

@@ -269,6 +269,22 @@ def test_a_host_whose_lvm_is_told_to_watch_nothing_is_refused():
     expect(states.spec(), host._replace(lvm=host.lvm._replace(lvs=pending)), [*PROFILE, MONITOR])
 
 
+@pytest.mark.parametrize(
+    ("text", "due"),
+    [
+        (states.PROFILE.replace("80", "70"), "is the policy of vgother/pool too"),
+        (states.PROFILE, [ATTACH]),
+        (None, [*PROFILE, ATTACH]),
+    ],
+    ids=["another-policy", "the-same-policy", "the-file-is-gone"],
+)
+def test_a_second_pool_with_the_same_profile(text, due):
+    host = states.tagged(states.host("bookworm", "05-converted-no-profile"))
+    other = host.lvm.lv("vgdocker", "thinpool")._replace(vg="vgother", name="pool", profile="docker-thinpool")
+    host = host._replace(lvm=host.lvm._replace(lvs=(*host.lvm.lvs, other)), profile_text=text)
+    expect(states.spec(), host, due)
+
+
 def test_the_same_facts_give_the_same_plan():
     host = states.host("bookworm", "00-blank")
     assert plan.plan(states.spec(), host) == plan.plan(states.spec(), host)

@@ -62,6 +62,12 @@ def test_removed(host, steps):
     assert due(host) == steps
 
 
+def test_a_profile_that_another_pool_has_stays():
+    host = finished()
+    other = host.lvm.lv("vgdocker", "thinpool")._replace(vg="vgother", name="pool")
+    assert due(host._replace(lvm=host.lvm._replace(lvs=(*host.lvm.lvs, other)))) == ALL
+
+
 def test_our_orphan_pv_is_removed():
     host = states.host("bookworm", "01-pv-only")
     pv = host.lvm.pvs[0]._replace(uuid=states.OUR_UUID)
