@@ -152,7 +152,7 @@ def strace(path, call, number, effect):
 
 def file_faults():
     """[(name, words before python3, whether the module dies)] for every step of writing the profile, and of the lock."""
-    folder, lock = PROFILE.rsplit("/", 1)[0], "/run/lock/direct-lvm.lock"
+    folder, lock = PROFILE.rsplit("/", 1)[0], "/run/direct-lvm.lock"
     steps = [(NEW, "openat"), (NEW, "fchmod"), (NEW, "write"), (NEW, "fsync"), (NEW, "rename"), (folder, "fsync")]
     for path, call in [(lock, "openat"), (lock, "flock"), *steps]:
         yield "file %s %s kill" % (path.rsplit("/", 1)[1], call), strace(path, call, 1, "signal=KILL"), True

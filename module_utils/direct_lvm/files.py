@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from . import commands
 from .model import Refused
 
-LOCK = "/run/lock/direct-lvm.lock"
+LOCK = "/run/direct-lvm.lock"  # not /run/lock: on Debian anybody may make a file there, and hold it
 SELINUX = "/sys/fs/selinux/enforce"  # there while SELinux is enabled, in permissive mode too (selinux(8))
 
 

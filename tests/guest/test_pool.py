@@ -18,7 +18,7 @@ import yaml
 
 DISKS = ["/dev/vdb", "/dev/vdc", "/dev/vdd", "/dev/vde"]
 PROFILE = "/etc/lvm/profile/docker-thinpool.profile"
-LOCK = "/run/lock/direct-lvm.lock"
+LOCK = "/run/direct-lvm.lock"
 POLICY = "lvmconfig --metadataprofile docker-thinpool activation/thin_pool_autoextend_{threshold,percent}"
 STATE = """lvs -a --units b -o+segtype,lv_tags,lv_profile,seg_monitor,chunk_size,zero,lv_when_full,lv_skip_activation,data_lv
 vgs --units b -o+vg_tags; pvs --units b -o+pv_used; cat %s; %s""" % (PROFILE, POLICY)

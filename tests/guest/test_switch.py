@@ -186,7 +186,7 @@ def test_a_lost_controller_leaves_docker_running(before):
     guest.ssh("until grep -qs begun /var/lib/direct-lvm/switch.json; do sleep 0.1; done")
     os.killpg(controller.pid, signal.SIGKILL)
     controller.wait()
-    guest.ssh("flock /run/lock/direct-lvm.lock true")  # until the module has ended
+    guest.ssh("flock /run/direct-lvm.lock true")  # until the module has ended
     assert driver(guest) == ("devicemapper", "vgdocker-thinpool")  # the section went on to its end
     assert module(guest)["changed"]  # and the next run loads the images
     assert held(guest) == content
