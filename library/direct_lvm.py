@@ -223,6 +223,7 @@ options:
   state:
     description:
       - V(absent) removes pool, volume group, PV labels and profile, as far as they carry the module's tag and are not used.
+        A volume group that holds anything else stays, without the tag.
       - V(repaired) checks the metadata of a pool that is not active, or not well, and has LVM repair them when they are damaged.
         Docker, and containerd when it uses the pool, are stopped meanwhile.
     type: str

@@ -45,6 +45,11 @@ def metadata_name(pool):
     return pool.name + "meta"
 
 
+def helper_name(pool):
+    """The name of the pool that is there for a moment, so that LVM makes a spare."""
+    return pool.name + "spare"
+
+
 def full(pool, name=None):
     """vg/lv, as LVM's commands take it."""
     return "%s/%s" % (pool.vg, name or pool.name)
@@ -255,7 +260,7 @@ def spare(pool, lvm, lv, stray):
     LVM makes one only along with a pool (lvmthin(7), "Spare metadata LV"; tried: no command does for a pool that is
     there), so a pool of one extent is made and removed again. [] when there is one, or no room for it.
     """
-    vg, helper = lvm.vg(pool.vg), pool.name + "spare"
+    vg, helper = lvm.vg(pool.vg), helper_name(pool)
     steps = []
     if lvm.lv(pool.vg, helper):
         if TAG not in lvm.lv(pool.vg, helper).tags:

@@ -6,9 +6,20 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import docker, docker_conflicts, plan_containerd, plan_replace
-from .model import MANAGED, TAG, Refused
-from .plan_pool import METADATA_TIMEOUT, check_swapped, device_name, full, metadata_name, profile_path, profile_users
+from . import docker, docker_conflicts, plan_containerd, plan_repair, plan_replace
+from .model import MANAGED, SIZE_TAG, TAG, Refused
+from .plan_pool import (
+    METADATA_TIMEOUT,
+    check_swapped,
+    device_name,
+    full,
+    helper_name,
+    interrupted_spare,
+    metadata_name,
+    profile_path,
+    profile_users,
+    remove_spare,
+)
 from .plan_switch import DRIVER_FOLDERS, OURS
 from .steps import Command, RemoveFile, RemoveTree
 
@@ -21,12 +32,14 @@ def plan_remove(spec, host):
     pool, lvm = spec.pool, host.lvm
     vg = lvm.vg(pool.vg)
     steps = plan_containerd.plan_unconfigure(spec, host) if spec.containerd and host.containerd else []
+    if given_up(pool, lvm):
+        return steps + remove_profile(pool, host)
     if vg:
         check_removable(spec, host, vg, unconfigured=bool(steps))
         steps += forget_graph_driver(spec, host)
         steps += remove_lvs(pool, lvm)
         if others(pool, lvm):
-            return steps + remove_profile(pool, host)
+            return steps + give_up(pool, lvm) + remove_profile(pool, host)
         steps.append(Command(("vgremove", pool.vg), "remove VG %s, which is empty now" % pool.vg))
     ours = list(lvm.pvs_of(pool.vg)) if vg else []
     uuids = {disk.path: disk.our_pv_uuid for disk in host.disks}
@@ -36,18 +49,44 @@ def plan_remove(spec, host):
     return steps + remove_profile(pool, host)
 
 
+def given_up(pool, lvm):
+    """Whether the VG carries no tag of ours, and no LV of the pool's name: it is somebody else's, and stays."""
+    vg = lvm.vg(pool.vg)
+    return vg is not None and TAG not in vg.tags and lvm.lv(pool.vg, pool.name) is None
+
+
 def left(spec, host):
     """Sentences: what removing leaves, for the operator to know."""
-    names = others(spec.pool, host.lvm)
-    if not names:
-        return ()
-    return ("VG %s stays: it holds %s, which this tool did not make." % (spec.pool.vg, ", ".join(names)),)
+    pool, names = spec.pool, others(spec.pool, host.lvm)
+    if names:
+        return ("VG %s stays: it holds %s, which this tool did not make." % (pool.vg, ", ".join(names)),)
+    if given_up(pool, host.lvm):
+        return ("VG %s stays: it does not carry our tag. If nobody needs it: vgremove %s" % (pool.vg, pool.vg),)
+    return ()
+
+
+def beside(pool, lvm):
+    """[lvm_report.Lv] that go with the pool: what killed runs of ours left, and the metadata that repairs set aside."""
+    lv, helper = lvm.lv(pool.vg, pool.name), lvm.lv(pool.vg, helper_name(pool))
+    stray = interrupted_spare(pool, lvm, lv) if lv and lv.segtype == "thin-pool" else None
+    found = [lvm.lv(pool.vg, stray)] if stray else []
+    found += [helper] if helper and TAG in helper.tags else []
+    return found + ([] if pool.adopt_vg else plan_repair.kept_metadata(pool, lvm))
 
 
 def others(pool, lvm):
     """The visible LVs of the VG that are not the pool's."""
-    ours = (pool.name, metadata_name(pool))
+    ours = [pool.name, metadata_name(pool)] + [lv.name for lv in beside(pool, lvm)]
     return [lv.name for lv in lvm.lvs_of(pool.vg) if not lv.hidden and lv.name not in ours]
+
+
+def give_up(pool, lvm):
+    """[vgchange] that takes our tags off a VG that stays, lest a later run removes it; [] while it has another pool of ours."""
+    if any(TAG in lvm.lv(pool.vg, name).tags for name in others(pool, lvm)):
+        return []
+    ours = [tag for tag in lvm.vg(pool.vg).tags if tag == TAG or tag.startswith(SIZE_TAG)]
+    options = tuple(word for tag in ours for word in ("--deltag", tag))
+    return [Command(("vgchange",) + options + (pool.vg,), "leave VG %s to whom its other LVs belong" % pool.vg)]
 
 
 def forget_graph_driver(spec, host):
@@ -69,6 +108,13 @@ def check_removable(spec, host, vg, unconfigured):
         )
     if vg.exported or vg.missing_pvs:
         raise Refused("VG %s is %s." % (vg.name, "exported" if vg.exported else "missing PVs"), "Look: vgs %s; pvs" % vg.name)
+    kept = [] if pool.remove_data else plan_repair.kept_metadata(pool, host.lvm)
+    if kept:
+        raise Refused(
+            "%s holds the metadata that pool %s had before a repair: what the pool held may be found by them."
+            % (full(pool, kept[0].name), full(pool)),
+            "If nobody needs that: thin_pool_remove_data: true\nIt is lost then.",
+        )
     lv = host.lvm.lv(pool.vg, pool.name)
     if lv is None or lv.segtype != "thin-pool":
         return
@@ -119,8 +165,13 @@ def check_removable(spec, host, vg, unconfigured):
 
 
 def remove_lvs(pool, lvm):
-    """lvremove of the pool, or of the plain LVs from which a run that was cut off would have made it."""
+    """lvremove of what is beside the pool, then of it, or of the plain LVs from which a run that was cut off would have made it."""
     steps = []
+    for lv in beside(pool, lvm):
+        if lv.name.startswith("lvol"):
+            steps += remove_spare(pool, lv)
+        else:
+            steps.append(Command(("lvremove", "--yes", full(pool, lv.name)), "remove %s, which only the pool needs" % lv.name))
     for name in (pool.name, metadata_name(pool)):
         lv = lvm.lv(pool.vg, name)
         if lv is None:

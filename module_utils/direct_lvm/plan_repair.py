@@ -144,11 +144,16 @@ def uses(found, device, snapshotter_pools):
     return device in snapshotter_pools or any(device in text for text in said)
 
 
+def kept_metadata(pool, lvm):
+    """[lvm_report.Lv] that former repairs left: POOL_metaN, the damaged metadata."""
+    name = re.compile(re.escape(pool.name) + r"_meta[0-9]+\Z")
+    return [lv for lv in lvm.lvs_of(pool.vg) if name.match(lv.name) and not lv.hidden]
+
+
 def kept(pool, lvm):
     """Sentences: the damaged metadata that former repairs left beside the pool."""
     return [
         "%s holds the metadata of the pool from before a repair, %s. Once all is well: lvremove %s"
         % (full(pool, lv.name), geometry.human(lv.size), full(pool, lv.name))
-        for lv in lvm.lvs_of(pool.vg)
-        if re.match(re.escape(pool.name) + r"_meta[0-9]+\Z", lv.name) and not lv.hidden
+        for lv in kept_metadata(pool, lvm)
     ]

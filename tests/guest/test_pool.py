@@ -206,7 +206,7 @@ def test_a_foreign_vg_is_refused_until_adopted_and_its_lv_is_left_alone_even_by_
     checksum = "sha256sum < /dev/vgdocker/theirs"
     before, layout = blank.ssh(checksum).stdout, blank.ssh("vgs -o+vg_tags; lvs").stdout
     is_refused(blank, "was not made by this tool", "thin_pool_adopt_vg: true")
-    is_refused(blank, "was not made by this tool", state="absent")
+    assert settled(blank, state="absent")
     assert blank.ssh("vgs -o+vg_tags; lvs").stdout == layout
     wanted = {"devices": [], "adopt_vg": True, "data_size": "60%VG"}
     assert went_well(blank, **wanted)["host"]["pool"]["active"]
@@ -215,6 +215,9 @@ def test_a_foreign_vg_is_refused_until_adopted_and_its_lv_is_left_alone_even_by_
     assert "VG vgdocker stays: it holds theirs" in str(removed["warnings"])
     assert blank.ssh("lvs --noheadings -o lv_name vgdocker").stdout.split() == ["theirs"]
     assert blank.ssh(checksum).stdout == before
+    blank.ssh("lvremove -qy vgdocker/theirs")
+    assert settled(blank, state="absent", **wanted)  # the VG is its owner's again, empty or not
+    assert blank.ssh("vgs --noheadings -o vg_name,vg_tags").stdout.split() == ["vgdocker"]
 
 
 # --- autoextend ------------------------------------------------------------------------------------------

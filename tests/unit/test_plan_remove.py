@@ -7,13 +7,16 @@ from test_plan_docker import lines
 
 from module_utils.direct_lvm import plan
 from module_utils.direct_lvm.containerd_config import with_import
-from module_utils.direct_lvm.model import Docker, DockerInfo, DockerStorage, Refused
+from module_utils.direct_lvm.model import TAG, Docker, DockerInfo, DockerStorage, Refused
 from module_utils.direct_lvm.steps import Switch
 
 DROPIN = "/etc/systemd/system/docker.service.d/daemon.conf"
 SPEC = states.spec()._replace(present=False, docker=DockerStorage("auto", DROPIN, ""))
 ZERO = "dd if=/dev/zero of=/dev/vdb bs=1M count=1 seek=%d oflag=seek_bytes conv=notrunc,fsync"
 ALL = ["lvremove --yes vgdocker/thinpool", "vgremove vgdocker", "pvremove /dev/vdb", ZERO % (30 * 2**30 - 2**20), ZERO % 0]
+LVREMOVE = "lvremove --yes vgdocker/"
+GIVE_UP = "vgchange --deltag direct-lvm --deltag direct-lvm/data_size=95pcVG vgdocker"
+STRAY = ["lvchange --activate y vgdocker/lvol0", "/dev/vgdocker/lvol0", LVREMOVE + "lvol0"]
 PROFILE = "/etc/lvm/profile/docker-thinpool.profile"
 ON_POOL = DockerInfo("20.10.24", "devicemapper", (("Pool Name", "vgdocker-thinpool"),), "/var/lib/docker", 0, 0)
 
@@ -26,6 +29,17 @@ def finished(**changes):
 def with_pool(host, **changes):
     lvs = tuple(lv._replace(**changes) if lv.name == "thinpool" else lv for lv in host.lvm.lvs)
     return host._replace(lvm=host.lvm._replace(lvs=lvs))
+
+
+def with_lvs(host, **lvs):
+    """The host with plain LVs, or with those that are there changed: name=changes."""
+    plain = host.lvm.lv("vgdocker", "thinpool")._replace(segtype="linear", size=states.GIB, profile="", tags=(), pool_lv="")
+    there = {lv.name: lv for lv in host.lvm.lvs}
+    there.update({name: there.get(name, plain._replace(name=name))._replace(**changes) for name, changes in lvs.items()})
+    return host._replace(lvm=host.lvm._replace(lvs=tuple(there.values())))
+
+
+KILLED = with_pool(states.tagged(states.host("bookworm", "40-lvconvert-killed-at-write-05")), data_percent=0.0)
 
 
 def due(host, spec=SPEC):
@@ -42,7 +56,16 @@ def due(host, spec=SPEC):
             states.tagged(states.host("bookworm", "04-data-and-meta-not-converted")),
             [ALL[0], "lvremove --yes vgdocker/thinpoolmeta", *ALL[1:]],
         ),
-        (states.tagged(states.host("bookworm", "28-vg-with-foreign-lv")), []),
+        (states.tagged(states.host("bookworm", "28-vg-with-foreign-lv")), [GIVE_UP]),
+        (states.host("bookworm", "28-vg-with-foreign-lv"), []),
+        (states.host("bookworm", "02-vg"), []),
+        (with_lvs(finished(), other={}), [ALL[0], GIVE_UP, PROFILE]),
+        (with_lvs(finished(), second={"tags": (TAG,), "segtype": "thin-pool"}), [ALL[0], PROFILE]),
+        (with_lvs(finished(), thinpoolspare={"tags": (TAG,), "segtype": "thin-pool"}), [LVREMOVE + "thinpoolspare", *ALL, PROFILE]),
+        (with_lvs(finished(), thinpoolspare={}), [ALL[0], GIVE_UP, PROFILE]),
+        (KILLED, [*STRAY, *ALL]),
+        (with_lvs(KILLED, lvol0={"active": True}), [*STRAY[1:], *ALL]),
+        (with_lvs(KILLED, lvol0={"size": 4194304}), [ALL[0], GIVE_UP]),
         (states.host("bookworm", "00-blank"), []),
         (states.host("bookworm", "19-disk-ext4"), []),
         (states.host("bookworm", "01-pv-only"), []),
@@ -52,7 +75,16 @@ def due(host, spec=SPEC):
         "foreign-profile",
         "vg-only",
         "plain-lvs",
-        "foreign-lv-stays",
+        "foreign-lv-stays-and-its-vg-with-it",
+        "given-up-before",
+        "given-up-and-emptied-by-its-owner",
+        "finished-beside-a-foreign-lv",
+        "finished-beside-another-pool-of-ours",
+        "killed-while-a-spare-was-made",
+        "somebody-elses-thinpoolspare",
+        "lvconvert-was-killed",
+        "lvconvert-was-killed-and-the-host-booted",
+        "somebody-elses-lvol0",
         "blank",
         "ext4",
         "foreign-orphan-pv",
@@ -74,9 +106,24 @@ def test_our_orphan_pv_is_removed():
     assert due(host._replace(lvm=host.lvm._replace(pvs=(pv,)))) == ALL[2:]
 
 
-def test_what_stays_is_told():
-    host = states.tagged(states.host("bookworm", "28-vg-with-foreign-lv"))
-    assert plan.warnings(SPEC, host) == ("VG vgdocker stays: it holds other, which this tool did not make.",)
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        (states.tagged(states.host("bookworm", "28-vg-with-foreign-lv")), "it holds other, which this tool did not make."),
+        (states.host("bookworm", "28-vg-with-foreign-lv"), "it holds other, which this tool did not make."),
+        (states.host("bookworm", "02-vg"), "it does not carry our tag. If nobody needs it: vgremove vgdocker"),
+    ],
+    ids=["foreign-lv", "given-up", "given-up-and-emptied-by-its-owner"],
+)
+def test_what_stays_is_told(host, told):
+    assert plan.warnings(SPEC, host) == ("VG vgdocker stays: " + told,)
+
+
+def test_in_an_adopted_vg_only_the_pool_and_what_carries_our_tag_go():
+    spec = SPEC._replace(pool=SPEC.pool._replace(adopt_vg=True, remove_data=True))
+    assert due(KILLED, spec) == [ALL[0], GIVE_UP]
+    host = with_lvs(finished(), thinpool_meta0={}, thinpoolspare={"tags": (TAG,)})
+    assert due(host, spec) == [LVREMOVE + "thinpoolspare", ALL[0], GIVE_UP, PROFILE]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +134,10 @@ def test_what_stays_is_told():
         (finished(docker=Docker("20.10.24", daemon_json='{"x": "/dev/mapper/vgdocker-thinpool"}')), "daemon.json still tells"),
         (finished(docker=Docker("20.10.24", dropin_text="--x=/dev/mapper/vgdocker-thinpool")), "still tells Docker"),
         (finished(snapshotter_pools=("vgdocker-thinpool",)), "containerd is configured"),
+        (
+            with_lvs(finished(), thinpool_meta0={}),
+            "holds the metadata that pool vgdocker/thinpool had before a repair",
+        ),
         (with_pool(finished(), open=True), "thin volumes of it are active"),
         (with_pool(finished(), data_percent=12.5), "thin_pool_remove_data: true"),
         (with_pool(finished(), data_percent=None, active=False), "its use is not known"),
@@ -104,6 +155,7 @@ def test_what_stays_is_told():
         "daemon-json",
         "dropin",
         "containerd",
+        "repaired-before",
         "open",
         "used",
         "inactive",
@@ -122,6 +174,8 @@ def test_refused(host, sentence):
 def test_a_used_pool_goes_when_that_is_asked_for():
     spec = SPEC._replace(pool=SPEC.pool._replace(remove_data=True))
     assert due(with_pool(finished(), data_percent=12.5), spec) == [*ALL, PROFILE]
+    repaired = with_lvs(finished(), thinpool_meta0={})
+    assert due(repaired, spec) == [LVREMOVE + "thinpool_meta0", *ALL, PROFILE]
     swapped = states.tagged(states.host("bookworm", "33-metadata-swapped-by-naive-rerun"))
     assert due(swapped, spec) == [ALL[0], "lvremove --yes vgdocker/thinpoolmeta", *ALL[1:]]
 
