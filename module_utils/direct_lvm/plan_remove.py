@@ -125,15 +125,12 @@ def check_removable(spec, host, vg, unconfigured):
             "Docker uses pool %s." % full(pool),
             "Move Docker to another storage driver first. Its images and containers on the pool would be lost.",
         )
-    if found and found.dropin_text and device in found.dropin_text:
+    path = plan_repair.named_in(found, device) if found else None  # Docker may be stopped
+    if path:
         raise Refused(
-            "%s still tells Docker to use pool %s." % (spec.docker.dropin, full(pool)),
-            "Remove it first: rm %s && systemctl daemon-reload" % spec.docker.dropin,
-        )
-    if found and found.daemon_json and device in found.daemon_json:
-        raise Refused(
-            "%s still tells Docker to use pool %s." % (found.daemon_json_path, full(pool)),
-            "Put Docker back first: ansible-playbook playbooks/rollback.yml",
+            "%s still tells Docker to use pool %s." % (path, full(pool)),
+            "Put Docker back first: ansible-playbook playbooks/rollback.yml\n"
+            "Or, when it was put back by other means, take the setting out of %s; then: systemctl daemon-reload" % path,
         )
     if found and found.info and docker.storage_kind(found.info) == "devmapper-snapshotter":
         raise Refused(

@@ -140,8 +140,14 @@ def uses(found, device, snapshotter_pools):
         kind = storage_kind(found.info)
         graph = kind == "direct-lvm" and found.info.field("Pool Name") == device
         return graph or (kind == "devmapper-snapshotter" and device in snapshotter_pools)
-    said = [text for _path, text in found.unit.files] + [found.daemon_json or ""]
-    return device in snapshotter_pools or any(device in text for text in said)
+    return device in snapshotter_pools or named_in(found, device) is not None
+
+
+def named_in(found, device):
+    """The first file of Docker's unit, or its daemon.json, that names a pool; None when none does."""
+    said = (found.unit.files if found.unit else ()) + ((found.daemon_json_path, found.daemon_json or ""),)
+    name = re.compile(r"(?<![\w.+-])%s(?![\w.+-])" % re.escape(device))  # vg-pool2 is another one than vg-pool
+    return next((path for path, text in said if name.search(text)), None)
 
 
 def kept_metadata(pool, lvm):

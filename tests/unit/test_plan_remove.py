@@ -7,7 +7,7 @@ from test_plan_docker import lines
 
 from module_utils.direct_lvm import plan
 from module_utils.direct_lvm.containerd_config import with_import
-from module_utils.direct_lvm.model import TAG, Docker, DockerInfo, DockerStorage, Refused
+from module_utils.direct_lvm.model import TAG, Docker, DockerInfo, DockerStorage, Refused, Unit
 from module_utils.direct_lvm.steps import Switch
 
 DROPIN = "/etc/systemd/system/docker.service.d/daemon.conf"
@@ -19,6 +19,21 @@ GIVE_UP = "vgchange --deltag direct-lvm --deltag direct-lvm/data_size=95pcVG vgd
 STRAY = ["lvchange --activate y vgdocker/lvol0", "/dev/vgdocker/lvol0", LVREMOVE + "lvol0"]
 PROFILE = "/etc/lvm/profile/docker-thinpool.profile"
 ON_POOL = DockerInfo("20.10.24", "devicemapper", (("Pool Name", "vgdocker-thinpool"),), "/var/lib/docker", 0, 0)
+STOPPED = Docker(
+    "20.10.24",
+    Unit(
+        "loaded",
+        "inactive",
+        False,
+        (
+            ("/lib/systemd/system/docker.service", "[Service]\n"),
+            (
+                "/etc/systemd/system/docker.service.d/lvm.conf",
+                "[Service]\nEnvironment=O=--storage-opt=dm.thinpooldev=/dev/mapper/vgdocker-thinpool\n",
+            ),
+        ),
+    ),
+)
 
 
 def finished(**changes):
@@ -51,6 +66,7 @@ def due(host, spec=SPEC):
     [
         (finished(), [*ALL, PROFILE]),
         (finished(profile_text="written by hand\n"), ALL),
+        (finished(docker=Docker("20.10.24", daemon_json='{"x": "/dev/mapper/vgdocker-thinpool2"}')), [*ALL, PROFILE]),
         (states.tagged(states.host("bookworm", "02-vg")), ALL[1:]),
         (
             states.tagged(states.host("bookworm", "04-data-and-meta-not-converted")),
@@ -73,6 +89,7 @@ def due(host, spec=SPEC):
     ids=[
         "finished",
         "foreign-profile",
+        "docker-uses-another-pool-with-a-longer-name",
         "vg-only",
         "plain-lvs",
         "foreign-lv-stays-and-its-vg-with-it",
@@ -132,7 +149,8 @@ def test_in_an_adopted_vg_only_the_pool_and_what_carries_our_tag_go():
         (states.host("bookworm", "07-complete-profile-attached"), "was not made by this tool"),
         (finished(docker=Docker("20.10.24", info=ON_POOL)), "Docker uses pool vgdocker/thinpool"),
         (finished(docker=Docker("20.10.24", daemon_json='{"x": "/dev/mapper/vgdocker-thinpool"}')), "daemon.json still tells"),
-        (finished(docker=Docker("20.10.24", dropin_text="--x=/dev/mapper/vgdocker-thinpool")), "still tells Docker"),
+        (finished(docker=STOPPED), "docker.service.d/lvm.conf still tells Docker to use pool vgdocker/thinpool"),
+        (finished(docker=STOPPED._replace(version=None)), "docker.service.d/lvm.conf still tells Docker"),
         (finished(snapshotter_pools=("vgdocker-thinpool",)), "containerd is configured"),
         (
             with_lvs(finished(), thinpool_meta0={}),
@@ -153,7 +171,8 @@ def test_in_an_adopted_vg_only_the_pool_and_what_carries_our_tag_go():
         "untagged",
         "docker",
         "daemon-json",
-        "dropin",
+        "docker-is-stopped-and-any-dropin-names-it",
+        "docker-is-gone-and-its-dropin-is-not",
         "containerd",
         "repaired-before",
         "open",
@@ -173,6 +192,8 @@ def test_refused(host, sentence):
 
 def test_a_used_pool_goes_when_that_is_asked_for():
     spec = SPEC._replace(pool=SPEC.pool._replace(remove_data=True))
+    with pytest.raises(Refused, match="still tells Docker"):
+        due(with_pool(finished(docker=STOPPED), data_percent=12.5), spec)
     assert due(with_pool(finished(), data_percent=12.5), spec) == [*ALL, PROFILE]
     repaired = with_lvs(finished(), thinpool_meta0={})
     assert due(repaired, spec) == [LVREMOVE + "thinpool_meta0", *ALL, PROFILE]
