@@ -45,6 +45,12 @@ def why_not_blank(disk, lvm, pool):
         check_vg(device, lvm)
         check_in_use(device)
     check_fit(disk)
+    for part in disk.inside:
+        if part.path is None or (part.kind != "part" and not part.unreadable):
+            raise Refused(
+                "partition %s of %s has no node in /dev, so nobody can tell whether it is blank." % (part.asked, name(disk)),
+                "Have udev make it, and run again: udevadm trigger --subsystem-match=block && udevadm settle",
+            )
     for device in (disk,) + disk.inside:
         if device.unreadable:
             raise Refused(

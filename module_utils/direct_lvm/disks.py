@@ -52,7 +52,8 @@ def observe_disk(asked, probe=True):
     disk = structure(asked, path, _number(status.st_rdev))
     if not probe or disk.unreadable is not None:
         return disk
-    inside = tuple(observe_disk(os.path.join(DEV, name)) for name in disk.partitions)
+    # `/` in the name of a node is `!` in sysfs: /dev/cciss/c0d0p1
+    inside = tuple(observe_disk(os.path.join(DEV, name.replace("!", "/"))) for name in disk.partitions)
     return _probed(disk, _number(status.st_rdev))._replace(inside=inside)
 
 
