@@ -91,7 +91,8 @@ options:
         type: bool
         default: false
       require_autoextend:
-        description: Whether sizes with which the pool can never extend itself are refused instead of warned about.
+        description: >-
+          Whether sizes with which the pool can never extend itself are refused instead of warned about, those that a pool has too.
         type: bool
         default: false
       error_when_full:

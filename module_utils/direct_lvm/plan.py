@@ -26,7 +26,7 @@ def plan(spec, host):
 
     Raises model.Refused, before any step: a host is changed as a whole or not at all.
     """
-    check_tools(spec, host)
+    check_tools(host)
     if not spec.present:
         return tuple(plan_remove.plan_remove(spec, host))
     if spec.repair:
@@ -74,7 +74,7 @@ def warnings(spec, host):
     return tuple(sentence for sentence in found if sentence)
 
 
-def check_tools(spec, host):
+def check_tools(host):
     """Raise Refused when a tool that the work or the pool's later life needs is not installed."""
     if host.missing:
         raise Refused(

@@ -307,7 +307,7 @@ def resize(pool, lvm, lv, room):
         )
     after = geometry.Layout(size, room.total, extents + data_more, metadata + metadata_more, free - need)
     warning = geometry.autoextend_warning(after, pool)
-    if warning and pool.require_autoextend and need:
+    if warning and pool.require_autoextend:
         raise Refused(warning, "thin_pool_require_autoextend is on, so nothing was done.")
     steps = []
     if metadata_more:

@@ -301,6 +301,16 @@ def test_the_article_can_never_extend_itself_and_the_default_can():
         plan.plan(states.spec(require_autoextend=True), host)
 
 
+def test_a_pool_that_is_there_and_can_never_extend_itself_is_refused_where_that_is_required():
+    host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
+    expect(states.spec(require_autoextend=True), host, "autoextend can never run")
+    vg = host.lvm.vgs[0]._replace(extents=9679, free=2232, tags=("direct-lvm", "direct-lvm/data_size=75pcVG"))
+    larger = host._replace(lvm=host.lvm._replace(vgs=(vg,)), profile_text=states.PROFILE)
+    sizes = {"data_size": states.ARTICLE.data_size, "metadata_size": read_size("304M", "")}
+    wanted = states.spec()._replace(pool=states.ARTICLE._replace(require_autoextend=True, **sizes))
+    expect(wanted, larger, [])
+
+
 def test_autoextend_switched_off_is_no_reason_to_warn():
     assert plan.warnings(states.spec(threshold=100), states.host("bookworm", "00-blank")) == ()
 
