@@ -245,13 +245,18 @@ def _swaps():
     return {number for path in parse_swaps(_read(PROC, "swaps")) for number in _numbers_of(path)}
 
 
+def _looks_like_a_device(path):
+    """Whether a descriptor may be asked about: below a dead network file system that would hang. In a chroot /dev is elsewhere."""
+    folder, slash, name = path.partition("/dev/")
+    return bool(slash) and (not folder or os.path.exists(os.path.join(SYS, "class/block", os.path.basename(name))))
+
+
 def _opened_by(number, writing):
     """Who has the device open: `process 812 (qemu-system-x86)`, '' when nobody is found. writing: for writing only."""
     for link in glob.glob(os.path.join(PROC, "[0-9]*/fd/*")):
         parts = link.split("/")
         try:
-            # Asking about a descriptor below a dead network file system would hang: only what looks like a device.
-            if parts[-3] == str(os.getpid()) or "dev/" not in os.readlink(link):
+            if parts[-3] == str(os.getpid()) or not _looks_like_a_device(os.readlink(link)):
                 continue
             status = os.stat(link)
             flags = int(re.search(r"flags:\s*(\d+)", _read(PROC, parts[-3], "fdinfo", parts[-1])).group(1), 8)

@@ -328,6 +328,33 @@ def test_a_loop_device_on_the_disk_is_a_holder(tree):
     assert look("8:16").held_by == ("loop0 (loop device)",)
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/dev/sdb", True),
+        ("/dev/mapper/x", True),
+        ("/srv/chroot/dev/sdb", True),
+        ("/mnt/nfs/dev/notes", False),
+        ("/mnt/nfs/src/linuxdev/sdb", False),
+        ("socket:[1]", False),
+    ],
+    ids=["device", "mapped", "in-a-chroot", "file-on-nfs", "folder-that-ends-like-it", "socket"],
+)
+def test_only_a_descriptor_that_looks_like_a_device_is_asked_about(tree, monkeypatch, path, asked):
+    folder = tree.root / "PROC" / "77" / "fd"
+    os.makedirs(str(folder))
+    os.symlink(path, str(folder / "3"))
+    stated, stat = [], os.stat
+
+    def noted(name, *given, **more):
+        stated.append(str(name))
+        return stat(name, *given, **more)
+
+    monkeypatch.setattr(disks.os, "stat", noted)
+    assert disks._opened_by("8:16", writing=True) == ""
+    assert (str(folder / "3") in stated) == asked
+
+
 def test_a_node_without_a_device(tree):
     assert "no device 8:99" in look("8:99").unreadable
 
