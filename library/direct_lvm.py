@@ -341,6 +341,8 @@ def converge(module, spec, result):
     engine = plan.engine(spec, host)
     result["engine"] = dict(engine._asdict()) if engine else None
     result["diff"] = report.diff(steps)
+    if module.check_mode:
+        apply.look_ahead(steps)
     if module.check_mode or not steps:
         result.update(changed=bool(steps), steps=report.describe(steps))
         return plan.warnings(spec, host)

@@ -6,6 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import os
 import signal
 import time
 from contextlib import contextmanager
@@ -123,6 +124,13 @@ def if_fails(step, done):
     done.append(step.test)
     if result.rc in step.codes:
         carry_out(step.steps, done)
+
+
+def look_ahead(steps):
+    """For check mode: what a real run looks at before it overwrites, as far as it is there already. Raises Refused."""
+    for step in steps:
+        if isinstance(step, MustBeBlank) and os.path.exists(step.path):
+            must_be_blank(step)
 
 
 def must_be_blank(step):

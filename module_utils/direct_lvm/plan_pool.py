@@ -133,7 +133,8 @@ def creation(pool, lvm, room):
             )
         if not found.active:
             steps.append(Command(("lvchange", "--activate", "y", full(pool, name)), "activate the %s LV" % what))
-    steps.append(MustBeBlank("/dev/%s" % full(pool), "lvconvert destroys what the LV holds: it must hold nothing"))
+    for name in (pool.name,) + ((meta.name,) if meta else ()):  # lvcreate has just wiped the other one
+        steps.append(MustBeBlank("/dev/%s" % full(pool, name), "lvconvert destroys what the LV holds: it must hold nothing"))
     steps.append(
         Command(
             (

@@ -109,6 +109,21 @@ def test_what_is_not_known_to_be_blank_is_not_overwritten(ran, monkeypatch, disk
     assert ran == ([] if reason else ["lvconvert"])
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["lv-of-a-run-that-was-cut-off", "lv-still-to-be-made"])
+def test_check_mode_looks_at_what_a_real_run_would_overwrite(ran, monkeypatch, tmp_path, there):
+    lv = tmp_path / "thinpoolmeta"
+    if there:
+        lv.write_text("")
+    monkeypatch.setattr(disks, "observe_disk", lambda asked: Disk(asked, asked, signatures=(Signature("xfs", 0, "filesystem"),)))
+    steps = (step("lvchange"), MustBeBlank(str(lv), "test"), step("lvconvert"))
+    if there:
+        with pytest.raises(Refused, match="thinpoolmeta is not blank: xfs found on it"):
+            apply.look_ahead(steps)
+    else:
+        apply.look_ahead(steps)
+    assert ran == []
+
+
 def test_moves_are_done_once(tmp_path):
     (tmp_path / "ours").mkdir()
     move = Move(str(tmp_path / "ours"), str(tmp_path / "aside"), "test", str(tmp_path / "former"))

@@ -16,6 +16,7 @@ LVCREATE = "lvcreate --yes --wipesignatures y --zero y --addtag direct-lvm --nam
 DATA = LVCREATE + "thinpool --extents 95%VG vgdocker"
 META = LVCREATE + "thinpoolmeta --extents 1%VG vgdocker"
 BLANK = "blank? /dev/vgdocker/thinpool"
+BOTH_BLANK = [BLANK, BLANK + "meta"]
 CONVERT = "lvconvert --yes --zero n --chunksize 512k --thinpool vgdocker/thinpool --poolmetadata vgdocker/thinpoolmeta"
 ON_DATA, ON_META, ON_POOL = ("lvchange --activate y vgdocker/" + name for name in ("thinpool", "thinpoolmeta", "thinpool"))
 PROFILE = [
@@ -38,26 +39,26 @@ OURS = [
     ("00-blank", ALL),
     ("02-vg", ALL[2:]),
     ("03-data-lv-only", ALL[3:]),
-    ("04-data-and-meta-not-converted", ALL[4:]),
+    ("04-data-and-meta-not-converted", [*BOTH_BLANK, *ALL[5:]]),
     ("05-converted-no-profile", [*PROFILE, ATTACH]),
     ("06-converted-profile-file-only", [*PROFILE, ATTACH]),
     ("07-complete-profile-attached", PROFILE),  # the article's own file: same policy, brought under management
     ("08-profile-attached-file-missing", PROFILE),
     ("09-profile-attached-file-broken", PROFILE),
-    ("10-meta-lv-only", [DATA, BLANK, CONVERT, *POLICY]),
+    ("10-meta-lv-only", [DATA, *BOTH_BLANK, CONVERT, *POLICY]),
     ("13-complete-inactive", [ON_POOL, *PROFILE, MONITOR]),
     ("14-complete-not-monitored", [*PROFILE, MONITOR]),
     ("15-pool-used-by-foreign-thin", PROFILE),
     ("25-vg-exported", "VG vgdocker is exported"),
     ("26-vg-missing-pv", "missing 1 of its PVs"),
     ("27-pool-other-chunk-created-by-lvcreate", "chunk size"),
-    ("29-both-not-converted-inactive", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
+    ("29-both-not-converted-inactive", [ON_DATA, ON_META, *BOTH_BLANK, CONVERT, *POLICY]),
     ("30-converted-plus-stray-meta", "stands beside the finished pool"),
     ("33-metadata-swapped-by-naive-rerun", "lvconvert -y --thinpool vgdocker/thinpool --poolmetadata"),
     ("34-docker-devicemapper-running-no-container", PROFILE),
-    ("40-lvconvert-killed-at-write-01", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
-    ("40-lvconvert-killed-at-write-02", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
-    ("40-lvconvert-killed-at-write-03", [ON_DATA, ON_META, BLANK, CONVERT, *POLICY]),
+    ("40-lvconvert-killed-at-write-01", [ON_DATA, ON_META, *BOTH_BLANK, CONVERT, *POLICY]),
+    ("40-lvconvert-killed-at-write-02", [ON_DATA, ON_META, *BOTH_BLANK, CONVERT, *POLICY]),
+    ("40-lvconvert-killed-at-write-03", [ON_DATA, ON_META, *BOTH_BLANK, CONVERT, *POLICY]),
     ("40-lvconvert-killed-at-write-04", [*STRAY, *SPARE, ON_POOL, *POLICY]),
     ("40-lvconvert-killed-at-write-05", [*STRAY, *SPARE, ON_POOL, *POLICY]),
     ("40-lvconvert-killed-at-write-06", [*STRAY, *SPARE, ON_POOL, *POLICY]),
