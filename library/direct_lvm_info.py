@@ -78,7 +78,7 @@ from ..module_utils.direct_lvm import commands, containerd, docker, files, healt
 from ..module_utils.direct_lvm.arguments import INFO_ARGUMENTS
 from ..module_utils.direct_lvm.containerd_config import ContainerdStorage
 from ..module_utils.direct_lvm.model import DockerStorage, Host, Pool, Refused
-from ..module_utils.direct_lvm.plan_pool import profile_path
+from ..module_utils.direct_lvm.plan_policy import profile_path
 
 
 def main():

@@ -9,7 +9,7 @@ __metaclass__ = type
 import re
 from typing import NamedTuple
 
-from . import docker_info, geometry, plan_pool, plan_repair, report
+from . import docker_info, geometry, plan_policy, plan_pool, plan_repair, report
 
 CRITICAL, WARNING = "critical", "warning"
 DATA_LIMIT, METADATA_LIMIT = 90, 80  # percent; a pool without free metadata needs repair, so that one is told earlier
@@ -79,7 +79,7 @@ def lasting(pool, host):
 
 def drift(pool, host, lv):
     """[Finding] about what has drifted since the pool was made, and a run puts right again."""
-    name, path = plan_pool.full(pool), plan_pool.profile_path(pool)
+    name, path = plan_pool.full(pool), plan_policy.profile_path(pool)
     if not lv.active:
         return [Finding(CRITICAL, "pool", "Pool %s is not active: nobody can use it. %s" % (name, AGAIN))]
     found = []

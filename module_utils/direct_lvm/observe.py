@@ -11,7 +11,7 @@ import re
 
 from . import commands, containerd, disks, docker, engines, files, lvm
 from .model import DockerStorage, Host, Missing
-from .plan_pool import profile_path, unmonitored
+from .plan_policy import profile_path, unmonitored
 
 TOOLS = (
     Missing("lvm", "LVM itself", "lvm2", "lvm2"),

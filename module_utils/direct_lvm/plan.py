@@ -12,6 +12,7 @@ from . import (
     health,
     plan_containerd,
     plan_docker,
+    plan_policy,
     plan_pool,
     plan_remove,
     plan_repair,
@@ -36,6 +37,7 @@ def plan(spec, host):
     chosen = engine(spec, host)
     steps, layout = plan_vg.plan_vg(spec.pool, host)
     steps += plan_pool.plan_pool(spec.pool, host, layout)
+    steps += plan_policy.plan_policy(spec.pool, host)
     if steps:
         plan_replace.check_quiet(spec.pool, host.lvm, steps)
     if chosen and chosen.name != "devicemapper":

@@ -1,38 +1,30 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The thin pool and its policy, from whatever is there: nothing, half of it, all of it, or somebody else's. Pure."""
+"""The thin pool, from whatever is there: nothing, half of it, all of it, or somebody else's. Pure."""
 
 from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
 from . import geometry
-from .model import MANAGED, SIZE_TAG, TAG, Refused
+from .model import SIZE_TAG, TAG, Refused
 from .plan_vg import size_tag
-from .steps import Command, MustBeBlank, WriteFile
+from .steps import Command, MustBeBlank
 
-PROFILE_FOLDER = "/etc/lvm/profile/"  # lvm.conf(5) config/profile_dir
 # Seconds. LVM has thin_check read all metadata when a pool is activated, and when it is taken down: 16 GiB on a slow disk.
 METADATA_TIMEOUT = 6 * 3600
 
 
 def plan_pool(pool, host, room):
-    """[step]: create or finish the pool, correct what has drifted, attach and check the policy.
+    """[step]: create or finish the pool, correct what has drifted.
 
     room: plan_vg.Room. Raises model.Refused for anything that is not ours or that LVM cannot change.
     """
     lv = host.lvm.lv(pool.vg, pool.name)
     check_names(pool, host.lvm)
     if lv and lv.segtype == "thin-pool":
-        steps = corrections(pool, host.lvm, lv) + resize(pool, host.lvm, lv, room)
-    else:
-        steps = creation(pool, host.lvm, room)
-    return steps + policy(pool, host, lv if lv and lv.segtype == "thin-pool" else None)
-
-
-def profile_path(pool):
-    """Where LVM looks for the pool's profile."""
-    return PROFILE_FOLDER + pool.profile_name + ".profile"
+        return corrections(pool, host.lvm, lv) + resize(pool, host.lvm, lv, room)
+    return creation(pool, host.lvm, room)
 
 
 def device_name(pool):
@@ -331,79 +323,3 @@ def resize(pool, lvm, lv, room):
 def exact(size):
     """Bytes as a size that thin_pool_*_size takes back."""
     return "%dM" % (size // geometry.MIB) if size % geometry.MIB == 0 else "%dK" % (size // 1024)
-
-
-def policy(pool, host, lv):
-    """[step]: the profile file, attached; the pool monitored; what happens when it is full. lv None: pool just made."""
-    path = profile_path(pool)
-    steps = []
-    if lv is not None and lv.active and lv.monitored is None:
-        raise unmonitored()
-    if host.profile_text != pool.profile_text:
-        attached = lv is not None and lv.profile == pool.profile_name
-        if host.profile_text is not None and not (attached or replaceable(host.profile_text, pool.profile_text)):
-            raise Refused(
-                "%s exists and was not written by this tool." % path,
-                "Choose another thin_pool_profile_name, or move it away: mv %s %s.before-direct-lvm" % (path, path),
-            )
-        others = profile_users(pool, host.lvm)
-        if host.profile_text is not None and others:
-            raise Refused(
-                "%s is the policy of %s too, and says something else than what is wanted here: each run for one of them would "
-                "change the policy of the other." % (path, ", ".join(others)),
-                "Choose another thin_pool_profile_name for %s." % full(pool),
-            )
-        steps.append(
-            WriteFile(path, pool.profile_text, "the autoextend policy: at %d %%, by %d %%" % (pool.threshold, pool.percent))
-        )
-        # LVM stays silent about a profile it cannot read: ask it for the values (lvmconfig(8), rc 5 when broken).
-        steps.append(
-            Command(
-                ("lvmconfig", "--metadataprofile", pool.profile_name)
-                + ("activation/thin_pool_autoextend_threshold", "activation/thin_pool_autoextend_percent"),
-                "have LVM read the profile: a broken one is ignored silently later",
-            )
-        )
-    if lv is None or lv.profile != pool.profile_name:
-        steps.append(Command(("lvchange", "--metadataprofile", pool.profile_name, full(pool)), "attach the policy to the pool"))
-    if steps and lv is not None and max(lv.data_percent or 0, lv.metadata_percent or 0) > pool.threshold:
-        # dmeventd has already looked at this much use, under another policy. It looks again only when use has grown by
-        # 5 %, and at 100 % never (dmeventd_thin.c, CHECK_STEP). 5: the VG has no room for a step, which is warned about.
-        argv = ("lvextend", "--use-policies", full(pool))
-        steps.append(Command(argv, "extend the pool now, if the new policy says so", ok=(0, 5)))
-    if lv is None or not lv.monitored:
-        # Attaching a profile never switches monitoring on, and dmeventd forgets pools when it is restarted.
-        steps.append(Command(("lvchange", "--monitor", "y", full(pool)), "have dmeventd watch the pool"))
-    when_full = "error" if pool.error_when_full else "queue"
-    if (lv.when_full if lv else "queue") != when_full:
-        steps.append(
-            Command(
-                ("lvchange", "--errorwhenfull", "y" if pool.error_when_full else "n", full(pool)),
-                "when the pool is full: %s" % ("fail writes at once" if pool.error_when_full else "queue writes for 60 s"),
-            )
-        )
-    return steps
-
-
-def profile_users(pool, lvm):
-    """[vg/lv] that have the pool's profile attached, the pool itself not counted."""
-    mine = (pool.vg, pool.name)
-    return ["%s/%s" % (lv.vg, lv.name) for lv in lvm.lvs if lv.profile == pool.profile_name and (lv.vg, lv.name) != mine]
-
-
-def unmonitored():
-    """The Refused for a host on which LVM watches nothing: `seg_monitor` says so of no pool, whatever lvchange --monitor does."""
-    return Refused(
-        "lvm.conf has activation/monitoring=0 on this host: after a boot dmeventd watches no pool, so none is ever extended.",
-        "Set it in /etc/lvm/lvm.conf, for every LV of this host, and run again:\nactivation {\n\tmonitoring = 1\n}\n"
-        "See what is in force: lvmconfig --type full activation/monitoring",
-    )
-
-
-def replaceable(there, wanted):
-    """Whether a profile file may be replaced: it is ours, or it says the same (the article's own file does)."""
-
-    def settings(text):
-        return sorted(line.replace(" ", "").strip() for line in text.splitlines() if "=" in line and "#" not in line)
-
-    return there.startswith(MANAGED) or settings(there) == settings(wanted)

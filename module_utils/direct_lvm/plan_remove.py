@@ -8,6 +8,7 @@ __metaclass__ = type
 
 from . import docker, docker_conflicts, plan_containerd, plan_repair, plan_replace
 from .model import MANAGED, SIZE_TAG, TAG, Refused
+from .plan_policy import profile_path, profile_users
 from .plan_pool import (
     METADATA_TIMEOUT,
     check_swapped,
@@ -16,8 +17,6 @@ from .plan_pool import (
     helper_name,
     interrupted_spare,
     metadata_name,
-    profile_path,
-    profile_users,
     remove_spare,
 )
 from .plan_switch import DRIVER_FOLDERS, OURS
