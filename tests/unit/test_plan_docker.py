@@ -15,7 +15,6 @@ from module_utils.direct_lvm.model import (
     Refused,
     Unit,
 )
-from module_utils.direct_lvm.steps import Move, RemoveFile, Switch, WaitForDocker, WriteFile
 
 DROPIN = "/etc/systemd/system/docker.service.d/daemon.conf"
 RECORD = switch_record.PATH
@@ -259,125 +258,6 @@ def test_daemon_json_is_merged_and_nothing_else_of_it_changes():
     there = DONE._replace(dropin_text=JSON.dropin_text, daemon_json=text)
     assert due(there, JSON) == []
     assert fresh.daemon_json in [getattr(step, "text", "") for step in switch.way_back]
-
-
-# --- the way back --------------------------------------------------------------------------------------------------
-
-
-def way_back(docker):
-    (switch,) = [step for step in plan.plan(states.spec()._replace(docker=WANTED), host(docker)) if isinstance(step, Switch)]
-    return switch.way_back
-
-
-def test_the_way_back_restores_what_was_there():
-    fresh = way_back(FRESH)
-    assert [type(step) for step in fresh if getattr(step, "path", "") == DROPIN] == [RemoveFile]
-    # Docker does not start when it finds two drivers' folders and none is chosen.
-    assert [step.target for step in fresh if isinstance(step, Move)] == [
-        "/var/lib/docker/devicemapper.direct-lvm",
-        "/var/lib/docker/image/devicemapper.direct-lvm",
-    ]
-    assert [step.driver for step in fresh if isinstance(step, WaitForDocker)] == ["overlay2"]
-    assert '"back"' in fresh[-1].text
-    former = FRESH._replace(info=OLD_POOL, dropin_text=MANAGED + "\nfor the old pool\n")
-    written = [step.text for step in way_back(former) if isinstance(step, WriteFile) and step.path == DROPIN]
-    assert written == [former.dropin_text]
-
-
-def test_folders_of_both_sides_with_one_name_are_told_apart():
-    moves = [step for step in way_back(FRESH._replace(info=LOOP)) if isinstance(step, Move)]
-    ours = [step for step in moves if step.target.endswith(".direct-lvm")]
-    assert {step.only_if for step in ours} == {"/var/lib/docker/%s.before-direct-lvm" % name for name in SAME}
-
-
-BACK = WANTED._replace(back=True)
-GOING_BACK = DONE._replace(images=(BUSYBOX,), archive_free=10**12, root_state=("devicemapper", "overlay2"))
-
-
-def test_rollback_carries_images_along_and_is_done_once():
-    steps = due(GOING_BACK, BACK)
-    assert steps[:3] == [ARCHIVE[0], RECORD, STOP]
-    assert "move /var/lib/docker/devicemapper /var/lib/docker/devicemapper.direct-lvm" in steps
-    assert steps[-2:] == [LOAD[0], RECORD]
-    assert due(FRESH._replace(former=Former("back", "overlay2")), BACK) == []
-    assert due(FRESH._replace(former=Former("back", "overlay2", pending=(BUSYBOX,))), BACK) == [LOAD[0], RECORD]
-
-
-def test_rollback_refuses_what_it_cannot_do():
-    for docker, sentence in (
-        (DONE._replace(former=None), "nothing to go back to"),
-        (GOING_BACK._replace(containers=(WEB,)), "cannot cross storage drivers"),
-        (GOING_BACK._replace(info=None, problem="docker.service is failed"), "Docker is not running"),
-    ):
-        with pytest.raises(Refused, match=sentence):
-            due(docker, BACK)
-
-
-def test_a_broken_daemon_json_is_a_sentence_on_the_way_back_too():
-    with pytest.raises(Refused, match="daemon.json is not valid JSON"):
-        due(GOING_BACK._replace(daemon_json="{"), JSON._replace(back=True))
-
-
-OVERLAY2 = WANTED._replace(back="overlay2")
-TO_OVERLAY2 = [RECORD, STOP, "/etc/docker/daemon.json", DROPIN, *CORE, RECORD]
-
-
-def on_overlay2(docker):
-    """The Switch of a Docker that goes to overlay2."""
-    (switch,) = [step for step in plan.plan(states.spec()._replace(docker=OVERLAY2), host(docker)) if isinstance(step, Switch)]
-    return switch
-
-
-def test_from_the_pool_to_overlay2_without_a_record():
-    unknown = GOING_BACK._replace(former=None)
-    ours = ["move /var/lib/docker/{0} /var/lib/docker/{0}.direct-lvm".format(name) for name in SAME[:2]]
-    assert due(unknown, OVERLAY2) == [ARCHIVE[0], RECORD, STOP, *ours, *TO_OVERLAY2[2:], LOAD[0], RECORD]
-    switch = on_overlay2(unknown)
-    assert [step.text for step in switch.steps if getattr(step, "path", "").endswith(".json")][1:2] == [
-        '{\n    "storage-driver": "overlay2"\n}\n'
-    ]
-    assert [step.driver for step in switch.steps + switch.way_back if isinstance(step, WaitForDocker)] == [
-        "overlay2",
-        "devicemapper",
-    ]
-    assert [step.text for step in switch.way_back if getattr(step, "path", "") == DROPIN] == [TEXT]
-
-
-def test_from_the_pool_to_overlay2_with_the_record_of_loop_files():
-    """The loop files come back into their place, where Docker does not look for them: overlay2 is named."""
-    aside_now = tuple(name + ".before-direct-lvm" for name in SAME)
-    loop = GOING_BACK._replace(former=Former("done", "devicemapper"), root_state=("devicemapper", *aside_now))
-    moves = [step for step in due(loop, OVERLAY2) if step.startswith("move ")]
-    assert moves == [move for name in SAME[:2] for move in (
-        "move /var/lib/docker/{0} /var/lib/docker/{0}.direct-lvm".format(name),
-        "move /var/lib/docker/{0}.before-direct-lvm /var/lib/docker/{0}".format(name),
-    )]  # fmt: skip
-    assert '"driver": "overlay2"' in on_overlay2(loop).steps[0].text
-
-
-def test_overlay2_is_left_alone_and_done_once():
-    assert due(FRESH, OVERLAY2) == []
-    assert due(FRESH._replace(former=Former("back", "overlay2")), OVERLAY2) == []
-    for text in ("{", "[]"):
-        with pytest.raises(Refused, match="daemon.json is not valid JSON"):
-            due(GOING_BACK._replace(former=None, daemon_json=text), OVERLAY2)
-
-
-def test_cleanup_removes_what_the_former_storage_left():
-    clean = WANTED._replace(clean=True)
-    left = (("/var/lib/docker/overlay2", 4096), ("/var/lib/docker/image/overlay2", 4096))
-    assert due(DONE._replace(left=left), clean) == [
-        "remove /var/lib/docker/overlay2",
-        "remove /var/lib/docker/image/overlay2",
-        RECORD,
-    ]
-    assert due(DONE._replace(former=None), clean) == []
-    for docker in (
-        FRESH._replace(former=Former("back", "overlay2")),
-        DONE._replace(former=Former("done", "x", pending=(BUSYBOX,))),
-    ):
-        with pytest.raises(Refused, match=r"site\.yml"):
-            due(docker, clean)
 
 
 def test_the_record_is_read_as_it_was_written():
