@@ -43,7 +43,7 @@ def plan(spec, host):
     if chosen and chosen.name != "devicemapper":
         steps += plan_containerd.plan_containerd(spec, host)
     if chosen and chosen.name != "containerd":
-        steps += plan_docker.plan_docker(spec, host, pool_ready=not steps, image_store=chosen.name == "docker-devmapper")
+        steps += plan_docker.plan_docker(spec, host, image_store=chosen.name == "docker-devmapper")
     return tuple(steps)
 
 

@@ -14,10 +14,9 @@ from .steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile
 KINDS = {"loop-lvm": "loop-lvm: devicemapper on loop files, never meant for production", "direct-lvm": "an older thin pool"}
 
 
-def plan_docker(spec, host, pool_ready, image_store):
+def plan_docker(spec, host, image_store):
     """[step]: archives, the Switch, loading; [] when Docker is on the pool with everything that it had.
 
-    pool_ready: the pool is as wanted already, and containerd too, so that a running Docker can be judged by its own report.
     image_store: through containerd's snapshotter, not by the graph driver.
     Raises model.Refused when this Docker cannot use the pool, is configured elsewhere, or holds what would be lost.
     """
@@ -26,7 +25,7 @@ def plan_docker(spec, host, pool_ready, image_store):
     pool, former = device_name(spec.pool), plan_switch.former_of(found)
     there = plan_switch.pool_side(spec, found, former, pool, image_store)
     on_pool = is_on(found.info, pool)
-    if on_pool and (pool_ready or image_store) and as_written(found, wanted, there) and not problems(spec, found.info):
+    if on_pool and as_written(found, wanted, there) and not problems(spec, found.info):
         return finish(found, wanted, "done")
     if on_pool:
         here = there._replace(dropin=found.dropin_text, daemon_json=found.daemon_json, moves=())

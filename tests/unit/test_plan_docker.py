@@ -15,6 +15,7 @@ from module_utils.direct_lvm.model import (
     Refused,
     Unit,
 )
+from module_utils.direct_lvm.steps import Switch
 
 DROPIN = "/etc/systemd/system/docker.service.d/daemon.conf"
 RECORD = switch_record.PATH
@@ -157,6 +158,22 @@ def test_steps(docker, steps):
 
 def test_on_a_blank_host_the_switch_comes_last():
     assert due(FRESH, state="00-blank")[-8:] == SWITCH
+
+
+def unmonitored(there):
+    lvs = tuple(lv._replace(monitored=False) if lv.segtype == "thin-pool" else lv for lv in there.lvm.lvs)
+    return there._replace(lvm=there.lvm._replace(lvs=lvs))
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [lambda there: there._replace(profile_text=None), unmonitored],
+    ids=["profile-is-gone", "pool-is-not-monitored"],
+)
+def test_what_has_drifted_of_the_pool_does_not_restart_a_docker_that_is_on_it(drift):
+    steps = plan.plan(states.spec()._replace(docker=WANTED), drift(host(DONE)))
+    assert steps
+    assert not [step for step in steps if isinstance(step, Switch)]
 
 
 def test_loading_may_be_left_to_a_later_call():
