@@ -9,7 +9,9 @@ __metaclass__ = type
 import json
 import re
 
-from .docker_conflicts import read_json
+from .docker_conflicts import read_json, settings_of
+
+ABSENT = object()
 
 
 def merge(text, fragment):
@@ -31,6 +33,53 @@ def without(text, keys):
     if not [config.pop(key) for key in keys if key in config]:
         return text
     return written(config, text)
+
+
+def given_back(text, former, keys):
+    """daemon.json with some keys as a former text has them, gone where it has none; everything else as it is now.
+
+    text, former: the file's texts, None: no such file.  keys: paths from the outside in, such as ("features", "x").
+    The same text when nothing changes, the former one when nothing else differs from it. Raises ValueError like merge().
+    """
+    config, before = read_json(text or "{}"), settings_of(former)
+    if not [key for key in keys if put(config, key, value_of(before, key))]:
+        return text
+    return former if config == before else written(config, text)
+
+
+def paths(fragment):
+    """The paths of all keys in a JSON text's object, as given_back() takes them."""
+    todo, found = [((), json.loads(fragment))], []
+    while todo:
+        path, value = todo.pop()
+        if path and not isinstance(value, dict):
+            found.append(path)
+        else:
+            todo += [(path + (key,), inner) for key, inner in value.items()]
+    return tuple(sorted(found))
+
+
+def value_of(config, path):
+    """The value at a path, ABSENT when there is none."""
+    for key in path:
+        config = config.get(key, ABSENT) if isinstance(config, dict) else ABSENT
+    return config
+
+
+def put(config, path, value):
+    """Set the value at a path, remove it for ABSENT, and an object that is empty then. Whether anything changed."""
+    if value_of(config, path) == value:
+        return False
+    key, rest = path[0], path[1:]
+    if rest:
+        inner = config[key] if isinstance(config.get(key), dict) else {}
+        put(inner, rest, value)
+        value = inner or ABSENT
+    if value is ABSENT:
+        del config[key]
+    else:
+        config[key] = value
+    return True
 
 
 def update(config, wanted):

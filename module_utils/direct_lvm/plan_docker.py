@@ -35,7 +35,7 @@ def plan_docker(spec, host, image_store):
     check_room(spec, host, image_store)
     kept = keep_content(found, wanted)
     record = former._replace(state="done", pending=pending(found, former))
-    here = plan_switch.former_side(found, former, image_store)
+    here = plan_switch.former_side(spec, found, former, image_store)
     loads = finish(found._replace(former=record), wanted, "done")
     kind = docker.storage_kind(found.info) if found.info else ""
     return kept + [plan_switch.switch(spec, found, here, there, record, KINDS.get(kind, kind))] + loads
@@ -213,7 +213,7 @@ def plan_back(spec, host):
             "Start it first: systemctl start docker",
         )
     kept = keep_content(found, wanted)
-    there = plan_switch.former_side(found, former, image_store)
+    there = plan_switch.former_side(spec, found, former, image_store)
     here = plan_switch.pool_side(spec, found, former, pool, image_store)
     record = former._replace(state="back", pending=pending(found, former))
     loads = finish(found._replace(former=record), wanted, "back")

@@ -16,7 +16,7 @@ import os
 from typing import NamedTuple, Optional, Tuple
 
 from . import switch_record
-from .daemon_json import merge, without
+from .daemon_json import given_back, merge, paths, without
 from .docker_conflicts import settings_of
 from .model import MANAGED, VENDOR_COMMAND, Former, Refused
 from .steps import Command, Move, RemoveFile, Switch, WaitForDocker, WriteFile
@@ -86,8 +86,13 @@ def without_ours(dropin):
 
 def merged(found, fragment):
     """daemon.json with the keys of a JSON text set. Raises Refused for a daemon.json that is none."""
+    return changed(found, merge, fragment)
+
+
+def changed(found, change, *how):
+    """daemon.json as one of the functions of that module changes it. Raises Refused for a daemon.json that is none."""
     try:
-        return merge(found.daemon_json, fragment)
+        return change(found.daemon_json, *how)
     except ValueError as error:
         raise Refused(
             "%s is not valid JSON (%s)." % (found.daemon_json_path, error),
@@ -95,10 +100,22 @@ def merged(found, fragment):
         ) from error
 
 
-def former_side(found, former, image_store):
-    """Docker as it was before. The image store keeps nothing that a graph driver would take for its own: nothing moves."""
+def former_side(spec, found, former, image_store):
+    """Docker as it was before. The image store keeps nothing that a graph driver would take for its own: nothing moves.
+
+    Of daemon.json only what the switch sets goes back: whatever else somebody wrote into it since stays.
+    """
     moves = () if image_store else moves_to_former(found, former)
-    return Side(former.driver, former.pool, 0, former.dropin, former.daemon_json, moves)
+    config = changed(found, given_back, former.daemon_json, own_keys(spec.docker, image_store))
+    return Side(former.driver, former.pool, 0, former.dropin, config, moves)
+
+
+def own_keys(wanted, image_store):
+    """The keys of daemon.json that a switch sets. With a drop-in it sets none, and Docker starts with no storage key there."""
+    fragment = wanted.daemon_json_text if wanted.config == "daemon_json" else "{}"
+    if image_store or wanted.back == "overlay2":
+        fragment = IMAGE_STORE
+    return tuple(sorted({*paths(fragment), ("storage-driver",), ("storage-opts",)}))
 
 
 def moves_to_pool(found, former):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from module_utils.direct_lvm import plan_switch
-from module_utils.direct_lvm.daemon_json import merge, without
+from module_utils.direct_lvm.daemon_json import given_back, merge, paths, without
 from module_utils.direct_lvm.model import Docker, Refused
 
 STORE = plan_switch.IMAGE_STORE
@@ -80,6 +80,32 @@ def test_any_file_gets_the_image_store_and_keeps_the_rest(config, indent):
     left = [key for key in after if key in config]
     assert left == [key for key in config if key in after]
     assert list(json.loads(without(merged, KEYS))) == [key for key in after if key not in KEYS]
+
+
+@given(FILES, st.dictionaries(st.sampled_from("xy"), st.booleans()))
+def test_what_was_merged_goes_and_what_was_written_since_stays(before, since):
+    if not isinstance(before.get("features"), dict) or not before["features"]:
+        before.pop("features", None)  # an object takes its place, and goes with its last key
+    text = json.dumps(before)
+    back = given_back(merge(merge(text, STORE), json.dumps(since)), text, paths(STORE))
+    assert json.loads(back) == dict(before, **since)
+    assert given_back(back, text, paths(STORE)) == back
+    assert back == text or since
+
+
+@pytest.mark.parametrize(
+    ("text", "former", "back"),
+    [
+        (STORE, None, None),
+        (merge('{"debug": true}', STORE), None, '{\n    "debug": true\n}\n'),
+        ("{}", None, "{}"),
+        (None, '{"debug": true}', None),
+        (None, '{"storage-driver": "overlay2"}', '{"storage-driver": "overlay2"}'),
+    ],
+    ids=["made-by-us", "made-by-us-and-written-into", "made-by-somebody", "removed-by-somebody", "our-key-removed-by-somebody"],
+)
+def test_a_file_goes_only_when_it_was_ours_alone(text, former, back):
+    assert given_back(text, former, paths(STORE)) == back
 
 
 OFF = {"containerd-snapshotter": False}

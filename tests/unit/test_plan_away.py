@@ -1,5 +1,7 @@
 """The way back of Docker's switch, Docker off the pool again, and what its former storage left."""
 
+import json
+
 import pytest
 import states
 from test_plan_docker import (
@@ -17,6 +19,7 @@ from test_plan_docker import (
     SAME,
     STOP,
     TEXT,
+    UNIT,
     WANTED,
     WEB,
     due,
@@ -24,6 +27,7 @@ from test_plan_docker import (
 )  # fmt: skip
 
 from module_utils.direct_lvm import plan
+from module_utils.direct_lvm.daemon_json import merge
 from module_utils.direct_lvm.model import MANAGED, Former, Refused
 from module_utils.direct_lvm.steps import Move, RemoveFile, Switch, WaitForDocker, WriteFile
 
@@ -80,6 +84,42 @@ def test_rollback_refuses_what_it_cannot_do():
 def test_a_broken_daemon_json_is_a_sentence_on_the_way_back_too():
     with pytest.raises(Refused, match="daemon.json is not valid JSON"):
         due(GOING_BACK._replace(daemon_json="{"), JSON._replace(back=True))
+
+
+OURS = JSON.daemon_json_text
+EDITS = [  # settings in, daemon.json before the switch, what was written into it since
+    ("nothing-written", WANTED, None, None),
+    ("made-since", WANTED, None, '{"insecure-registries": ["r:5000"]}'),
+    ("edited-since", WANTED, '{"debug": true}', '{"debug": true, "live-restore": true}'),
+    ("removed-since", WANTED, '{"debug": true}', None),
+    ("settings-there-nothing-written", JSON, None, None),
+    ("settings-there-made-since", JSON, None, '{"insecure-registries": ["r:5000"]}'),
+    ("settings-there-edited-since", JSON, '{"debug": true, "storage-driver": "overlay2"}', '{"storage-driver": "overlay2"}'),
+]
+
+
+@pytest.mark.parametrize(("wanted", "before", "since"), [row[1:] for row in EDITS], ids=[row[0] for row in EDITS])
+def test_rollback_keeps_what_was_written_into_daemon_json_since_the_switch(wanted, before, since):
+    """Wherever an earlier rollback was killed: before or after it wrote daemon.json, before or after the drop-in."""
+    on_pool = merge(since, OURS) if wanted is JSON else since
+    dropin = wanted.dropin_text.replace("@@VENDOR_COMMAND@@", UNIT.command)
+    former = Former("done", "overlay2", daemon_json=before)
+    down = {"info": None, "problem": "docker.service is inactive", "former": former._replace(state="begun")}
+    there = DONE._replace(former=former, archive_free=10**12, root_state=("devicemapper", "overlay2"))
+    for docker in (
+        there._replace(daemon_json=on_pool, dropin_text=dropin),
+        there._replace(daemon_json=on_pool, dropin_text=dropin, **down),
+        there._replace(daemon_json=since, dropin_text=dropin, **down),
+        there._replace(daemon_json=since, dropin_text=None, **down),
+    ):
+        found = plan.plan(states.spec()._replace(docker=wanted._replace(back="former")), host(docker))
+        (switch,) = [step for step in found if isinstance(step, Switch)]
+        text = docker.daemon_json
+        for step in switch.steps:
+            if getattr(step, "path", "") == docker.daemon_json_path:
+                text = getattr(step, "text", None)
+        assert json.loads(text or "{}") == json.loads(since or "{}")
+        assert (text is None) == (since is None)
 
 
 OVERLAY2 = WANTED._replace(back="overlay2")

@@ -1,5 +1,7 @@
 """containerd's half of the planner, Docker's half on the image store, and the way back of both."""
 
+import json
+
 import pytest
 import states
 from test_plan_docker import BATCH, BUSYBOX, DROPIN, FRESH, RECORD, STOP, UNIT, WANTED, WEB, lines
@@ -13,6 +15,7 @@ from module_utils.direct_lvm.containerd_config import (
     own_file,
     with_import,
 )
+from module_utils.direct_lvm.daemon_json import merge
 from module_utils.direct_lvm.model import MANAGED, Container, Docker, DockerInfo, Former, Image, Refused, Unit
 from module_utils.direct_lvm.steps import CheckConfiguration, RemoveFile, Switch, WaitForContainerd, WaitForDocker, WriteFile
 
@@ -341,7 +344,9 @@ def test_the_way_back_of_dockers_switch():
     assert '"back"' in switch.way_back[-1].text
 
 
-GONE = THERE._replace(daemon_json=STORE, former=Former("done", "overlay2", daemon_json='{"debug": true}'), archive_free=10**12)
+DEBUG = '{"debug": true}'
+MERGED = merge(DEBUG, STORE)
+GONE = THERE._replace(daemon_json=MERGED, former=Former("done", "overlay2", daemon_json=DEBUG), archive_free=10**12)
 FORMER = both(WANTED._replace(back="former"))
 OVERLAY2 = both(WANTED._replace(back="overlay2"))
 
@@ -350,15 +355,23 @@ def test_going_back_restores_daemon_json_and_carries_images_along():
     steps = plan.plan(FORMER, host(READY, GONE._replace(images=(BUSYBOX,))))
     assert lines(steps) == ["archive " + BUSYBOX.id, *STORED, "load " + BUSYBOX.id, RECORD]
     switch = only_switch(steps)
-    assert written(switch.steps, JSON) == ['{"debug": true}']
-    assert written(switch.way_back, JSON) == [STORE]
+    assert written(switch.steps, JSON) == [DEBUG]
+    assert written(switch.way_back, JSON) == [MERGED]
     assert [step.driver for step in switch.steps + switch.way_back if isinstance(step, WaitForDocker)] == ["overlay2", "devmapper"]
     assert due(READY, NEW._replace(former=Former("back", "overlay2")), FORMER) == []
 
 
 def test_going_back_to_no_daemon_json_removes_it():
-    switch = only_switch(plan.plan(FORMER, host(READY, GONE._replace(former=Former("done", "overlay2")))))
+    alone = GONE._replace(daemon_json=STORE, former=Former("done", "overlay2"))
+    switch = only_switch(plan.plan(FORMER, host(READY, alone)))
     assert [type(step) for step in switch.steps if getattr(step, "path", "") == JSON] == [RemoveFile]
+
+
+def test_going_back_keeps_what_was_written_into_daemon_json_since():
+    edited = merge(MERGED, '{"debug": false, "features": {"buildkit": true}, "live-restore": true}')
+    switch = only_switch(plan.plan(FORMER, host(READY, GONE._replace(daemon_json=edited))))
+    (text,) = written(switch.steps, JSON)
+    assert json.loads(text) == {"debug": False, "features": {"buildkit": True}, "live-restore": True}
 
 
 def test_going_back_refuses_containers():
