@@ -6,6 +6,8 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import re
+
 from . import docker, engines, geometry, images, plan_pair, plan_switch, switch_record, systemd
 from .model import VENDOR_COMMAND, Refused
 from .plan_pool import device_name
@@ -27,7 +29,10 @@ def plan_docker(spec, host, image_store):
     on_pool = is_on(found.info, pool)
     if on_pool and as_written(found, wanted, there) and not problems(spec, found.info):
         return finish(found, wanted, "done")
-    if on_pool:
+    stopped = found.info is None and belongs(found, pool, image_store)
+    if stopped and not image_store:
+        plan_pair.check_pair(spec, host, former)
+    if on_pool or stopped:
         here = there._replace(dropin=found.dropin_text, daemon_json=found.daemon_json, moves=())
         return [plan_switch.switch(spec, found, here, there._replace(moves=()), None)] + finish(found, wanted, "done")
     if not image_store:
@@ -56,6 +61,16 @@ def is_on(info, pool):
     """Whether a running Docker's report names this pool; of a snapshotter's pool only containerd's configuration tells."""
     kind = docker.storage_kind(info) if info else ""
     return kind == "devmapper-snapshotter" or (kind == "direct-lvm" and info.field("Pool Name") == pool)
+
+
+def belongs(found, pool, image_store):
+    """Whether a Docker that does not answer is to start on this pool as it is set up, and no switch of it is half done."""
+    if found.former is not None and found.former.state != "done":
+        return False
+    if image_store:
+        return found.daemon_json is not None and plan_switch.merged(found, plan_switch.IMAGE_STORE) == found.daemon_json
+    said = (found.dropin_text or "") + (found.daemon_json or "")
+    return re.search(r"dm\.thinpooldev=/dev/mapper/%s(?![\w.+-])" % re.escape(pool), said) is not None
 
 
 def as_written(found, wanted, side):

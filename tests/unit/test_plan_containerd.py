@@ -4,7 +4,7 @@ import json
 
 import pytest
 import states
-from test_plan_docker import BATCH, BUSYBOX, DROPIN, FRESH, RECORD, STOP, UNIT, WANTED, WEB, lines
+from test_plan_docker import BATCH, BUSYBOX, DROPIN, FRESH, OFF, RECORD, STOP, UNIT, WANTED, WEB, lines
 
 from module_utils.direct_lvm import plan
 from module_utils.direct_lvm.containerd_config import (
@@ -130,6 +130,12 @@ TABLE = [  # situation, containerd, Docker, the lines
         ["load " + BUSYBOX.id, RECORD],
     ),
     ("killed-after-the-stop", READY, NEW._replace(info=None, problem="x", former=Former("begun", "overlay2")), STORED),
+    (
+        "docker-is-down-and-set-up-for-the-store",
+        READY,
+        THERE._replace(info=None, problem="x", unit=OFF, root_state=("image/overlay2", "containers")),
+        [*START[:2], STOP, *START[2:]],
+    ),
     (
         "the-store-is-on-with-another-driver",
         READY,

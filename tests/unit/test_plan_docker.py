@@ -44,6 +44,7 @@ LOOP = ON_POOL._replace(status=(("Pool Name", "docker-254:0-1-pool"), ("Data loo
 OLD_POOL = ON_POOL._replace(status=(("Pool Name", "old-pool"),))
 FRESH = Docker("20.10.24+dfsg1", UNIT, OVERLAY, archive_free=10**12, root_state=("overlay2",))
 DONE = Docker("20.10.24+dfsg1", UNIT, ON_POOL, dropin_text=TEXT, former=Former("done", "overlay2"))
+DOWN = DONE._replace(info=None, problem="docker.service is failed", unit=OFF, root_state=("devicemapper", "image/devicemapper"))
 STOPPED = FRESH._replace(info=None, problem="docker.service is inactive", unit=OFF)
 BUSYBOX = Image("sha256:" + "b" * 64, ("busybox:1", "busybox:latest"), 1500000)
 DANGLING = Image("sha256:" + "d" * 64, (), 3000000)
@@ -143,6 +144,15 @@ TABLE = [
     ),
     ("started-with-what-is-wanted", DONE._replace(unit=UNIT._replace(arguments=tuple(STARTED))), []),
     ("on-the-pool-with-containers", DONE._replace(dropin_text="x", containers=(WEB,), images=(BUSYBOX,)), EARLY),
+    # The same, cut off after its stop: it comes up on the pool, whether its files were written or not.
+    ("killed-between-stop-and-start", DOWN, EARLY[1:]),
+    ("killed-between-stop-and-start-after-cleanup", DOWN._replace(former=None), EARLY[1:]),
+    ("stopped-with-older-settings", DOWN._replace(dropin_text=TEXT + "\n# older\n"), EARLY),
+    (
+        "failed-with-images-still-to-be-loaded",
+        DOWN._replace(former=Former("done", "overlay2", pending=(BUSYBOX, DANGLING))),
+        [*EARLY[1:], *LOAD],
+    ),
     (
         "no-socket-unit",
         FRESH._replace(unit=UNIT._replace(socket_exists=False)),
@@ -176,6 +186,30 @@ def test_what_has_drifted_of_the_pool_does_not_restart_a_docker_that_is_on_it(dr
     assert not [step for step in steps if isinstance(step, Switch)]
 
 
+def test_a_docker_that_failed_with_its_pool_starts_once_that_is_active():
+    there = host(DOWN)
+    lvs = tuple(lv._replace(active=False, monitored=None) if lv.segtype == "thin-pool" else lv for lv in there.lvm.lvs)
+    steps = lines(plan.plan(states.spec()._replace(docker=WANTED), there._replace(lvm=there.lvm._replace(lvs=lvs))))
+    assert "lvchange --activate y vgdocker/thinpool" in steps
+    assert steps[-len(EARLY) + 1 :] == EARLY[1:]
+
+
+def test_a_docker_that_is_down_does_not_start_on_a_pool_that_is_not_its_own():
+    for used, transaction, at in ((0.0, 9, 0), (3.0, 8, 9), (3.0, None, 9)):
+        bare = {} if transaction else {"root_state": ()}
+        with pytest.raises(Refused, match="metadata"):
+            due(DOWN._replace(transaction=transaction, **bare), used=used, transaction=at)
+    assert STOP in due(DOWN._replace(transaction=9), used=3.0, transaction=9)
+
+
+def test_settings_in_daemon_json_that_were_not_written_yet_start_docker_all_the_same():
+    text = JSON.daemon_json_text
+    json_down = DOWN._replace(dropin_text=JSON.dropin_text, daemon_json=text)
+    assert due(json_down, JSON) == EARLY[1:]
+    older = json_down._replace(daemon_json=text.replace("]", ', "dm.fs=ext4"]'))
+    assert due(older, JSON) == [STOP, "/etc/docker/daemon.json", *CORE]
+
+
 def test_loading_may_be_left_to_a_later_call():
     later = WANTED._replace(load=False)
     owed = DONE._replace(former=Former("done", "overlay2", pending=(BUSYBOX,)))
@@ -194,6 +228,12 @@ REFUSED = [
     ("no-space", FRESH._replace(images=(BUSYBOX,), archive_free=1000), "image_archive_dir"),
     ("larger-than-the-pool", FRESH._replace(images=(BUSYBOX._replace(size=40 * states.GIB),)), "Docker's images have 40.00g"),
     ("stopped-with-images", STOPPED._replace(root_state=("overlay2", "image/overlay2")), "image/overlay2"),
+    ("went-back-and-stopped", DOWN._replace(former=Former("back", "overlay2")), "image/devicemapper, which would be hidden"),
+    (
+        "set-up-for-another-pool-and-stopped",
+        DOWN._replace(former=None, dropin_text=TEXT.replace("vgdocker-thinpool", "vgdocker-thinpool-2")),
+        "image/devicemapper, which would be hidden",
+    ),
     ("stopped-with-containers", STOPPED._replace(root_state=("containers",)), "systemctl start docker"),
     (
         "set-aside-twice",
