@@ -141,7 +141,13 @@ def command_problems(unit, words, place, ours, version):
             % (place, program, words[1].text, version or "17.12 and newer", REINSTALL if vendor else move_away(place))
         )
     activation = [word for word in words[1:] if "fd://" in word.text]
-    if activation and not unit.socket_exists and unit.active_state != "active":
+    requires = [one.path for one in settings(unit.files) if one.key == "Requires" and "docker.socket" in one.value.split()]
+    if unit.socket_masked and (activation or requires):
+        found.append(
+            "docker.socket is masked, and %s needs it: a Docker that is stopped does not start again. "
+            "Way out: systemctl unmask docker.socket" % (activation[0].place if activation else requires[0])
+        )
+    elif activation and not unit.socket_exists and unit.active_state != "active":
         found.append(
             "%s has `-H fd://`, which takes Docker's socket from systemd, and there is no docker.socket: the daemon "
             "would say `no sockets found via socket activation`. Way out: %s"

@@ -175,6 +175,7 @@ class Unit(NamedTuple):
     """A systemd service as installed. files: (path, text) of fragment and drop-ins in systemd's order.
 
     command: the effective ExecStart without the drop-in that we own, as written (variables not expanded).
+    socket_exists: whether systemd can start its socket unit, which it cannot when that is masked.
     arguments, environment: what the main process was started with, () when none runs.
     """
 
@@ -185,6 +186,7 @@ class Unit(NamedTuple):
     command: str = ""
     socket_active: bool = False
     socket_exists: bool = False
+    socket_masked: bool = False
     arguments: Tuple[str, ...] = ()
     environment: Tuple[str, ...] = ()
 

@@ -79,7 +79,8 @@ def observe_unit(name, ours):
         files=tuple(files),
         command=command_line(files, ours),
         socket_active=blocks.get(socket, {}).get("ActiveState") == "active",
-        socket_exists=blocks.get(socket, {}).get("LoadState", "not-found") != "not-found",
+        socket_exists=blocks.get(socket, {}).get("LoadState") == "loaded",
+        socket_masked=blocks.get(socket, {}).get("LoadState") == "masked",
         arguments=process_words(shown.get("MainPID", "0"), "cmdline"),
         environment=process_words(shown.get("MainPID", "0"), "environ"),
     )

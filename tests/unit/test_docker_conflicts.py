@@ -259,6 +259,10 @@ SITUATIONS = {
         ),
         [(FOLDER + "a.conf", "no docker.socket", "unix:///var/run/docker.sock instead of fd://")],
     ),  # fmt: skip
+    "socket-is-masked": (
+        (unit("docker-ce-20.10", socket=False, state="active")._replace(socket_masked=True), None, {}, "20.10.24"),
+        [("docker.socket is masked", VENDOR, "systemctl unmask docker.socket")],
+    ),
     "socket-activation-that-works-all-the-same": (
         (unit("docker-ce-20.10", socket=False, state="active"), None, {}, "20.10.24"),
         [],

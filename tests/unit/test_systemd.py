@@ -260,11 +260,11 @@ def test_one_process_and_the_files(host):
     ours = host.write("etc/docker.service.d/direct-lvm.conf", service("ExecStart=", "ExecStart=/x"))
     host.text = show(fragment, ours + " " + proxy)
     unit = systemd.observe_unit("docker", ours)
-    assert len(host.asked) == 1
+    assert (len(host.asked), unit.command) == (1, COMMANDS["debian-12-docker.io-20.10.24"])
     assert [path for path, _text in unit.files] == [fragment, proxy, ours]
-    assert unit.command == COMMANDS["debian-12-docker.io-20.10.24"]
-    assert (unit.load_state, unit.active_state, unit.need_reload) == ("loaded", "active", False)
-    assert (unit.socket_exists, unit.socket_active) == (True, True)
+    assert (unit.load_state, unit.active_state, unit.need_reload) + unit[5:8] == ("loaded", "active", False, True, True, False)
+    host.text = show(socket="masked")
+    assert systemd.observe_unit("docker", ours)._asdict().items() >= {"socket_exists": False, "socket_masked": True}.items()
 
 
 @pytest.mark.parametrize(
