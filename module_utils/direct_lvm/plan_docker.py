@@ -243,10 +243,13 @@ def plan_clean(spec, host):
     found, former = host.docker, host.docker.former
     if former is None:
         return []
-    if not is_on(found.info, device_name(spec.pool)) or former.state != "done" or former.pending:
+    away = not is_on(found.info, device_name(spec.pool))
+    if away or former.state != "done" or former.pending:
+        why = found.problem or "docker info: Storage Driver is %s" % (found.info.driver if found.info else "not told")
+        if not away:
+            why = "%d images are still to be loaded" % len(former.pending) if former.pending else "its switch was cut off"
         raise Refused(
-            "Docker is not on the pool with everything that it had (%s)."
-            % (found.problem or "%d images are still to be loaded" % len(former.pending) if former.pending else former.state),
+            "Docker is not on the pool with everything that it had (%s)." % why,
             "Run playbooks/site.yml to the end first.",
         )
     steps = [RemoveTree(path, size, "left by the storage driver %s" % former.driver) for path, size in found.left]

@@ -176,9 +176,14 @@ def test_cleanup_removes_what_the_former_storage_left():
         RECORD,
     ]
     assert due(DONE._replace(former=None), clean) == []
-    for docker in (
-        FRESH._replace(former=Former("back", "overlay2")),
-        DONE._replace(former=Former("done", "x", pending=(BUSYBOX,))),
+    down = DONE._replace(info=None, problem="docker.service is failed")
+    for docker, why in (
+        (FRESH._replace(former=Former("back", "overlay2")), "docker info: Storage Driver is overlay2"),
+        (DONE._replace(former=Former("done", "x", pending=(BUSYBOX,))), "1 images are still to be loaded"),
+        (DONE._replace(former=Former("begun", "x")), "its switch was cut off"),
+        (down, "docker.service is failed"),
+        (down._replace(former=Former("done", "x", pending=(BUSYBOX,))), "docker.service is failed"),
     ):
-        with pytest.raises(Refused, match=r"site\.yml"):
+        with pytest.raises(Refused) as refusal:
             due(docker, clean)
+        assert "everything that it had (%s).\nRun playbooks/site.yml" % why in str(refusal.value)
