@@ -5,6 +5,7 @@
 # make collection   build the collection lvmops.direct_lvm in build/
 # make sanity       ansible-test sanity, galaxy-importer and antsibull-docs on it; make sanity-matrix: on three ansible-cores
 # make docs         write docs/variables.md from the roles' argument specs
+# make test-long          the unit tests with 10,000 examples of each property of hostile input instead of 100
 # make test-pythons       the unit tests on Python 3.6 to 3.13
 # make test-controllers   the collection with ansible-core 2.16 to 2.21, or CORES=2.16: each provisions a guest (five minutes each)
 # make molecule-vagrant   the main job on your own Vagrant: VirtualBox, or VAGRANT_DEFAULT_PROVIDER=libvirt
@@ -37,7 +38,7 @@ export PATH := $(BIN):$(PATH):$(PYTHONS)
 .PHONY: help packages image demo demo-clean test lint unit guest test-guests test-matrix molecule crash-sweep switch-sweep
 .PHONY: lint-workflows test-pythons collection test-collection sanity sanity-matrix
 .PHONY: test-controllers test-browser docs molecule-vagrant test-vagrant
-.PHONY: test-runners bench
+.PHONY: test-runners test-long bench
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -94,6 +95,9 @@ unit: .venv/done $(BIN)/promtool
 	@echo "== unit tests, on this Python and on the oldest and newest that hosts may have"
 	pytest -q tests/unit
 	$(NOX) --no-error-on-missing-interpreters
+
+test-long: .venv/done
+	pytest -q --hypothesis-profile=long tests/unit
 
 test-pythons: .venv/done
 	$(NOX) -s unit
