@@ -42,20 +42,31 @@ def read_text(path):
 def write_text(path, text, mode=0o644):
     """Replace path by text: a temporary file beside it, fsync, rename, fsync of the folder. Makes missing folders.
 
+    A link to a file stays one, and the file that is replaced keeps its owner and group.
     mode None: the mode that the file has, 0644 for a new one.
     """
+    path = real_file(path)
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
+    former = os.stat(path) if os.path.isfile(path) else None
     if mode is None:
-        mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else 0o644
+        mode = stat.S_IMODE(former.st_mode) if former else 0o644
     temporary = "%s.direct-lvm-new" % path  # one name: what a killed run leaves is overwritten by the next
     with io.open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        os.fchmod(stream.fileno(), mode)
+        if former:
+            os.fchown(stream.fileno(), former.st_uid, former.st_gid)
+        os.fchmod(stream.fileno(), mode)  # after the owner: a change of that takes set-id bits away
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
     os.rename(temporary, path)
     sync_folder(folder)
+
+
+def real_file(path):
+    """The file that a path leads to. A link to something else, such as /dev/null, is itself what is replaced."""
+    real = os.path.realpath(path)
+    return real if os.path.isfile(real) or not os.path.lexists(real) else path
 
 
 def relabel(path):
@@ -66,7 +77,8 @@ def relabel(path):
     set is no reason to leave Docker down in the critical section; a daemon that may not read its file says so.
     """
     if os.path.exists(SELINUX) and commands.find("restorecon"):
-        commands.run(("restorecon", os.path.dirname(path), path), ok=None)
+        real = real_file(path)
+        commands.run(("restorecon", os.path.dirname(real), real), ok=None)
 
 
 def remove(path):

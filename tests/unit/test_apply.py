@@ -1,5 +1,7 @@
 """Carrying out: what is done after a step that failed, and what is not."""
 
+import os
+
 import pytest
 
 from module_utils.direct_lvm import apply, commands, daemon, disks, files
@@ -143,6 +145,34 @@ def test_a_file_is_replaced_with_its_mode(tmp_path):
     for mode, wanted in ((0o600, 0o600), (None, 0o600), (0o644, 0o644)):
         apply.one(WriteFile(str(path), "{}\n", "test", mode))
         assert path.stat().st_mode & 0o777 == wanted
+
+
+def test_a_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path):
+    real, link = tmp_path / "srv" / "daemon.json", tmp_path / "etc" / "daemon.json"
+    for folder in (real.parent, link.parent):
+        folder.mkdir()
+    link.symlink_to("../srv/daemon.json")
+    for text in ("{}\n", '{"debug": true}\n'):  # the first time nothing is where the link leads
+        apply.one(WriteFile(str(link), text, "test", None))
+        assert (link.is_symlink(), real.read_text()) == (True, text)
+        assert [path.name for folder in (real.parent, link.parent) for path in folder.iterdir()] == ["daemon.json"] * 2
+
+
+def test_a_link_to_what_is_no_file_is_replaced_itself(tmp_path):
+    (tmp_path / "masked.conf").symlink_to("/dev/null")
+    apply.one(WriteFile(str(tmp_path / "masked.conf"), "x\n", "test"))
+    assert (tmp_path / "masked.conf").read_text() == "x\n"
+    assert not (tmp_path / "masked.conf").is_symlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_is_replaced_with_its_owner_and_group(tmp_path):
+    path = tmp_path / "daemon.json"
+    path.write_text("{}")
+    os.chown(str(path), 1001, 1002)
+    for mode in (None, 0o640):
+        apply.one(WriteFile(str(path), '{"debug": true}\n', "test", mode))
+        assert (path.stat().st_uid, path.stat().st_gid) == (1001, 1002)
 
 
 @pytest.mark.parametrize("enabled", [True, False], ids=["selinux", "no-selinux"])
