@@ -36,6 +36,7 @@ ARGUMENTS = {  # of the module direct_lvm_images
     "command_timeout": {"type": "int", "default": 3600},
     "lock_timeout": {"type": "int", "default": 600},
 }
+KINDS = {"Id": str, "Name": str, "RepoTags": list, "Size": int, "VirtualSize": int, "Config": dict, "State": dict, "RootFS": dict}
 LASTING = ("Id", "Name", "Image", "Path", "Args", "Config", "HostConfig", "Mounts", "Driver")  # what no restart changes
 
 
@@ -58,8 +59,20 @@ def list_images(host):
     found = {}
     for start in range(0, len(ids), BATCH):
         argv = docker(host, "inspect", "--type", "image", *ids[start : start + BATCH])
-        found.update((image.id, image) for image in map(parse_image, commands.run_json(argv)[0]))
+        found.update((image.id, image) for image in map(parse_image, objects(argv, commands.run_json(argv)[0])))
     return tuple(found[each] for each in ids if each in found)
+
+
+def objects(argv, value):
+    """What `docker inspect` printed, held to be objects with the fields that are read here. Raises CommandFailed."""
+    if isinstance(value, list) and all(isinstance(one, dict) and all(map(fits, KINDS, map(one.get, KINDS))) for one in value):
+        return value
+    raise commands.CommandFailed(argv, "printed what does not describe images or containers", json.dumps(value)[:200])
+
+
+def fits(name, value):
+    """Whether a field of `docker inspect` has its kind of value, or is not there; nothing is without an ID."""
+    return isinstance(value, KINDS[name]) or (value is None and name != "Id")
 
 
 def parse_image(fields):
@@ -77,17 +90,19 @@ def inspect(host, kind, name):
     if result.rc != 0:
         raise commands.CommandFailed(argv, "failed with return code %d" % result.rc, result.err)
     try:
-        return json.loads(result.out)[0]
-    except (ValueError, IndexError) as error:
+        return objects(argv, json.loads(result.out))[0]
+    except (ValueError, IndexError, RecursionError) as error:
         raise commands.CommandFailed(argv, "printed what is not JSON (%s)" % error, result.out[:200]) from error
 
 
 def list_containers(host):
     """All containers as a tuple of Container, the newest first. One that is paused or restarting counts as running."""
     form = "{{.ID}}\t{{.Names}}\t{{.Image}}\t{{.Status}}"
-    lines = commands.run(docker(host, "ps", "--all", "--no-trunc", "--format", form)).out.splitlines()
+    argv = docker(host, "ps", "--all", "--no-trunc", "--format", form)
     found = []
-    for line in lines:
+    for line in commands.run(argv).out.splitlines():
+        if line.count("\t") < form.count("\t"):
+            raise commands.CommandFailed(argv, "printed a line that does not describe a container", line[:200])
         number, names, image, status = line.split("\t", 3)
         name = next((each for each in names.split(",") if "/" not in each), names)  # others are links: web/db
         found.append(Container(number, name, image, status, status.startswith(("Up", "Restarting"))))
@@ -349,7 +364,7 @@ def container_of(fields):
     state = fields.get("State") or {}
     return Container(
         fields["Id"],
-        fields["Name"].lstrip("/"),
+        (fields.get("Name") or fields["Id"]).lstrip("/"),
         fields.get("Config", {}).get("Image", ""),
         state.get("Status", ""),
         bool(state.get("Running")),

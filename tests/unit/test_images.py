@@ -147,6 +147,16 @@ def test_a_daemon_that_fails_is_not_an_image_that_is_missing(monkeypatch):
         images.inspect(HOST, "image", "x")
 
 
+@pytest.mark.parametrize("verb", ["ps", "inspect"])
+@pytest.mark.parametrize("text", ["@", '"x"', "{}", "[1]", "[{}]", '[{"Id": 1}]', '[{"Id": "x", "RepoTags": 1}]', "[" * 100000])
+def test_what_docker_never_prints_is_a_sentence_with_the_command(monkeypatch, verb, text):
+    answers(monkeypatch, {"images": "sha256:1\n", "ps": text, "inspect": text})
+    asks = {"ps": [images.list_containers], "inspect": [images.list_images, lambda host: images.inspect(host, "image", "x")]}
+    for ask in asks[verb]:
+        with pytest.raises(commands.CommandFailed, match="`docker --host %s %s .*` printed " % (HOST, verb)):
+            ask(HOST)
+
+
 # --- save ------------------------------------------------------------------------------------------------------
 
 
