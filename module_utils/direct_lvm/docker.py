@@ -53,7 +53,8 @@ def observe_docker(wanted):
     """Docker on this host, as a model.Docker. wanted: model.DockerStorage; its dropin is "" when nothing is wanted.
 
     One process (systemctl) and one more (docker info) when all is as wanted. The installed program's version and the
-    content are asked only when a switch would be due: a restart starts the installed program, not the running one.
+    content are asked when a switch would be due, for a restart starts the installed program, not the running one; and when
+    nothing is wanted, for whoever takes the pool down or reports has to know the containers.
     Raises model.Refused (no systemd, podman, unreadable files) and commands.CommandFailed.
     """
     refuse_podman()
@@ -82,7 +83,7 @@ def observe_docker(wanted):
         former=switch_record.parse(systemd.read_text(switch_record.PATH)),
         host=setup.host,
     )
-    settled = info is not None and is_settled(info, wanted, unit, dropin_text)
+    settled = info is not None and wanted.dropin and is_settled(info, wanted, unit, dropin_text)
     if not settled or wanted.back or wanted.clean or found.begun():
         found = observe_more(found, wanted)
     if found.version is not None and wanted.dropin:

@@ -233,6 +233,17 @@ def test_nothing_wanted_still_reports(host):
     assert found.dropin_text is None
 
 
+def test_nothing_wanted_on_the_image_store_lists_containers_too(host):
+    text = recorded("docker", "info-26.1.5-devmapper-snapshotter.json")
+    containers = json.loads(text)["Containers"]
+    host.answer("info", text.replace('"Containers":%d' % containers, '"Containers":1'))
+    host.answer("--version", "Docker version 26.1.5, build 1\n")
+    host.answer("ps", "abc\tc1\tbusybox\tUp 2 days\n")
+    found = docker.observe_docker(DockerStorage("auto", "", ""))
+    assert docker.storage_kind(found.info) == "devmapper-snapshotter"
+    assert found.containers == (Container("abc", "c1", "busybox", "Up 2 days", True),)
+
+
 def test_a_daemon_built_without_the_driver_is_told(tmp_path):
     for name, text in (("with", b"\x7fELF...dm.thinpooldev..."), ("without", b"\x7fELF...overlay2...")):
         (tmp_path / name).write_bytes(text)

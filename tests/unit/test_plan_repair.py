@@ -95,6 +95,16 @@ def due(found, spec=SPEC):
             + ["systemctl start containerd.service", "ctr plugins ls", *DOCKER],
         ),
         (
+            host(
+                docker(driver="devmapper", containers=CONTAINERS),
+                containerd=Containerd(unit("active"), plugin="ok"),
+                check_needed=True,
+            ),
+            ["docker --host unix:///var/run/docker.sock stop " + "a" * 64, STOP, "systemctl stop containerd.service"]
+            + [DOWN, OFF, *CHECKED, ON, "systemctl start containerd.service", "ctr plugins ls", *DOCKER]
+            + ["docker --host unix:///var/run/docker.sock start " + "a" * 64],
+        ),
+        (
             host(docker(driver="overlay2"), containerd=Containerd(unit("active"), plugin="error"), active=False),
             ["systemctl stop containerd.service", DOWN, OFF, *CHECKED, ON]
             + ["systemctl start containerd.service", "ctr plugins ls"],
@@ -114,6 +124,7 @@ def due(found, spec=SPEC):
         "docker-was-stopped",
         "docker-is-elsewhere",
         "image-store",
+        "containers-run-on-the-image-store",
         "containerd-alone",
         "no-spare-but-room-for-one",
     ],
