@@ -93,13 +93,9 @@ def work(module):
     result = {"changed": False, "file_systems": shown}
     if given["device"] is None:
         return result
-    wanted = [one for one in found if one.device == given["device"]]
-    if not wanted:
-        raise Refused("no running container has %s as its root file system." % given["device"], "dmsetup ls --target thin")
-    if trim.why_not(wanted[0]):
-        raise Refused("%s is not trimmed: %s." % (given["device"], trim.why_not(wanted[0])))
+    root = trim.chosen(found, given["device"])
     if not module.check_mode:
-        done = trim.trim(given["pool"], wanted[0])
+        done = trim.trim(given["pool"], root)
         result.update(done._asdict(), changed=done.returned > 0)
     return result
 

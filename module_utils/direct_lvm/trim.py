@@ -22,6 +22,7 @@ from .model import Refused
 FITRIM = 0xC0185879  # linux/fs.h: _IOWR('X', 121, struct fstrim_range); alpha, mips, powerpc and sparc number it otherwise
 RANGE = struct.Struct("=QQQ")  # start, length, shortest range; the kernel returns in length what it discarded
 FILE_SYSTEMS = ("ext4", "xfs")
+ENDED = "has ended meanwhile"  # playbooks/trim.yml excuses a refusal with these words
 ARGUMENTS = {  # of the module direct_lvm_trim
     "pool": {"type": "str", "default": "vgdocker-thinpool"},
     "device": {"type": "str"},
@@ -93,17 +94,30 @@ def why_not(root):
     return "" if root.file_system in FILE_SYSTEMS else "%s is neither of %s" % (root.file_system, ", ".join(FILE_SYSTEMS))
 
 
+def chosen(found, device):
+    """The Root with this thin device. Raises model.Refused when there is none any more, or it is not trimmed."""
+    root = next((one for one in found if one.device == device), None)
+    if root is None:
+        raise Refused(
+            "no running container has %s as its root file system: the one that had it %s." % (device, ENDED),
+            "See which there are: dmsetup ls --target thin",
+        )
+    if why_not(root):
+        raise Refused("%s is not trimmed: %s." % (device, why_not(root)))
+    return root
+
+
 def trim(pool, root):
     """Trim a Root. A Trimmed. Raises model.Refused when it went away meanwhile, or its device takes no discards."""
     before = smoke.usage(pool)
     try:
         folder = os.open("/proc/%d/root" % root.pid, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise Refused("container %s has ended meanwhile (%s)." % (root.container[:12], error.strerror)) from error
+        raise Refused("container %s %s (%s)." % (root.container[:12], ENDED, error.strerror)) from error
     try:
         device = os.fstat(folder).st_dev
         if "%d:%d" % (os.major(device), os.minor(device)) != root.number:
-            raise Refused("container %s has ended meanwhile." % root.container[:12])  # and its process number is another's
+            raise Refused("container %s %s." % (root.container[:12], ENDED))  # and its process number is another's
         asked = bytearray(RANGE.pack(0, 2**64 - 1, 0))
         fcntl.ioctl(folder, FITRIM, asked)
     except OSError as error:

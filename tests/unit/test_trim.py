@@ -2,8 +2,10 @@
 
 import errno
 import os
+import pathlib
 
 import pytest
+import yaml
 
 from module_utils.direct_lvm import files, smoke, thin_devices, trim
 from module_utils.direct_lvm.model import Refused
@@ -122,3 +124,19 @@ def test_a_device_that_takes_no_discards_is_told(kernel):
     kernel["error"] = errno.EIO
     with pytest.raises(OSError, match="Input/output error"):
         trim.trim(POOL, here())
+
+
+def test_a_container_that_ended_after_the_listing_is_told_as_such():
+    with pytest.raises(Refused, match="has ended meanwhile"):
+        trim.chosen([here(device="docker-1-def")], "docker-1-abc")
+
+
+def test_what_the_playbook_excuses_is_what_the_module_says():
+    play = yaml.safe_load((pathlib.Path(__file__).parents[2] / "playbooks" / "trim.yml").read_text())[0]
+    (task,) = [task for task in play["tasks"] if "failed_when" in task]
+    assert "'%s' not in" % trim.ENDED in task["failed_when"]
+
+
+def test_a_file_system_that_is_not_trimmed_is_refused():
+    with pytest.raises(Refused, match="docker-1-abc is not trimmed: btrfs is neither"):
+        trim.chosen([here(file_system="btrfs")], "docker-1-abc")
