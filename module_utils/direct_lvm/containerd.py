@@ -7,6 +7,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import glob
+import json
 import os
 import re
 import tempfile
@@ -53,6 +54,7 @@ def observe_containerd(wanted, docker_unit=None, with_snapshots=False):
     elif unit.load_state != "not-found":
         problem = "containerd.service is %s" % unit.active_state
     names = os.listdir(wanted.root_path) if os.path.isdir(wanted.root_path) else []
+    snapshots = list_snapshots(address) if with_snapshots and status == "ok" else None
     return Containerd(
         unit=unit,
         address=address,
@@ -64,7 +66,8 @@ def observe_containerd(wanted, docker_unit=None, with_snapshots=False):
         dropin_text=files.read_text(wanted.dropin),
         elsewhere=tuple(one for one in configured_pools(config) if one[0] != wanted.config),
         databases=tuple(sorted(name[:-3] for name in names if name.endswith(".db") and name != "metadata.db")),
-        snapshots=list_snapshots(address) if with_snapshots and status == "ok" else None,
+        snapshots=snapshots,
+        tasks=list_tasks(address, snapshots) if snapshots else (),
     )
 
 
@@ -112,6 +115,29 @@ def list_snapshots(address):
         argv = ctr(address, "--namespace", namespace, "snapshots", "--snapshotter", PLUGIN, "ls")
         found += [(namespace, key) for key in parse_snapshots(commands.run(argv).out)]
     return tuple(found)
+
+
+def list_tasks(address, snapshots):
+    """((namespace, ID), ...) of the containers with a task whose root is in the snapshotter.
+
+    snapshots: as list_snapshots() gives them. Clients name a container's snapshot after it; Docker notes no snapshotter.
+    """
+    found = []
+    for namespace in commands.run(ctr(address, "namespaces", "ls", "--quiet")).out.split():
+        asked = ctr(address, "--namespace", namespace)
+        for task in commands.run((*asked, "tasks", "ls", "--quiet")).out.split():
+            info = (*asked, "containers", "info", task)
+            if (namespace, task) in snapshots or snapshotter_of(commands.run(info, ok=None).out) in (None, PLUGIN):
+                found.append((namespace, task))
+    return tuple(found)
+
+
+def snapshotter_of(text):
+    """The snapshotter in `ctr containers info`, "" when its client noted none, None when it cannot be told."""
+    try:
+        return json.loads(text)["Snapshotter"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
 
 
 def parse_snapshots(text):

@@ -56,6 +56,7 @@ class Containerd(NamedTuple):
     elsewhere: ((path, pool), ...) of pool_name settings in other files than ours.
     databases: device-mapper names of the pools for which there is metadata below root_path.
     snapshots: ((namespace, key), ...) in the snapshotter, children before their parents; None when not asked.
+    tasks: ((namespace, ID), ...) of the containers that run on the snapshotter; asked for together with snapshots.
     """
 
     unit: Unit
@@ -70,6 +71,7 @@ class Containerd(NamedTuple):
     elsewhere: Tuple[Tuple[str, str], ...] = ()
     databases: Tuple[str, ...] = ()
     snapshots: Optional[Tuple[Tuple[str, str], ...]] = None
+    tasks: Tuple[Tuple[str, str], ...] = ()
 
     @property
     def installed(self):

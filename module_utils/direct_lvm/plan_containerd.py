@@ -17,6 +17,7 @@ from .steps import CheckConfiguration, Command, DropSnapshots, RemoveFile, Switc
 from .systemd import command_words
 
 RESTART_TIMEOUT = 120
+SHOWN = 5  # containers that a sentence names
 
 
 def plan_containerd(spec, host):
@@ -177,6 +178,19 @@ def check_pair(spec, host):
             "%s holds containerd's metadata of pool %s, not of %s: its snapshots would be looked for in the wrong pool."
             % (root, ", ".join(others), device),
             "Choose another folder: containerd_storage_root_path: /var/lib/containerd/devmapper-%s" % device,
+        )
+
+
+def check_idle(spec, host):
+    """Raise Refused while containers run on the pool: their snapshots would be dropped one by one until one cannot be."""
+    tasks = host.containerd.tasks
+    if tasks:
+        more = " and %d more" % (len(tasks) - SHOWN) if len(tasks) > SHOWN else ""
+        raise Refused(
+            "containers %s%s run on pool %s."
+            % (", ".join("%s (namespace %s)" % (task, namespace) for namespace, task in tasks[:SHOWN]), more, full(spec.pool)),
+            "Stop them where they were started; on Kubernetes drain the node and stop the kubelet. Or end them here:\n"
+            + "\n".join("ctr --namespace %s tasks rm --force %s" % task for task in tasks),
         )
 
 

@@ -147,6 +147,8 @@ def check_removable(spec, host, vg, unconfigured):
             "containerd is configured to use pool %s." % full(pool),
             "Take its devmapper section away first, and restart containerd.",
         )
+    if unconfigured:
+        plan_containerd.check_idle(spec, host)
     held = lv.open and not (unconfigured and pool.remove_data)  # containerd's thin devices go with the snapshots, LVM's do not
     if held or any(x.pool_lv == pool.name for x in host.lvm.lvs_of(pool.vg)):
         raise Refused("pool %s is in use: thin volumes of it are active." % full(pool), "See them: lsblk; dmsetup ls --tree")

@@ -105,6 +105,7 @@ class Host:
         )
         self.answer("plugins", PLUGINS)
         self.answer("namespaces", "")
+        self.answer("tasks", "")
 
     def path(self, name):
         return str(self.root / name)
@@ -239,7 +240,38 @@ def test_snapshots_are_asked_in_every_namespace_only_when_they_are_wanted(host):
     keys = containerd.parse_snapshots(SNAPSHOTS)
     found = host.observe(with_snapshots=True).snapshots
     assert found == tuple((namespace, key) for namespace in ("default", "moby") for key in keys)
-    assert host.asked[-1] == "ctr --address %s --namespace moby snapshots --snapshotter devmapper ls" % ADDRESS
+    assert "ctr --address %s --namespace moby snapshots --snapshotter devmapper ls" % ADDRESS in host.asked
+
+
+INFO = '{\n    "ID": "%s",\n    "Snapshotter": "%s"\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("task", "told", "found"),
+    [
+        ("c1", INFO % ("c1", ""), True),
+        ("vm", INFO % ("vm", "devmapper"), True),
+        ("web", INFO % ("web", "overlayfs"), False),
+        ("web", INFO % ("web", ""), False),
+        ("web", '{"Labels": {"Snapshotter": "devmapper"}}', True),
+        ("web", "", True),
+    ],
+    ids=[
+        "by-its-snapshot-as-docker-names-none",
+        "by-its-snapshotter",
+        "on-another-snapshotter",
+        "docker-with-a-graph-driver",
+        "names-no-snapshotter",
+        "does-not-tell",
+    ],
+)
+def test_tasks_on_the_snapshotter_are_told_from_others(host, task, told, found):
+    host.answer("namespaces", "k8s.io\n")
+    host.answer("snapshots", SNAPSHOTS)
+    host.answer("tasks", task + "\n")
+    host.answer("containers", told, rc=0 if told else 1)
+    assert host.observe().tasks == ()
+    assert host.observe(with_snapshots=True).tasks == ((("k8s.io", task),) if found else ())
 
 
 def test_pools_in_containerds_files(host):

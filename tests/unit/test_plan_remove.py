@@ -219,6 +219,8 @@ def given(containerd, docker=NEW, used=0.0, **changes):
 
 HELD = configured(snapshots=SNAPSHOTS)
 EMPTY = configured(snapshots=())
+RUNNING = HELD._replace(tasks=(("k8s.io", "c1"), ("default", "web")))
+MANY = HELD._replace(tasks=tuple(("k8s.io", "c%d" % number) for number in range(7)))
 
 
 @pytest.mark.parametrize(
@@ -310,6 +312,14 @@ def thin_volume(host):
         (given(HELD, THERE), BOTH, "thin_pool_remove_data: true"),
         (given(EMPTY, THERE), BOTH, "playbooks/rollback.yml"),
         (given(HELD, THERE._replace(daemon_json=None)), LOST, "playbooks/rollback.yml"),
+        (given(RUNNING, used=12.5), LOST, "c1 (namespace k8s.io), web (namespace default) run on pool vgdocker/thinpool"),
+        (
+            given(RUNNING, used=12.5),
+            LOST,
+            "--namespace k8s.io tasks rm --force c1\nctr --namespace default tasks rm --force web",
+        ),
+        (given(RUNNING, THERE), LOST, "Docker uses containerd's devmapper snapshotter on pool vgdocker/thinpool"),
+        (given(MANY, used=12.5), LOST, "c4 (namespace k8s.io) and 2 more run on pool vgdocker/thinpool"),
         (given(HELD, THERE._replace(info=None)), LOST, "daemon.json still tells Docker to use containerd's devmapper snapshotter"),
         (
             given(configured('imports = ["/a"]\n', snapshots=(), config_text='imports = [\n"%s"]' % OWN)),
@@ -328,6 +338,10 @@ def thin_volume(host):
         "docker-is-on-it-and-data-are-to-stay",
         "docker-is-on-it-and-holds-nothing",
         "docker-is-on-it-by-flags",
+        "containers-run",
+        "containers-run-and-how-to-stop-them",
+        "containers-of-docker-run",
+        "many-containers-run",
         "docker-is-stopped",
         "imports-on-several-lines",
     ],
