@@ -32,7 +32,7 @@ These belong to no role. Give them with `-e`: play keywords such as `serial` do 
 
 | variable | playbook | default | |
 |---|---|---|---|
-| `fleet_serial` | `site.yml`, `upgrade.yml`, `rollback.yml`, `repair.yml`, `replace.yml` | `[1, "10%", "30%"]` | how many hosts at a time |
+| `fleet_serial` | all that stop Docker, `replace.yml` | `[1, "10%", "30%"]` | how many hosts at a time |
 | `fleet_max_fail_percentage` | the same | `10` | when more of a batch fail, no further batch is begun |
 | `docker_storage_cleanup_confirmed` | `cleanup.yml` | `false` | remove what it lists |
 | `thin_pool_repair_confirmed` | `repair.yml` | `false` | carry out what it tells |
