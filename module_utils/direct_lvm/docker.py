@@ -195,11 +195,15 @@ def read_environment_files(unit, ours):
 
 
 def daemon_program(unit):
-    """The daemon's program on disk as named by the unit, else in PATH; None when there is none. Before 1.12: `docker`."""
+    """The daemon's program on disk as named by the unit, else in PATH; None when there is none.
+
+    Before 1.12 it is `docker`, which is the client since then: alone, without a unit, that is no daemon.
+    """
     words = systemd.command_words(unit.command, "", {})
     named = [words[0].text] if words and os.path.basename(words[0].text).startswith("docker") else []
     daemons = [path for path in named if os.path.basename(path).startswith("dockerd")]
-    return next((path for path in [*daemons, "dockerd", *named, "docker"] if commands.find(path)), None)
+    old = [] if unit.load_state == "not-found" else ["docker"]
+    return next((path for path in [*daemons, "dockerd", *named, *old] if commands.find(path)), None)
 
 
 def observe_info(host=docker_conflicts.SOCKET):

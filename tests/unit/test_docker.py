@@ -6,7 +6,8 @@ import os
 import pytest
 from states import recorded
 
-from module_utils.direct_lvm import commands, daemon, docker, systemd
+from module_utils.direct_lvm import commands, daemon, docker, engines, systemd
+from module_utils.direct_lvm.containerd_config import Containerd
 from module_utils.direct_lvm.model import (
     MANAGED,
     VENDOR_COMMAND,
@@ -146,6 +147,14 @@ def test_installed_without_a_unit(host):
     found = host.observe()
     assert found.version == "20.10.24+dfsg1"
     assert "no docker.service" in found.conflicts[0]
+
+
+def test_a_client_alone_is_no_docker(host, monkeypatch):
+    host.load, host.active = "not-found", "inactive"
+    monkeypatch.setattr(commands, "find", lambda name: None if name == "dockerd" else name)
+    found = host.observe()
+    assert (found.version, found.problem, found.conflicts) == (None, "there is no docker.service", ())
+    assert engines.choose("auto", found.version, Containerd(found.unit._replace(load_state="loaded"))).name == "containerd"
 
 
 def test_docker_1_11_is_asked_in_plain_text(host, monkeypatch):
