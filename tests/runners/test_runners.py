@@ -70,7 +70,8 @@ def test_under_ansible_runner_a_refusal_fails_the_job_and_is_told(tmp_path, host
     assert done.returncode == 2, done.stdout
     assert plans(events) == {"node01": [], "node02": []}
     assert "'no/where' is not a device name" in done.stdout
-    assert "Refused or not reached, and left as they were: node01, node02" in done.stdout
+    (stats,) = [event["event_data"] for event in events if event["event"] == "playbook_on_stats"]
+    assert stats["failures"] == {"node01": 1, "node02": 1}
 
 
 def test_ansible_pull_from_a_repository_by_file_url(tmp_path, host):
