@@ -28,7 +28,7 @@ from .docker_info import (
 )
 from .docker_options import check_options
 from .model import VENDOR_COMMAND, Docker, Refused, Unit
-from .plan_switch import FORMER, OURS, SAME_DRIVER_FOLDERS
+from .plan_switch import FORMER, LOOP_FILE, OURS, SAME_DRIVER_FOLDERS, STRAY
 
 __all__ = (  # what the planner and the modules use of Docker, whichever file it stands in
     "check_options", "info_problems", "observe_docker", "observe_info", "storage_kind",
@@ -128,7 +128,7 @@ def leftovers(found, wanted):
             text = systemd.read_text(os.path.join(found.root, "containers", name, "config.v2.json"))
             if text and '"Driver":"%s"' % driver in text.replace(" ", ""):
                 paths.append(os.path.join(found.root, "containers", name))
-    paths += [os.path.join(found.root, name + FORMER) for name in SAME_DRIVER_FOLDERS]
+    paths += [os.path.join(found.root, name) for name in aside(found.root) if not name.endswith(OURS)]
     if not wanted.keep_archives:
         paths += [os.path.join(wanted.archive, name) for name in entries(wanted.archive) if images.SUFFIX.match(name)]
     return tuple((path, files.tree_size(path)) for path in paths if os.path.exists(path))
@@ -236,13 +236,18 @@ def root_state(root):
     switches have set aside, with its suffix. Raises Refused when a folder cannot be read.
     """
     found = [name for name in DRIVERS if entries(root, name)]
-    found += ["devicemapper/loop"] if os.path.exists(os.path.join(root, "devicemapper/devicemapper/data")) else []
+    found += ["devicemapper/loop"] if os.path.exists(os.path.join(root, LOOP_FILE)) else []
     found += ["image/" + name for name in entries(root, "image") if entries(root, "image", name, "imagedb/content/sha256")]
     found += ["containers"] if entries(root, "containers") else []
     volumes = [name for name in entries(root, "volumes") if os.path.isdir(os.path.join(root, "volumes", name))]
-    aside = [name + suffix for name in SAME_DRIVER_FOLDERS for suffix in (FORMER, OURS)]
-    found += [name for name in aside if os.path.exists(os.path.join(root, name))]
-    return tuple(found + (["volumes"] if volumes else []))
+    return tuple(found + aside(root) + (["volumes"] if volumes else []))
+
+
+def aside(root):
+    """[name below the data root, ...] of the folders that switches have set aside."""
+    names = list(entries(root)) + ["image/" + name for name in entries(root, "image")]
+    known = [name + suffix for name in SAME_DRIVER_FOLDERS for suffix in (FORMER, OURS)]
+    return [name for name in names if name in known or STRAY in name]
 
 
 def entries(*parts):

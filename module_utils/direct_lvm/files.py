@@ -92,9 +92,9 @@ def remove(path):
     sync_folder(os.path.dirname(path))
 
 
-def move(source, target, only_if=""):
-    """Rename a folder, unless that was done before (source gone, or target there) or only_if is not there."""
-    if not os.path.lexists(source) or os.path.lexists(target) or (only_if and not os.path.lexists(only_if)):
+def move(source, target, only_if=()):
+    """Rename a folder, unless that was done before (source gone, or target there) or a path of only_if is not there."""
+    if os.path.lexists(target) or not all(map(os.path.lexists, (source, *only_if))):
         return
     os.rename(source, target)
     sync_folder(os.path.dirname(target))

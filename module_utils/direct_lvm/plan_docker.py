@@ -33,8 +33,9 @@ def plan_docker(spec, host, image_store):
     if stopped and not image_store:
         plan_pair.check_pair(spec, host, former)
     if on_pool or stopped:
-        here = there._replace(dropin=found.dropin_text, daemon_json=found.daemon_json, moves=())
-        return [plan_switch.switch(spec, found, here, there._replace(moves=()), None)] + finish(found, wanted, "done")
+        there = there._replace(moves=(), after=())
+        here = there._replace(dropin=found.dropin_text, daemon_json=found.daemon_json)
+        return [plan_switch.switch(spec, found, here, there, None)] + finish(found, wanted, "done")
     if not image_store:
         plan_pair.check_pair(spec, host, former)
     check_room(spec, host, image_store)

@@ -6,6 +6,11 @@ Docker keeps one folder per storage driver, so nothing needs to be deleted. Only
 when Docker was on another devicemapper storage (loop files, an older pool), its folders get the suffix FORMER while it
 is on our pool; when it goes back, our folders get the suffix OURS, for the next time (moby: daemon/graphdriver,
 layer.NewStoreFromOptions). The names are the record: a run that was cut off finds on the disk how far it came.
+
+A host may lose its power between any two steps, and Docker then starts with what is there. It must not find the one
+devicemapper's settings with the other's folder: it would take back what it holds for an unfinished change, and damage it
+(deviceset.go, processPendingTransaction). So folders are set aside before the settings are written, and others brought in
+after. What Docker makes in between, where it finds no folder, gets the suffix STRAY and a number.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -13,6 +18,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import os
+import re
 from typing import NamedTuple, Optional, Tuple
 
 from . import switch_record
@@ -22,7 +28,9 @@ from .model import MANAGED, VENDOR_COMMAND, Former, Refused
 from .steps import Command, Move, RemoveFile, Switch, WaitForDocker, WriteFile
 
 STOP_TIMEOUT = 120
-FORMER, OURS = ".before-direct-lvm", ".direct-lvm"
+FORMER, OURS, STRAY = ".before-direct-lvm", ".direct-lvm", ".in-between"
+LOOP_FILE = "devicemapper/devicemapper/data"  # below the data root; on a thin pool Docker has none
+DEFAULT_DRIVERS = ("aufs", "overlay", "overlay2")  # what Docker takes when none is chosen and it finds no folder
 DRIVER_FOLDERS = ("devicemapper", "image/devicemapper")
 # A container belongs to the driver that made it, and both sides would call theirs devicemapper.
 SAME_DRIVER_FOLDERS = DRIVER_FOLDERS + ("containers",)
@@ -35,7 +43,8 @@ OVERLAY2_NO_IMAGE_STORE = '{"features": {"containerd-snapshotter": false}, "stor
 class Side(NamedTuple):
     """One of the two places where Docker can be. dropin, daemon_json: the files' texts, None: no such file.
 
-    driver: what docker info must name, "" when it is not known.  moves: what has to be renamed to get here.
+    driver: what docker info must name, "" when it is not known.
+    moves, after: what has to be renamed to get here, before the files are written and then.
     """
 
     driver: str
@@ -44,6 +53,7 @@ class Side(NamedTuple):
     dropin: Optional[str]
     daemon_json: Optional[str]
     moves: Tuple[Move, ...] = ()
+    after: Tuple[Move, ...] = ()
 
 
 def former_of(found):
@@ -76,7 +86,7 @@ def pool_side(spec, found, former, pool, image_store):
         return Side("devmapper", "", 0, without_ours(found.dropin_text), merged(found, IMAGE_STORE))
     dropin = spec.docker.dropin_text.replace(VENDOR_COMMAND, found.unit.command)
     config = merged(found, spec.docker.daemon_json_text) if spec.docker.config == "daemon_json" else found.daemon_json
-    return Side("devicemapper", pool, spec.pool.chunk_size, dropin, config, moves_to_pool(found, former))
+    return Side("devicemapper", pool, spec.pool.chunk_size, dropin, config, *moves_to_pool(found, former))
 
 
 def without_ours(dropin):
@@ -105,9 +115,9 @@ def former_side(spec, found, former, image_store):
 
     Of daemon.json only what the switch sets goes back: whatever else somebody wrote into it since stays.
     """
-    moves = () if image_store else moves_to_former(found, former)
+    moves = ((), ()) if image_store else moves_to_former(found, former)
     config = changed(found, given_back, former.daemon_json, own_keys(spec.docker, image_store))
-    return Side(former.driver, former.pool, 0, former.dropin, config, moves)
+    return Side(former.driver, former.pool, 0, former.dropin, config, *moves)
 
 
 def own_keys(wanted, image_store):
@@ -119,33 +129,68 @@ def own_keys(wanted, image_store):
 
 
 def moves_to_pool(found, former):
-    """Set the former devicemapper's folders aside; bring ours back when an earlier switch went back."""
-    moves = []
-    loop = "devicemapper/loop" in found.root_state
-    names = SAME_DRIVER_FOLDERS if former.driver == "devicemapper" else DRIVER_FOLDERS if loop else ()
+    """([Move] before the settings, [Move] after): the former devicemapper's folders aside; ours back, when they stand aside.
+
+    The pool's metadata come last: a Docker that finds them starts, and has to find its images too.
+    """
+    names = SAME_DRIVER_FOLDERS if former.driver == "devicemapper" else DRIVER_FOLDERS if is_loop(found) else ()
+    aside, back = strays(found, former), []
     for name in names:
         path = os.path.join(found.root, name)
-        moves.append(Move(path, path + FORMER, "set the former storage's %s aside; nothing is deleted" % name))
-    for name in SAME_DRIVER_FOLDERS:
+        aside.append(Move(path, path + FORMER, "set the former storage's %s aside; nothing is deleted" % name))
+    for name in reversed(SAME_DRIVER_FOLDERS):
         if name + OURS in found.root_state:
             path = os.path.join(found.root, name)
-            moves.append(Move(path + OURS, path, "bring back the pool's own %s" % name))
-    return tuple(moves)
+            back.append(Move(path + OURS, path, "bring back the pool's own %s" % name))
+    return (tuple(aside), tuple(back)) if former.driver == "devicemapper" else (tuple(aside + back), ())
 
 
 def moves_to_former(found, former):
-    """Set our folders aside, for Docker does not start when it finds two drivers' and none is chosen; bring the others back."""
-    moves = []
-    loop = "devicemapper/loop" in found.root_state
+    """([Move] before the settings, [Move] after): our folders aside, the others back.
+
+    Docker does not start when it finds two drivers' folders and none is chosen. Of another driver than devicemapper the
+    settings come first: it leaves our folders alone, and without them the pool's Docker would make new ones.
+    """
+    aside, back = strays(found, former), []
     for name in SAME_DRIVER_FOLDERS if former.driver == "devicemapper" else DRIVER_FOLDERS:
         path = os.path.join(found.root, name)
-        if former.driver == "devicemapper" or loop or name + FORMER in found.root_state:
+        if former.driver == "devicemapper" or is_loop(found) or name + FORMER in found.root_state:
             # Both sides use the same name: the folder is ours only while the former one stands aside.
-            moves.append(Move(path, path + OURS, "set the pool's %s aside" % name, path + FORMER))
-            moves.append(Move(path + FORMER, path, "bring the former %s back" % name))
+            aside.append(Move(path, path + OURS, "set the pool's %s aside" % name, (path + FORMER,)))
+            back.append(Move(path + FORMER, path, "bring the former %s back" % name))
         else:
-            moves.append(Move(path, path + OURS, "set the pool's %s aside" % name))
-    return tuple(moves)
+            aside.append(Move(path, path + OURS, "set the pool's %s aside" % name))
+    return (tuple(aside), tuple(back)) if former.driver == "devicemapper" else ((), tuple(aside + back))
+
+
+def is_loop(found):
+    """Whether loop files stand where the pool's metadata would."""
+    return "devicemapper/loop" in found.root_state
+
+
+def strays(found, former):
+    """[Move]: to a third name what Docker made when it came up, after a power cut, in the middle of a switch.
+
+    That is a folder both of whose owners stand aside, and a loop file in a folder whose former owner does: the devicemapper
+    with that file is the last to go, for it is what tells. And the default driver's folder, beside a devicemapper that was
+    nowhere chosen: with both Docker does not start. Whatever somebody had there is archived like anything Docker holds.
+    """
+    if not found.begun():
+        return []
+    taken = [int(name.rpartition("-")[2]) for name in found.root_state if re.search(re.escape(STRAY) + "-[0-9]+$", name)]
+    suffix = "%s-%d" % (STRAY, max(taken or [0]) + 1)
+    todo = []
+    for name in reversed(SAME_DRIVER_FOLDERS):
+        path = os.path.join(found.root, name)
+        if name + FORMER in found.root_state and name + OURS in found.root_state:
+            todo.append((path, (path + FORMER, path + OURS)))
+        elif name + FORMER in found.root_state and is_loop(found):
+            todo.append((path, (path + FORMER, os.path.join(found.root, LOOP_FILE))))
+    if former.driver == "devicemapper" and "storage-driver" not in (former.daemon_json or "") + (former.dropin or ""):
+        defaults = [name for name in DEFAULT_DRIVERS if name in found.root_state]
+        todo += [(os.path.join(found.root, folder), ()) for name in defaults for folder in (name, "image/" + name)]
+    why = "set aside what Docker made when it started in between"
+    return [Move(path, path + suffix, why, only_if) for path, only_if in todo]
 
 
 def switch(spec, found, here, there, record, kind=""):
@@ -182,10 +227,10 @@ def note(record, why):
 
 
 def to_side(spec, found, side, other):
-    """Stop, set aside, write, reload, start, wait: Docker on that side, whatever was done of it before.
+    """Stop, set aside, write, reload, bring in, start, wait: Docker on that side, whatever was done of it before.
 
     When the drop-in is all that changes, it is written while Docker still serves, for systemd takes as long to read it as
-    a fifth of a restart: a host that loses its power in between comes up with it. Otherwise folders and files must agree.
+    a fifth of a restart: a host that loses its power in between comes up with it.
     """
     services = ("docker.socket", "docker.service") if found.unit.socket_exists else ("docker.service",)
     stop = Command(("systemctl", "stop") + services, "stop Docker; its socket too, which would start it again", STOP_TIMEOUT)
@@ -203,8 +248,8 @@ def to_side(spec, found, side, other):
         side.pool,
         side.chunk_size,
     )
-    early = not side.moves and found.daemon_json == side.daemon_json == other.daemon_json
-    return ((*settings, stop) if early else (stop, *side.moves, *settings)) + (start, wait)
+    early = not (side.moves or side.after) and found.daemon_json == side.daemon_json == other.daemon_json
+    return ((*settings, stop) if early else (stop, *side.moves, *settings, *side.after)) + (start, wait)
 
 
 def write_settings(spec, found, side, other):

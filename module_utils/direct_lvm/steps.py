@@ -73,13 +73,13 @@ class MustBeAsSeen(NamedTuple):
 class Move(NamedTuple):
     """Rename a folder of Docker's data root. Nothing to do when source is gone or target is there: done before.
 
-    only_if: a path that must be there, "" when none must.
+    only_if: paths that must all be there.
     """
 
     source: str
     target: str
     why: str
-    only_if: str = ""
+    only_if: Tuple[str, ...] = ()
 
 
 class ArchiveImage(NamedTuple):

@@ -128,7 +128,7 @@ def test_check_mode_looks_at_what_a_real_run_would_overwrite(ran, monkeypatch, t
 
 def test_moves_are_done_once(tmp_path):
     (tmp_path / "ours").mkdir()
-    move = Move(str(tmp_path / "ours"), str(tmp_path / "aside"), "test", str(tmp_path / "former"))
+    move = Move(str(tmp_path / "ours"), str(tmp_path / "aside"), "test", (str(tmp_path / "former"),))
     apply.one(move)
     assert (tmp_path / "ours").is_dir()  # only while the former one is there
     (tmp_path / "former").mkdir()

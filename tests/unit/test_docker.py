@@ -279,9 +279,10 @@ def test_what_the_former_storage_left(tmp_path):
     left = dict(docker.leftovers(found, DockerStorage("auto", "", "")))
     assert set(left) == {str(tmp_path / name) for name in ("overlay2", "image/overlay2", "containers/overlay2")}
     assert left[str(tmp_path / "overlay2")] >= 10000
-    (tmp_path / "devicemapper.before-direct-lvm").mkdir()
+    for name in ("devicemapper.before-direct-lvm", "devicemapper.in-between-1", "devicemapper.direct-lvm"):
+        (tmp_path / name).mkdir()
     left = dict(docker.leftovers(found._replace(former=Former("done", "devicemapper")), DockerStorage("auto", "", "")))
-    assert set(left) == {str(tmp_path / "devicemapper.before-direct-lvm")}
+    assert set(left) == {str(tmp_path / name) for name in ("devicemapper.before-direct-lvm", "devicemapper.in-between-1")}
 
 
 def test_root_state(tmp_path):

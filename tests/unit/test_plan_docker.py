@@ -69,7 +69,12 @@ def back_in(*names):
     return ["move /var/lib/docker/{0}.direct-lvm /var/lib/docker/{0}".format(name) for name in names]
 
 
+def in_between(number, *names):
+    return ["move /var/lib/docker/{0} /var/lib/docker/{0}.in-between-{1}".format(name, number) for name in names]
+
+
 SAME = ("devicemapper", "image/devicemapper", "containers")
+FORMERS = tuple(name + ".before-direct-lvm" for name in SAME)
 PARKED = ("devicemapper.direct-lvm", "image/devicemapper.direct-lvm")
 
 
@@ -116,7 +121,7 @@ TABLE = [
     (
         "what-an-earlier-way-back-set-aside-comes-back",
         FRESH._replace(former=Former("back", "overlay2"), root_state=PARKED),
-        [RECORD, STOP, *back_in(*SAME[:2]), *RESTART[1:], RECORD],
+        [RECORD, STOP, *back_in(*SAME[1::-1]), *RESTART[1:], RECORD],
     ),
     # A run that was cut off left the record: what it had archived is not asked of a daemon that is down.
     ("killed-after-stop", STOPPED._replace(former=Former("begun", "overlay2", pending=(BUSYBOX, DANGLING))), [*SWITCH, *LOAD]),
@@ -129,7 +134,20 @@ TABLE = [
     (
         "power-cut-then-docker-started-afresh",
         FRESH._replace(former=Former("begun", "devicemapper", pending=(BUSYBOX,)), images=(DANGLING,)),
-        [ARCHIVE[1], RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD, "load " + DANGLING.id, "load " + BUSYBOX.id, RECORD],
+        [
+            *(ARCHIVE[1], RECORD, STOP, *in_between(1, "overlay2", "image/overlay2"), *aside(*SAME), *RESTART[1:], RECORD),
+            *("load " + DANGLING.id, "load " + BUSYBOX.id, RECORD),
+        ],
+    ),
+    (
+        "power-cut-then-docker-made-loop-files-for-the-second-time",
+        FRESH._replace(
+            info=LOOP,
+            former=Former("begun", "devicemapper", daemon_json='{"storage-driver": "devicemapper"}'),
+            daemon_json='{"storage-driver": "devicemapper"}',
+            root_state=("devicemapper", "devicemapper/loop", *FORMERS, "devicemapper.in-between-1"),
+        ),
+        [RECORD, STOP, *in_between(2, *SAME[::-1]), *aside(*SAME), *RESTART[1:], RECORD],
     ),
     ("killed-after-start", DONE._replace(former=Former("begun", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
     ("controller-lost-before-loading", DONE._replace(former=Former("done", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
