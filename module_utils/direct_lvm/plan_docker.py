@@ -223,17 +223,21 @@ def plan_back(spec, host):
     pool = device_name(spec.pool)
     if former.state == "back" and found.info is not None and not is_on(found.info, pool):
         return finish(found, wanted, "back")
-    if found.info is None and former.state != "begun":
+    without = found.info is None and former.state != "begun"
+    if without and wanted.containers != "discard":
         raise Refused(
             "Docker is not running (%s), so what it holds cannot be told." % found.problem,
-            "Start it first: systemctl start docker",
+            "Start it first: systemctl start docker\nOr, when it does not start any more, go back without what only the pool "
+            "has:\ndocker_storage_containers: discard\nImages and containers made since the switch are then not visible any "
+            "more, until Docker is on this pool again.",
         )
-    kept = keep_content(found, wanted)
+    kept = [] if without else keep_content(found, wanted)
     there = plan_switch.former_side(spec, found, former, image_store)
     here = plan_switch.pool_side(spec, found, former, pool, image_store)
     record = former._replace(state="back", pending=pending(found, former))
     loads = finish(found._replace(former=record), wanted, "back")
-    return kept + [plan_switch.switch(spec, found, here, there, record)] + loads
+    kind = "it is down, and what only the pool has is left behind" if without else ""
+    return kept + [plan_switch.switch(spec, found, here, there, record, kind)] + loads
 
 
 def plan_clean(spec, host):

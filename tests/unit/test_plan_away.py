@@ -24,6 +24,7 @@ from test_plan_docker import (
     WEB,
     due,
     host,
+    lines,
 )  # fmt: skip
 
 from module_utils.direct_lvm import plan
@@ -79,6 +80,23 @@ def test_rollback_refuses_what_it_cannot_do():
     ):
         with pytest.raises(Refused, match=sentence):
             due(docker, BACK)
+
+
+def test_rollback_from_a_pool_that_is_dead_leaves_behind_what_only_it_has():
+    dead = GOING_BACK._replace(
+        info=None,
+        problem="docker.service is failed",
+        images=(),
+        root_state=("devicemapper", "overlay2", "image/devicemapper", "image/overlay2", "containers"),
+    )
+    with pytest.raises(Refused, match="Or, when it does not start any more, .*\n?.*\ndocker_storage_containers: discard\n"):
+        due(dead, BACK)
+    steps = plan.plan(states.spec()._replace(docker=BACK._replace(containers="discard")), host(dead))
+    assert lines(steps)[:2] == [RECORD, STOP]
+    assert "what only the pool has is left behind" in steps[0].steps[0].why
+    assert '"back"' in steps[0].steps[-1].text
+    owed = dead._replace(former=Former("done", "overlay2", pending=(BUSYBOX,)))
+    assert due(owed, BACK._replace(containers="discard"))[-2:] == [LOAD[0], RECORD]
 
 
 def test_a_broken_daemon_json_is_a_sentence_on_the_way_back_too():
