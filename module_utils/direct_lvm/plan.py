@@ -70,7 +70,7 @@ def warnings(spec, host):
     layout = geometry.current_layout(host.lvm, spec.pool)
     if layout is None:
         layout = plan_pool.future_layout(spec.pool, host.lvm, plan_vg.plan_vg(spec.pool, host)[1])
-    found = [geometry.autoextend_warning(layout, spec.pool)]
+    found = [geometry.autoextend_warning(layout, spec.pool), plan_replace.warning(spec.pool, host)]
     found += [finding.sentence for finding in health.lasting(spec.pool, host)]
     found += plan_pool.left(spec.pool, host.lvm)
     return tuple(sentence for sentence in found if sentence)

@@ -59,6 +59,9 @@ def plan_moves(pool, host, gone, stay, free):
             "Add a disk of at least %s to thin_pool_devices. LVM cannot make a thin pool smaller."
             % geometry.human((need - free + 1) * vg.extent_size),
         )
+    begin = [pv for pv in gone if pv.extents_used and pv.name not in moves]
+    if begin and not moves:
+        check_growth(pool, host, [pv.name for pv in begin], stay)
     steps = []
     for pv in sorted(gone, key=lambda pv: pv.name not in moves):
         argv = ("pvmove", "--background", "--interval", str(INTERVAL), pv.name)
@@ -80,6 +83,41 @@ def plan_moves(pool, host, gone, stay, free):
         if pv.name in host.orphans:
             steps += give_back(pv)
     return steps
+
+
+def fullest(pool, lvm):
+    """(percent, 'data' or 'metadata') of the part of the pool that is fuller; 0 when there is no pool or it is not active."""
+    lv = lvm.lv(pool.vg, pool.name)
+    if lv is None or lv.segtype != "thin-pool":
+        return 0, "data"
+    return max((lv.data_percent or 0, "data"), (lv.metadata_percent or 0, "metadata"))
+
+
+def check_growth(pool, host, gone, stay):
+    """Raise Refused when the pool is due to grow: LVM resizes nothing that it moves (lvm2, lv_is_locked), for hours perhaps."""
+    used, what = fullest(pool, host.lvm)
+    if used > pool.threshold:
+        devices = ", ".join('"%s"' % name for name in gone + list(stay))
+        raise Refused(
+            "%s of pool %s/%s is %.1f %% full, above its threshold of %d %%: the pool could fill up while %s is emptied, for LVM "
+            "extends nothing that it moves." % (what, pool.vg, pool.name, used, pool.threshold, " ".join(gone)),
+            "Grow it first, with old and new disks: ansible-playbook playbooks/grow.yml -e '{\"thin_pool_devices\": [%s]}'\n"
+            "Or make room: docker image prune; ansible-playbook playbooks/trim.yml" % devices,
+        )
+
+
+def warning(pool, host):
+    """The sentence that is due while a disk is, or is about to be, emptied, else None."""
+    listed = {disk.path for disk in host.disks}
+    moves = host.lvm.moves_of(pool.vg)
+    gone = [pv.name for pv in host.lvm.pvs_of(pool.vg) if pv.name not in listed and (pv.extents_used or pv.name in moves)]
+    if not pool.replace or not gone:
+        return None
+    used, what = fullest(pool, host.lvm)
+    return (
+        "pool %s/%s cannot grow while %s is emptied: LVM extends nothing that it moves. Its %s are %.1f %% full; watch: lvs -a %s"
+        % (pool.vg, pool.name, " ".join(gone), what, used, pool.vg)
+    )
 
 
 def give_back(pv):

@@ -116,6 +116,52 @@ def test_refused(wanted, host, words):
         expect(wanted, host, word)
 
 
+def filled(host, **percents):
+    """The same host with its pool that full."""
+    lvs = tuple(lv._replace(**percents) if lv.name == "thinpool" else lv for lv in host.lvm.lvs)
+    return host._replace(lvm=host.lvm._replace(lvs=lvs))
+
+
+@pytest.mark.parametrize(
+    ("percents", "words"),
+    [
+        ({"data_percent": 80.1}, ["data of pool vgdocker/thinpool is 80.1 % full, above its threshold of 80 %"]),
+        ({"metadata_percent": 91.0}, ["metadata of pool vgdocker/thinpool is 91.0 % full"]),
+        ({"data_percent": 81.0}, ['grow.yml -e \'{"thin_pool_devices": ["/dev/vdb", "/dev/vdc"]}\'']),
+    ],
+    ids=["data", "metadata", "the-way-out"],
+)
+def test_a_pool_that_is_due_to_grow_is_not_moved(percents, words):
+    for word in words:
+        expect(spec(), filled(pool_on("/dev/vdb"), **percents), word)
+
+
+def test_a_move_under_way_goes_on_whatever_the_pool_holds():
+    assert due(filled(pool_on("/dev/vdb", NEW, moving=40.0), data_percent=95.0)) == [GO_ON, MOVED, *AWAY]
+
+
+def test_a_pool_that_nobody_extends_is_moved_however_full():
+    host = filled(pool_on("/dev/vdb"), data_percent=95.0)
+    assert BEGIN in due(host, spec(threshold=100))
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        (pool_on("/dev/vdb"), True),
+        (pool_on("/dev/vdb", NEW, moving=40.0), True),
+        (pool_on(NEW, "/dev/vdb"), False),
+        (pool_on(NEW), False),
+    ],
+    ids=["to-be-emptied", "being-emptied", "empty", "out"],
+)
+def test_that_it_cannot_grow_meanwhile_is_told(host, told):
+    found = [sentence for sentence in plan.warnings(spec(), filled(host, data_percent=40.0)) if "cannot grow while" in sentence]
+    assert len(found) == told
+    assert all("/dev/vdb is emptied" in sentence and "data are 40.0 % full" in sentence for sentence in found)
+    assert not any("cannot grow while" in sentence for sentence in plan.warnings(spec(replace=False, adopt_vg=True), host))
+
+
 def test_somebody_elses_move_is_no_reason_when_nothing_is_due():
     host = pool_on("/dev/vdb", NEW, moving=40.0)
     vg = host.lvm.vgs[0]._replace(extents=7679, free=0)  # so that the pool has its size
