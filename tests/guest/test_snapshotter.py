@@ -271,3 +271,13 @@ def test_containerd_alone(before):
     assert smoke["after_write"] - smoke["before"] >= 16 << 20
     assert not remote.run(guest, docker={"engine": "containerd"})["changed"]
     assert remote.run(guest, module="direct_lvm_info")["host"]["engine"] == "containerd"
+
+
+def test_a_host_without_docker(before):
+    guest = before
+    guest.ssh("systemctl stop docker.socket docker; dpkg --remove --force-depends docker.io docker-cli; systemctl daemon-reload")
+    printed = remote.site(guest)
+    assert "containerd on vgdocker-thinpool" in printed, printed
+    assert "changed=0" in remote.site(guest)
+    assert plugin(guest) == "ok"
+    assert remote.run(guest, module="direct_lvm_info")["host"]["engine"] == "containerd"
