@@ -170,6 +170,12 @@ options:
         description: Whether an archive stays once its image is loaded.
         type: bool
         default: true
+      verify_archives:
+        description:
+          - Whether archives that are there already are read and verified before Docker changes its storage; a damaged one is
+            made anew. Without it they are taken as they are, for a caller that has just had them verified.
+        type: bool
+        default: true
       load_images:
         description: Whether archived images are loaded. Without it they stay noted for a later call.
         type: bool

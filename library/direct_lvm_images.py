@@ -168,7 +168,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.direct_lvm import commands, docker, files, images
+from ..module_utils.direct_lvm import commands, docker, files, image_archive, images
 from ..module_utils.direct_lvm.model import Refused
 
 
@@ -220,7 +220,7 @@ def one_image(module, host, result):
     path = images.archive_path(folder, image.id)
     result.update(id=image.id, tags=list(image.tags), file=path)
     if given["state"] == "verified":
-        images.verify(path, image)
+        image_archive.verify(path, image)
     elif given["state"] == "saved" and module.check_mode:
         result["changed"] = not images.is_archived(folder, image)
         if result["changed"]:

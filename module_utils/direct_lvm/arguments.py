@@ -43,6 +43,7 @@ DOCKER = {
     "commit_containers": {"type": "bool", "default": False},
     "archive_dir": {"type": "path", "default": "/var/lib/direct-lvm/images"},
     "keep_archives": {"type": "bool", "default": True},
+    "verify_archives": {"type": "bool", "default": True},
     "load_images": {"type": "bool", "default": True},
     "state": {"type": "str", "choices": ["on_pool", "former", "overlay2", "cleaned"], "default": "on_pool"},
 }

@@ -71,6 +71,15 @@ def verify(path, image):
                 raise Damaged("layer %d of %d (%s) is not the one that was saved" % (number, len(layers), name))
 
 
+def is_whole(path, image):
+    """Whether verify() finds nothing. Raises OSError."""
+    try:
+        verify(path, image)
+    except Damaged:
+        return False
+    return True
+
+
 def tags_in(path):
     """The tags that loading the archive would set, sorted. Reads manifest.json only. Raises Damaged, OSError."""
     with opened(path) as archive:

@@ -37,6 +37,8 @@ ARGUMENTS = {  # of the module direct_lvm_images
     "lock_timeout": {"type": "int", "default": 600},
 }
 KINDS = {"Id": str, "Name": str, "RepoTags": list, "Size": int, "VirtualSize": int, "Config": dict, "State": dict, "RootFS": dict}
+LEFT = """The storage that Docker left still has it. Go back there: ansible-playbook playbooks/rollback.yml
+(after a rollback: playbooks/site.yml). From there the next run archives it anew."""
 LASTING = ("Id", "Name", "Image", "Path", "Args", "Config", "HostConfig", "Mounts", "Driver")  # what no restart changes
 
 
@@ -206,10 +208,10 @@ def scratch(folder):
 def save(host, image, folder, timeout):
     """Make sure that an image has its archive. False when it was there already. timeout in seconds, for `docker save`.
 
-    All tags go into one archive. An archive with other tags is replaced once the new one is whole.
+    All tags go into one archive. One with other tags, or that is not whole any more, is replaced once the new one is whole.
     """
     final = archive_path(folder, image.id)
-    if is_archived(folder, image):
+    if os.path.exists(final) and image_archive.is_whole(final, image):
         return False
     must_have_space(folder, image)
     make_folder(folder)
@@ -236,11 +238,6 @@ def sync_file(path):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def verify(path, image):
-    """Raise image_archive.Damaged unless the archive at path holds this image whole, under exactly its tags."""
-    image_archive.verify(path, image)
 
 
 # --- the way back into Docker ----------------------------------------------------------------------------------
@@ -297,8 +294,11 @@ def load(host, image, folder, timeout, keep):
         return False
     if not loaded:
         if not os.path.exists(path):
-            raise Refused("image %s has no archive: there is no %s" % (label(image), path))
-        image_archive.verify(path, image)
+            raise Refused("image %s has no archive: there is no %s" % (label(image), path), LEFT)
+        try:
+            image_archive.verify(path, image)
+        except image_archive.Damaged as error:
+            raise image_archive.Damaged(error.what, LEFT) from error
         printed = commands.run(docker(host, "load", "--input", path), timeout=timeout).out
         there = found_as(host, image, path) or next(iter(re.findall(r"^Loaded image ID: (\S+)", printed, re.M)), None)
         if there is None or inspect(host, "image", there) is None:

@@ -74,6 +74,7 @@ class DockerStorage(NamedTuple):
         command line goes) or 'daemon_json' (daemon_json_text is the JSON object to merge; dropin_text then only orders).
     containers: 'refuse' or 'discard', what to do with containers, which cannot cross drivers; commit: make images of them.
     archive: the folder of the image archives.  keep_archives: whether they stay once they are loaded.
+    verify: whether archives that are there already are read before Docker changes its storage.
     load: whether archived images are loaded in this run.
     back: go back, to 'former', what Docker had before, or to 'overlay2'; "" to stay on the pool.
     clean: remove what the former driver left.
@@ -89,6 +90,7 @@ class DockerStorage(NamedTuple):
     commit: bool = False
     archive: str = "/var/lib/direct-lvm/images"
     keep_archives: bool = True
+    verify: bool = True
     load: bool = True
     back: str = ""
     clean: bool = False

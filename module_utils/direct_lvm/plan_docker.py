@@ -167,7 +167,11 @@ def keep_content(found, wanted):
             % (len(todo), geometry.human(need), wanted.archive, geometry.human(found.archive_free)),
             "Choose another folder: image_archive_dir: /path/with/space\nOr remove images that nobody needs: docker image prune",
         )
-    steps += [ArchiveImage(found.host, image, wanted.archive, "archive %s" % title(image)) for image in todo]
+    for image in found.images:
+        if image in todo:
+            steps.append(ArchiveImage(found.host, image, wanted.archive, "archive %s" % title(image)))
+        elif wanted.verify:
+            steps.append(ArchiveImage(found.host, image, wanted.archive, "verify the archive of %s, which is there" % title(image)))
     return steps
 
 

@@ -113,6 +113,7 @@ def read_docker(given):
         commit=given["commit_containers"],
         archive=_folder(given["archive_dir"], "image_archive_dir"),
         keep_archives=given["keep_archives"],
+        verify=given["verify_archives"],
         load=given["load_images"],
         back=given["state"] if given["state"] in ("former", "overlay2") else "",
         clean=given["state"] == "cleaned",

@@ -83,7 +83,7 @@ class Move(NamedTuple):
 
 
 class ArchiveImage(NamedTuple):
-    """docker save of one image with all its tags, verified, into folder. A whole archive that is there is kept."""
+    """docker save of one image with all its tags, verified, into folder. One that is there is verified, and kept when whole."""
 
     host: str
     image: Image

@@ -215,6 +215,14 @@ def test_a_damaged_archive_under_the_final_name_is_replaced_while_docker_has_the
     image_archive.verify(images.archive_path(str(tmp_path), TINY.id), TINY)
 
 
+def test_an_archive_that_has_rotted_since_it_was_made_is_made_anew(monkeypatch, tmp_path):
+    members, image = LAYOUTS["classic"]
+    FakeDocker(monkeypatch, [image], write_tar(tmp_path / "good.tar", members))
+    write_tar(images.archive_path(str(tmp_path), image.id), with_layer("classic", b"x")[0])
+    assert images.is_archived(str(tmp_path), image)
+    assert [images.save(HOST, image, str(tmp_path), 60) for _time in range(2)] == [True, False]
+
+
 def test_what_a_killed_run_left_goes(monkeypatch, tmp_path):
     FakeDocker(monkeypatch, [TINY])
     os.mkdir(str(tmp_path / "incomplete"))
@@ -296,7 +304,7 @@ def test_a_tag_that_moved_meanwhile_is_told(monkeypatch, folder):
 def test_a_damaged_archive_is_not_loaded(monkeypatch, tmp_path):
     docker, image = FakeDocker(monkeypatch), LAYOUTS["classic"][1]
     write_tar(images.archive_path(str(tmp_path), image.id), with_layer("classic", b"x")[0])
-    with pytest.raises(Damaged, match="layer 2 of 3"):
+    with pytest.raises(Damaged, match="layer 2 of 3.*\n.*ansible-playbook playbooks/rollback.yml"):
         images.load(HOST, image, str(tmp_path), 60, False)
     assert docker.verbs() == []
     assert len(os.listdir(str(tmp_path))) == 1
@@ -304,7 +312,7 @@ def test_a_damaged_archive_is_not_loaded(monkeypatch, tmp_path):
 
 def test_no_archive_and_no_image_is_refused(monkeypatch, tmp_path):
     FakeDocker(monkeypatch)
-    with pytest.raises(Refused, match="image tiny:2 has no archive"):
+    with pytest.raises(Refused, match="image tiny:2 has no archive.*\n.*ansible-playbook playbooks/rollback.yml"):
         images.load(HOST, TINY, str(tmp_path), 60, True)
 
 

@@ -107,9 +107,9 @@ TABLE = [
     ("volumes-stay-where-they-are", FRESH._replace(volumes=("data",)), SWITCH),
     ("images-come-across", FRESH._replace(images=(BUSYBOX, DANGLING)), [*ARCHIVE, *SWITCH, *LOAD]),
     (
-        "archived-images-are-not-archived-again",
+        "archives-that-are-there-are-verified",
         FRESH._replace(images=(BUSYBOX, DANGLING), archived=(BUSYBOX.id,)),
-        [ARCHIVE[1], *SWITCH, *LOAD],
+        [*ARCHIVE, *SWITCH, *LOAD],
     ),
     ("from-loop-lvm", FRESH._replace(info=LOOP), [RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD]),
     ("from-an-older-pool", FRESH._replace(info=OLD_POOL), [RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD]),
@@ -226,6 +226,16 @@ def test_settings_in_daemon_json_that_were_not_written_yet_start_docker_all_the_
     assert due(json_down, JSON) == EARLY[1:]
     older = json_down._replace(daemon_json=text.replace("]", ', "dm.fs=ext4"]'))
     assert due(older, JSON) == [STOP, "/etc/docker/daemon.json", *CORE]
+
+
+def test_archives_that_are_there_are_named_as_such_and_not_read_twice():
+    there = host(FRESH._replace(images=(BUSYBOX, DANGLING), archived=(BUSYBOX.id,), archive_free=5 * 2**20))
+    asked = [plan.plan(states.spec()._replace(docker=WANTED._replace(verify=verify)), there) for verify in (True, False)]
+    assert [step.why.partition(" (")[0] for step in asked[0][:2]] == [
+        "verify the archive of busybox:1, busybox:latest",
+        "archive untagged sha256:dddddddddddd",
+    ]
+    assert asked[1] == asked[0][1:]
 
 
 def test_loading_may_be_left_to_a_later_call():

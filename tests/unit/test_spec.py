@@ -44,6 +44,7 @@ GOOD_DOCKER = {
     "commit_containers": False,
     "archive_dir": "/var/lib/direct-lvm/images",
     "keep_archives": True,
+    "verify_archives": True,
     "load_images": True,
     "state": "on_pool",
 }
@@ -267,6 +268,7 @@ DOCKERS = {
     "commit_containers": st.booleans(),
     "archive_dir": st.one_of(st.text(), NEARLY.map("/srv/{}".format)),
     "keep_archives": st.booleans(),
+    "verify_archives": st.booleans(),
     "load_images": st.booleans(),
     "state": st.sampled_from(["on_pool", "former", "overlay2", "cleaned"]),
 }
