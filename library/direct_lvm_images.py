@@ -169,6 +169,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.direct_lvm import commands, docker, files, image_archive, images
+from ..module_utils.direct_lvm.docker_inspect import parse_image
 from ..module_utils.direct_lvm.model import Refused
 
 
@@ -203,13 +204,13 @@ def wanted_image(host, given):
         fields = images.inspect(host, "image", given["image"])
         if fields is None:
             raise Refused("Docker has no image %s" % given["image"], "Look at: docker images --all --no-trunc")
-        return images.parse_image(fields)
+        return parse_image(fields)
     archived = images.find_archive(given["dir"], given["image"])
     if archived:
         return archived
     fields = images.inspect(host, "image", given["image"]) if given["state"] == "loaded" else None
     if fields:  # loaded by an earlier run, which removed the archive
-        return images.parse_image(fields)
+        return parse_image(fields)
     raise Refused("there is no archive of image %s in %s" % (given["image"], given["dir"]))
 
 

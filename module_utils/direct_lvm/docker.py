@@ -26,6 +26,7 @@ from .docker_info import (
     podman,
     storage_kind,
 )
+from .docker_inspect import least_bytes, parse_image
 from .docker_options import check_options
 from .model import VENDOR_COMMAND, Docker, Refused, Unit
 from .plan_switch import FORMER, LOOP_FILE, OURS, SAME_DRIVER_FOLDERS, STRAY
@@ -100,15 +101,17 @@ def observe_more(found, wanted):
     program = daemon_program(found.unit)
     version = None if program is None else parse_version(commands.run([program, "--version"], timeout=60).out)
     state = root_state(found.root)
-    held, containers, volumes = ((), (), ())
+    described, containers, volumes = ((), (), ())
     if found.info:
-        held = images.list_images(found.host) if found.info.images else ()
+        described = images.described(found.host) if found.info.images else ()
         containers = images.list_containers(found.host) if found.info.containers else ()
         volumes = tuple(commands.run(["docker", "--host", found.host, "volume", "ls", "--quiet"]).out.split())
+    held = tuple(map(parse_image, described))
     return found._replace(
         version=found.version if version is None else version,
         can=program is None or not wanted.dropin or has_driver(commands.find(program)),  # it reads the whole program
         images=held,
+        least_bytes=least_bytes(described),
         containers=containers,
         volumes=volumes,
         archived=tuple(one.id for one in held if images.is_archived(wanted.archive, one)),

@@ -19,6 +19,7 @@ import shutil
 from contextlib import contextmanager
 
 from . import commands, files, image_archive
+from .docker_inspect import objects, parse_image
 from .model import Container, Image, Refused
 
 BATCH = 200  # IDs on one command line: 71 characters each
@@ -36,7 +37,6 @@ ARGUMENTS = {  # of the module direct_lvm_images
     "command_timeout": {"type": "int", "default": 3600},
     "lock_timeout": {"type": "int", "default": 600},
 }
-KINDS = {"Id": str, "Name": str, "RepoTags": list, "Size": int, "VirtualSize": int, "Config": dict, "State": dict, "RootFS": dict}
 LEFT = """The storage that Docker left still has it. Go back there: ansible-playbook playbooks/rollback.yml
 (after a rollback: playbooks/site.yml). From there the next run archives it anew."""
 LASTING = ("Id", "Name", "Image", "Path", "Args", "Config", "HostConfig", "Mounts", "Driver")  # what no restart changes
@@ -56,31 +56,18 @@ def list_images(host):
     Intermediate layers of a build (`--all`) are a cache, and no archive can carry them. A reference by digest is no tag.
     Size is what Docker counts: the files of all layers, shared ones too.
     """
+    return tuple(map(parse_image, described(host)))
+
+
+def described(host):
+    """What `docker inspect` says of each image that `docker images` shows, in its order."""
     shown = commands.run(docker(host, "images", "--no-trunc", "--quiet")).out.split()
     ids = sorted(set(shown), key=shown.index)
     found = {}
     for start in range(0, len(ids), BATCH):
         argv = docker(host, "inspect", "--type", "image", *ids[start : start + BATCH])
-        found.update((image.id, image) for image in map(parse_image, objects(argv, commands.run_json(argv)[0])))
-    return tuple(found[each] for each in ids if each in found)
-
-
-def objects(argv, value):
-    """What `docker inspect` printed, held to be objects with the fields that are read here. Raises CommandFailed."""
-    if isinstance(value, list) and all(isinstance(one, dict) and all(map(fits, KINDS, map(one.get, KINDS))) for one in value):
-        return value
-    raise commands.CommandFailed(argv, "printed what does not describe images or containers", json.dumps(value)[:200])
-
-
-def fits(name, value):
-    """Whether a field of `docker inspect` has its kind of value, or is not there; nothing is without an ID."""
-    return isinstance(value, KINDS[name]) or (value is None and name != "Id")
-
-
-def parse_image(fields):
-    """An Image from an object of `docker inspect`. Docker before 1.10 counted only the last layer in Size."""
-    tags = sorted(tag for tag in fields.get("RepoTags") or () if "<none>" not in tag)
-    return Image(fields["Id"], tuple(tags), max(fields.get("Size") or 0, fields.get("VirtualSize") or 0))
+        found.update((fields["Id"], fields) for fields in objects(argv, commands.run_json(argv)[0]))
+    return [found[each] for each in ids if each in found]
 
 
 def inspect(host, kind, name):

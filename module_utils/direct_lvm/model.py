@@ -248,6 +248,7 @@ class Docker(NamedTuple):
     """Docker on this host. version None: not installed. info None: the daemon did not answer (why in problem).
 
     conflicts: sentences about storage settings found elsewhere.  volumes: names.
+    least_bytes: what the images surely have when a layer that several of them share is counted once.
     archived: IDs of images whose whole archive, with all tags, is there.
     archive_free: free bytes where the archives go, None when not asked.
     root: the data root; root_state: what stands in it, see docker.root_state().
@@ -264,6 +265,7 @@ class Docker(NamedTuple):
     images: Tuple[Image, ...] = ()
     containers: Tuple[Container, ...] = ()
     volumes: Tuple[str, ...] = ()
+    least_bytes: int = 0
     archived: Tuple[str, ...] = ()
     archive_free: Optional[int] = None
     dropin_text: Optional[str] = None

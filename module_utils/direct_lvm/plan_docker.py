@@ -14,6 +14,7 @@ from .plan_pool import device_name
 from .steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile, RemoveTree
 
 KINDS = {"loop-lvm": "loop-lvm: devicemapper on loop files, never meant for production", "direct-lvm": "an older thin pool"}
+LARGER = "Make the pool larger (thin_pool_devices, thin_pool_data_size), or remove images that nobody needs: docker image prune"
 
 
 def plan_docker(spec, host, image_store):
@@ -176,9 +177,7 @@ def keep_content(found, wanted):
 
 
 def check_room(spec, host, image_store):
-    """Raise Refused when the images that have to come across do not fit into the pool, or one not into a snapshot's size."""
-    lv = host.lvm.lv(spec.pool.vg, spec.pool.name)
-    need = sum(image.size for image in host.docker.images)
+    """Raise Refused when the images that have to come across surely do not fit into the pool, or one not into a snapshot's size."""
     large = [image for image in host.docker.images if image_store and image.size > spec.containerd.base_image_size]
     if large:
         raise Refused(
@@ -187,14 +186,33 @@ def check_room(spec, host, image_store):
             "Have it give more to each image and container: containerd_storage_base_image_size: %dGB"
             % (large[0].size // 10**9 + 10),
         )
-    used = 0.0 if lv is None or host.docker.former else lv.data_percent or 0.0  # one that comes again finds its images there
-    free = lv.size * (100 - used) / 100 if lv is not None and lv.segtype == "thin-pool" else None
-    if free is not None and need > free:
+    free, least, _most = room(spec, host)
+    if free is not None and least > free:
         raise Refused(
-            "Docker's images have %s, pool %s has %s free."
-            % (geometry.human(need), device_name(spec.pool), geometry.human(int(free))),
-            "Make the pool larger (thin_pool_devices, thin_pool_data_size), or remove images that nobody needs: docker image prune",
+            "Docker's images have %s when what they share is counted once, pool %s has %s free."
+            % (geometry.human(least), device_name(spec.pool), geometry.human(free)),
+            LARGER,
         )
+
+
+def room(spec, host):
+    """(free bytes of the pool, None when there is none yet; bytes that Docker's images have at least; at most)."""
+    lv, found = host.lvm.lv(spec.pool.vg, spec.pool.name), host.docker
+    sizes = [image.size for image in found.images]
+    used = 0.0 if lv is None or found.former else lv.data_percent or 0.0  # one that comes again finds its images there
+    free = int(lv.size * (100 - used) / 100) if lv is not None and lv.segtype == "thin-pool" else None
+    return free, max([found.least_bytes, *sizes]), sum(sizes)
+
+
+def tight(spec, host):
+    """A sentence when the images that have to come across may not fit into the pool, which nobody can tell; "" otherwise."""
+    if host.docker is None or host.docker.info is None or is_on(host.docker.info, device_name(spec.pool)):
+        return ""
+    free, least, most = room(spec, host)
+    if free is None or most <= free:
+        return ""
+    sizes = tuple(geometry.human(size) for size in (least, most, free))
+    return "Docker's images have %s to %s, depending on what they share; the pool has %s free: some may not fit. " % sizes + LARGER
 
 
 def plan_away(spec, host):

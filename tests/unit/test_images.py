@@ -10,7 +10,7 @@ from archives import LAYOUTS, RECORDED, SAVED, TAGS, TINY, classic, content, oci
 from hypothesis import given
 from hypothesis import strategies as st
 
-from module_utils.direct_lvm import commands, image_archive, images
+from module_utils.direct_lvm import commands, docker_inspect, image_archive, images
 from module_utils.direct_lvm.image_archive import Damaged
 from module_utils.direct_lvm.images import Container, Image
 from module_utils.direct_lvm.model import Refused
@@ -126,7 +126,7 @@ def test_many_images_are_asked_in_batches(monkeypatch):
 
 
 def test_old_dockers_none_is_no_tag():
-    assert images.parse_image({"Id": "sha256:1", "RepoTags": ["<none>:<none>"], "Size": 1}).tags == ()
+    assert docker_inspect.parse_image({"Id": "sha256:1", "RepoTags": ["<none>:<none>"], "Size": 1}).tags == ()
 
 
 def test_containers_as_docker_20_10_shows_them(monkeypatch):

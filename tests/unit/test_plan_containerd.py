@@ -230,7 +230,7 @@ REFUSED = [  # situation, containerd, Docker, words of the refusal
     ("daemon-json-is-none", READY, NEW._replace(daemon_json="{"), "daemon.json is not valid JSON"),
     ("image-larger-than-a-snapshot", READY, NEW._replace(images=(BUSYBOX, Image("sha256:1", ("big:1",), 12 * 10**9))),
      "containerd_storage_base_image_size: 22GB"),
-    ("images-larger-than-the-pool", READY, NEW._replace(images=tuple(Image("sha256:%d" % i, (), 9 * 10**9) for i in range(4))),
+    ("images-larger-than-the-pool", READY, NEW._replace(images=(BUSYBOX,), least_bytes=36 * 10**9),
      "pool %s has " % POOL),
     ("no-space-for-archives", READY, NEW._replace(images=(BUSYBOX,), archive_free=1000), "image_archive_dir"),
 ]  # fmt: skip
@@ -245,9 +245,9 @@ def test_refused(containerd, docker, sentence):
 
 def test_what_is_used_of_the_pool_is_not_free_for_images():
     nine = Image("sha256:9", (), 9 * 10**9)
-    assert STOP in due(READY, NEW._replace(images=(nine, nine)), used=5.0)
+    assert STOP in due(READY, NEW._replace(images=(nine, nine), least_bytes=18 * 10**9), used=5.0)
     with pytest.raises(Refused, match="Docker's images have"):
-        due(READY, NEW._replace(images=(nine, nine)), used=60.0)
+        due(READY, NEW._replace(images=(nine, nine), least_bytes=18 * 10**9), used=60.0)
 
 
 GRAPH = NEW._replace(transaction=7, root_state=("devicemapper", "overlay2"))

@@ -278,6 +278,19 @@ def test_refused(docker, sentence):
     assert sentence in str(refusal.value)
 
 
+def test_images_that_may_share_what_does_not_fit_are_warned_of_and_come_across():
+    """Forty images of 1.2 GB on one base of 1 GB have 9 GB; a pool of 28 GB takes them."""
+    many = tuple(Image("sha256:%064x" % number, (), 1200 * 10**6) for number in range(40))
+    there = host(FRESH._replace(images=many, least_bytes=9 * 10**9))
+    spec = states.spec()._replace(docker=WANTED)
+    assert lines(plan.plan(spec, there))[40:48] == SWITCH
+    (warning,) = [line for line in plan.warnings(spec, there) if "Docker's images" in line]
+    assert "have 8.38g to 44.70g, depending on what they share; the pool has 28.50g free" in warning
+    assert not [line for line in plan.warnings(spec, host(DONE)) if "Docker's images" in line]
+    with pytest.raises(Refused, match="Docker's images have 37.25g when what they share is counted once"):
+        plan.plan(spec, host(FRESH._replace(images=many, least_bytes=40 * 10**9)))
+
+
 def test_docker_23_on_explicit_choice():
     assert due(FRESH._replace(version="23.0.6"), WANTED._replace(engine="devicemapper")) == SWITCH
 
