@@ -60,11 +60,11 @@ EXAMPLES = r"""
 RETURN = r"""
 host:
   description:
-    - V(vg) (name, size, free, ours, devices, and moving, the pvmove under way, with device and percent), V(pool) (name, device,
-      size, metadata_size, chunk_size, zero, data_percent, metadata_percent, active, monitored, profile, profile_file, health,
-      check_needed, growth_steps_left, growth_need), V(docker) (version, active, driver, status, root, images, containers, volumes,
-      switch, pending, problem), V(containerd) (active, snapshotter, problem), and V(engine), the one that uses the pool
-      (devicemapper, docker-devmapper, containerd).
+    - V(vg) (name, size, free, ours, devices, and moving, the pvmove under way, with device, percent, and watched, whether LVM
+      sees to its going on), V(pool) (name, device, size, metadata_size, chunk_size, zero, data_percent, metadata_percent,
+      active, monitored, profile, profile_file, health, check_needed, growth_steps_left, growth_need), V(docker) (version,
+      active, driver, status, root, images, containers, volumes, switch, pending, problem), V(containerd) (active, snapshotter,
+      problem), and V(engine), the one that uses the pool (devicemapper, docker-devmapper, containerd).
     - Each is null while it is missing. Sizes in bytes.
     - V(warnings) are sentences for the operator, the critical ones first. V(danger) says how bad it is (C(critical) or
       C(warning)) per subject (C(data), C(metadata), C(reserve), C(monitoring), C(pool), C(engine)). Both are empty if all is well.
@@ -95,6 +95,7 @@ def main():
     )
     try:
         files.must_be_root()
+        watched = lvm.is_moving()  # asked first: a move that ends in between is no longer in the report
         host = Host(
             disks=(),
             lvm=lvm.ask(),
@@ -111,7 +112,10 @@ def main():
         module.fail_json(msg=str(failure))
     found = health.findings(pool, host)
     told = {"warnings": [finding.sentence for finding in found], "danger": health.danger(found)}
-    module.exit_json(changed=False, host=dict(report.summary(pool, host), **told))
+    shown = report.summary(pool, host)
+    if shown["vg"] and shown["vg"]["moving"]:
+        shown["vg"]["moving"]["watched"] = watched
+    module.exit_json(changed=False, host=dict(shown, **told))
 
 
 if __name__ == "__main__":

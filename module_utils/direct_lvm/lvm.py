@@ -6,15 +6,17 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import glob
 import os
 import re
 
-from . import commands
+from . import commands, files
 from .lvm_report import Lv, Lvm, Pv, Vg
 from .model import Refused
 
 OLDEST = (2, 2, 158)  # `lvm fullreport` and --reportformat came with it (lvm2, WHATS_NEW)
 
+PROCESSES = "/proc/[0-9]*/cmdline"
 # Segment fields asked in the lv report end with rc 5 and cut JSON, so they stand in the seg report.
 REPORTS = (
     (
@@ -74,6 +76,21 @@ def check_version():
             "LVM here is %d.%02d.%d; `lvm fullreport`, by which this tool sees what is there, came with 2.02.158." % found,
             "Upgrade the package lvm2, or the release of this host.",
         )
+
+
+def is_moving():
+    """Whether a process of LVM sees to a pvmove: without one it ends with the segment that the kernel copies just now.
+
+    It is pvmove, `lvm lvpoll` (which lvmpolld starts), or in the background without lvmpolld "(lvm2)" (lvm2, become_daemon).
+    """
+    for path in glob.glob(PROCESSES):
+        try:
+            words = (files.read_text(path) or "").split("\0")[:2]
+        except OSError:  # it has ended
+            continue
+        if any(os.path.basename(word) in ("lvpoll", "pvmove") or word.startswith("(lvm2") for word in words):
+            return True
+    return False
 
 
 def version(text):

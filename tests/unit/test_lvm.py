@@ -123,3 +123,23 @@ def monkeypatch_answer():
 
     yield answer
     patch.undo()
+
+
+@pytest.mark.parametrize(
+    ("processes", "moving"),
+    [
+        ([], False),
+        (["/sbin/init\0", "/bin/sh\0-c\0pvmove /dev/sdb\0", "/usr/sbin/lvmpolld\0-t\00060\0"], False),
+        (["/usr/sbin/lvm\0lvpoll\0--interval\0005\0--polloperation\0pvmove\0vgdocker/pvmove0\0"], True),
+        (["/sbin/pvmove\0/dev/sdb\0"], True),
+        (["(lvm2)\0--background\0"], True),
+    ],
+    ids=["none", "others", "by-lvmpolld", "in-the-foreground", "without-lvmpolld"],
+)
+def test_whether_a_process_sees_to_a_move(tmp_path, monkeypatch, processes, moving):
+    for number, text in enumerate(processes):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "cmdline").write_text(text)
+    (tmp_path / "9" / "cmdline").mkdir(parents=True)  # cannot be read, as that of one that has just ended
+    monkeypatch.setattr(lvm, "PROCESSES", str(tmp_path / "[0-9]*" / "cmdline"))
+    assert lvm.is_moving() == moving

@@ -1,0 +1,93 @@
+"""How a move that replace.yml watches ends, by ansible-playbook on this machine: stubs answer in the modules' place."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+TASKS = pathlib.Path(__file__).resolve().parents[2] / "roles" / "thin_pool" / "tasks" / "move.yml"
+PLAYBOOK = shutil.which("ansible-playbook")
+DISK = "/dev/sdb"
+# What direct_lvm_info says of the move each time, and what direct_lvm would still have to do.
+SITUATIONS = {
+    "done": ([{"percent": 43.2, "watched": True}, None], []),
+    "aborted": ([{"percent": 43.2, "watched": True}, None], [DISK]),
+    "stalled": ([{"percent": 43.2, "watched": False}], [DISK]),
+    "stalled-at-its-end": ([{"percent": 99.9, "watched": False}], []),
+    "another-disk-is-next": ([None], ["/dev/sdc"]),
+}
+STUB = """
+import json
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+options = {"vg": {}, "name": {}, "pool": {"type": "dict"}, "lock_timeout": {}, "command_timeout": {}}
+module = AnsibleModule(options, supports_check_mode=True)
+vg = module.params["vg"] or module.params["pool"]["vg"]
+looks, left = json.loads(%r)[vg]
+path = os.path.join(%r, vg)
+if not module.params["vg"]:
+    module.exit_json(steps=[{"moves": disk, "why": "wait"} for disk in left], changed=not module.check_mode)
+with open(path, "a+") as stream:
+    stream.write("x")
+    stream.seek(0)
+    asked = len(stream.read())
+module.exit_json(changed=False, host={"vg": {"moving": looks[min(asked, len(looks)) - 1]}})
+"""
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """{situation: whether the tasks went well}, and all that was printed."""
+    if PLAYBOOK is None:
+        pytest.skip("no Ansible here")
+    folder = tmp_path_factory.mktemp("move")
+    for name in ("direct_lvm", "direct_lvm_info"):
+        (folder / (name + ".py")).write_text(STUB % (json.dumps(SITUATIONS), str(folder)))
+    tasks = [{"include_tasks": str(TASKS)}]
+    (folder / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    known = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "thin_pool_desired": {"vg": "{{ inventory_hostname }}"},
+        "thin_pool_vg": "{{ inventory_hostname }}",
+        "thin_pool_name": "thinpool",
+        "thin_pool_lock_timeout": 1,
+        "thin_pool_command_timeout": 1,
+        "thin_pool_move_timeout": 20,
+        "thin_pool_leaving": {"moves": DISK},
+    }
+    hosts = {"all": {"hosts": dict.fromkeys(SITUATIONS, {}), "vars": known}}
+    (folder / "inventory.json").write_text(json.dumps(hosts))
+    environment = dict(os.environ, ANSIBLE_LIBRARY=str(folder))
+    out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "universal_newlines": True}
+    argv = [PLAYBOOK, "-i", str(folder / "inventory.json"), str(folder / "play.yml")]
+    printed = subprocess.run(argv, env=environment, cwd=str(folder), **out).stdout
+    recap = dict(re.findall(r"^(\S+) +: ok=.* failed=(\d)", printed, re.MULTILINE))
+    assert set(recap) == set(SITUATIONS), printed
+    return {name: failed == "0" for name, failed in recap.items()}, printed
+
+
+@pytest.mark.parametrize("situation", ["done", "stalled-at-its-end", "another-disk-is-next"])
+def test_a_disk_that_is_empty_is_a_success(ended, situation):
+    assert ended[0][situation], ended[1]
+
+
+@pytest.mark.parametrize(
+    ("situation", "words"),
+    [
+        ("aborted", "LVM has none under way any more, it was taken back or failed."),
+        ("stalled", "no process of LVM sees to it any more."),
+    ],
+)
+def test_a_move_that_has_stopped_is_told_with_the_way_on(ended, situation, words):
+    well, printed = ended
+    assert not well[situation], printed
+    told = next(line for line in printed.splitlines() if line.startswith("fatal: [%s]" % situation))
+    assert "The move from /dev/sdb has stopped at 43.2 %: " + words in told
+    assert "on the host: pvmove /dev/sdb" in told
