@@ -36,6 +36,7 @@ class ContainerdStorage(NamedTuple):
 
     config, config_text: our configuration file, with MARKERS.  dropin, dropin_text: our drop-in of containerd.service, with
     CHECKSUM.  root_path: the folder of its metadata.  base_image_size: bytes that an image or a container may have.
+    fs_type: the file system that it makes, as in config_text.
     """
 
     config: str
@@ -45,6 +46,7 @@ class ContainerdStorage(NamedTuple):
     root_path: str = "/var/lib/containerd/devmapper"
     base_image_size: int = 10 * 10**9
     start_timeout: int = 120
+    fs_type: str = "ext4"
 
 
 class Containerd(NamedTuple):

@@ -76,6 +76,7 @@ class DockerStorage(NamedTuple):
     archive: the folder of the image archives.  keep_archives: whether they stay once they are loaded.
     verify: whether archives that are there already are read before Docker changes its storage.
     load: whether archived images are loaded in this run.
+    fs: the file system that Docker is to make, "" for its own choice: xfs, and ext4 where xfs is not supported.
     back: go back, to 'former', what Docker had before, or to 'overlay2'; "" to stay on the pool.
     clean: remove what the former driver left.
     """
@@ -92,6 +93,7 @@ class DockerStorage(NamedTuple):
     keep_archives: bool = True
     verify: bool = True
     load: bool = True
+    fs: str = ""
     back: str = ""
     clean: bool = False
 

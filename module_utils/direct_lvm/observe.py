@@ -51,6 +51,7 @@ def observe(spec):
     snapshotter = None
     if spec.containerd and engines.needs_containerd(asked, seen.version):
         snapshotter = containerd.observe_containerd(spec.containerd, seen.unit, with_snapshots=not spec.present)
+    missing += mkfs(spec, seen, snapshotter)
     return Host(
         disks=tuple(found),
         lvm=report,
@@ -62,6 +63,26 @@ def observe(spec):
         transaction=kernel_transaction(report.lv(pool.vg, pool.name)) if seen and seen.transaction is not None else None,
         orphans=our_orphans(report, listed) if pool.replace else (),
     )
+
+
+def mkfs(spec, seen, snapshotter):
+    """(Missing, ...) for the file system that the engine will make and this host cannot.
+
+    containerd makes one for each image, and tells only then. Docker makes one in a new pool: xfs, or ext4 where there is no
+    mkfs.xfs (moby, devmapper/deviceset.go, determineDefaultFS), or the one that dm.fs names.
+    """
+    if not spec.present or spec.repair or (spec.docker and (spec.docker.back or spec.docker.clean)):
+        return ()
+    if snapshotter is not None:
+        kinds = (spec.containerd.fs_type,) if snapshotter.installed else ()
+    elif spec.docker and seen.version and not (seen.info and docker.storage_kind(seen.info) == "direct-lvm"):
+        kinds = (spec.docker.fs,) if spec.docker.fs else ("xfs", "ext4")
+    else:
+        kinds = ()
+    if not kinds or any(commands.find("mkfs." + kind) for kind in kinds):
+        return ()
+    package = "xfsprogs" if kinds[-1] == "xfs" else "e2fsprogs"
+    return (Missing("mkfs." + kinds[-1], "images and containers have that file system", package, package),)
 
 
 def our_orphans(report, listed):

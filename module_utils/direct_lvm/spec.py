@@ -115,6 +115,7 @@ def read_docker(given):
         keep_archives=given["keep_archives"],
         verify=given["verify_archives"],
         load=given["load_images"],
+        fs=str((given["options"] or {}).get("dm.fs", "")),
         back=given["state"] if given["state"] in ("former", "overlay2") else "",
         clean=given["state"] == "cleaned",
     )
@@ -136,6 +137,7 @@ def read_containerd(given):
             "containerd_storage_base_image_size: %r is not a size from 128MB to 1024GB." % given["base_image_size"],
             "Each image and container gets a file system of that size, thin: containerd_storage_base_image_size: 10GB",
         )
+    named = re.search(r"""^[ \t]*fs_type[ \t]*=[ \t]*["'](\w+)["']""", text, re.MULTILINE)
     return ContainerdStorage(
         config=_file_in(given["config"], CONTAINERD_FOLDER, "toml", "containerd_storage_config"),
         config_text=text,
@@ -144,6 +146,7 @@ def read_containerd(given):
         root_path=_folder(given["root_path"], "containerd_storage_root_path"),
         base_image_size=base,
         start_timeout=_between(given["start_timeout"], 1, DAY, "containerd_storage_start_timeout", "seconds"),
+        fs_type=named.group(1) if named else "ext4",  # containerd's own default, snapshots/devmapper/config.go
     )
 
 

@@ -188,6 +188,20 @@ def test_base_image_size_is_in_powers_of_1024(text, size):
     assert read(containerd={"base_image_size": text}).containerd.base_image_size == size
 
 
+@pytest.mark.parametrize(
+    ("line", "fs"),
+    [("", "ext4"), ('  fs_type = "xfs"\n', "xfs"), ("fs_type='ext2'\n", "ext2"), ('# fs_type = "xfs"\n', "ext4")],
+    ids=["containerds-default", "as-the-role-writes-it", "single-quotes", "in-a-comment"],
+)
+def test_the_file_system_that_containerd_makes_is_read_from_its_text(line, fs):
+    assert read(containerd={"config_text": GOOD_CONTAINERD["config_text"] + line}).containerd.fs_type == fs
+
+
+def test_the_file_system_that_docker_makes_is_the_option_dm_fs():
+    assert read(docker={"options": {"dm.fs": "xfs"}}).docker.fs == "xfs"
+    assert read(docker={"options": None}).docker.fs == ""
+
+
 TOML, UNIT_FILE = GOOD_CONTAINERD["config_text"], GOOD_CONTAINERD["dropin_text"]
 BAD_CONTAINERD = [
     (
