@@ -54,8 +54,8 @@ def observe_docker(wanted):
     """Docker on this host, as a model.Docker. wanted: model.DockerStorage; its dropin is "" when nothing is wanted.
 
     One process (systemctl) and one more (docker info) when all is as wanted. The installed program's version and the
-    content are asked when a switch would be due, for a restart starts the installed program, not the running one; and when
-    nothing is wanted, for whoever takes the pool down or reports has to know the containers.
+    content are asked only when a switch would be due: a restart starts the installed program, not the running one. The
+    containers are asked for when nothing is wanted, too: whoever takes the pool down, or reports, has to know them.
     Raises model.Refused (no systemd, podman, unreadable files) and commands.CommandFailed.
     """
     refuse_podman()
@@ -84,9 +84,11 @@ def observe_docker(wanted):
         former=switch_record.parse(systemd.read_text(switch_record.PATH)),
         host=setup.host,
     )
-    settled = info is not None and wanted.dropin and is_settled(info, wanted, unit, dropin_text)
+    settled = info is not None and is_settled(info, wanted, unit, dropin_text)
     if not settled or wanted.back or wanted.clean or found.begun():
         found = observe_more(found, wanted)
+    elif not wanted.dropin and info.containers:  # images are not: Docker asks the snapshotter for their sizes, and it may be broken
+        found = found._replace(containers=images.list_containers(found.host))
     if found.version is not None and wanted.dropin:
         config = "image_store" if engines.is_image_store(wanted.engine, found.version) else wanted.config
         conflicts = docker_conflicts.find_conflicts(unit, setup.daemon_json, setup.env_files, wanted.dropin, found.version, config)

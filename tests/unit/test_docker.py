@@ -251,6 +251,7 @@ def test_nothing_wanted_on_the_image_store_lists_containers_too(host):
     found = docker.observe_docker(DockerStorage("auto", "", ""))
     assert docker.storage_kind(found.info) == "devmapper-snapshotter"
     assert found.containers == (Container("abc", "c1", "busybox", "Up 2 days", True),)
+    assert [line.split()[3] for line in host.asked if line.startswith("docker")] == ["info", "ps"]
 
 
 def test_a_daemon_built_without_the_driver_is_told(tmp_path):
