@@ -56,8 +56,9 @@ class CallbackModule(CallbackBase):
     def note(self, result):
         """Take in what the module returned, of a success or of a failure."""
         returned, row = result._result, self.row(result)
-        if returned.get("host"):
-            row["now"] = storage(returned["host"])
+        host = returned.get("host") or {}
+        if host.get("docker") or host.get("engine") or not row["now"]:  # a call for the pool alone does not look at Docker
+            row["now"] = storage(host) if host else row["now"]
             row["was"] = row["was"] or row["now"]
         row["down"] += returned.get("downtime") or 0.0
         if result._task.check_mode:
