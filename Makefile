@@ -167,6 +167,8 @@ guest: .venv/done image
 	pytest -v --numprocesses 2 --dist loadfile tests/guest/test_refusals.py tests/guest/test_pool.py tests/guest/test_sweeps.py
 
 test-guests: .venv/done image
+	$(SUDO) env DIRECT_LVM_CACHE=$(CACHE) $(LAB) build --release trixie
+	$(SUDO) env DIRECT_LVM_CACHE=$(CACHE) $(LAB) debs bookworm trixie docker.io docker-cli containerd
 	pytest -v --numprocesses 2 --dist loadfile tests/guest
 
 crash-sweep switch-sweep: .venv/done image

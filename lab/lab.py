@@ -19,6 +19,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accelerator import accelerator
 from image import CACHE, LabError, build, image_folder, key, locked
+from upgrade import debs
 
 GUESTS = CACHE / "guests"
 COMMAND_LINE = (
@@ -308,6 +309,10 @@ def main():
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser("build", help="build the image of a release")
     verb.add_argument("--release", default="bookworm")
+    verb = verbs.add_parser("debs", help="fetch packages of a newer release, with all that they need on a guest of an older one")
+    verb.add_argument("release")
+    verb.add_argument("target")
+    verb.add_argument("package", nargs="+")
     verb = verbs.add_parser("up", help="boot a guest")
     verb.add_argument("name")
     verb.add_argument("--release", default="bookworm")
@@ -343,6 +348,8 @@ def carry_out(given, parser):
     guest = Guest(given.name) if isinstance(getattr(given, "name", None), str) else None
     if given.verb == "build":
         print(build(given.release))
+    elif given.verb == "debs":
+        print(debs(given.release, given.target, given.package))
     elif given.verb == "up":
         guest.up(given.release, given.disk or ["30G"], given.memory, given.cpus, given.owner)
         print("guest %s is up: python3 lab/lab.py ssh %s" % (guest.name, guest.name))
