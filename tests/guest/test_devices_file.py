@@ -23,7 +23,7 @@ def guest(boot):
 def test_the_disk_enters_the_devices_file_and_the_pool_is_there_after_a_reboot(guest):
     made = remote.run(guest)
     assert made.get("changed"), made
-    assert "/dev/vdb" in guest.ssh("lvmdevices").stdout
+    assert "DEVNAME=/dev/vdb " in guest.ssh("cat /etc/lvm/devices/system.devices").stdout
     assert remote.run(guest)["changed"] is False
     guest.reboot()
     after = remote.run(guest)
