@@ -82,7 +82,7 @@ def root_mount(text):
     """(MAJOR:MINOR, file system type) of what is mounted on / in a mountinfo file (proc(5)), ("", "") when nothing is."""
     number, file_system = "", ""
     for line in text.splitlines():
-        left, _, right = line.partition(" - ")
+        left, _dash, right = line.partition(" - ")
         words = left.split()
         if words[4:5] == ["/"] and right.split():
             number, file_system = words[2], right.split()[0]

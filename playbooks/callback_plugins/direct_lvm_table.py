@@ -81,12 +81,12 @@ class CallbackModule(CallbackBase):
             ours = result._task.action in MODULES
             kind = "refused" if ours and not row["changed"] else "FAILED" if ours else "FAILED in `%s`" % result._task.get_name()
             # The first is the reason; a later one is how the play ends for it.
-            row["problem"] = row["problem"] or "%s: %s" % (kind, str(told.get("msg", "")).split("\n")[0])
+            row["problem"] = row["problem"] or "%s: %s" % (kind, str(told.get("msg", "")).partition("\n")[0])
 
     def v2_runner_on_unreachable(self, result):
         """A host that was not reached."""
         row = self.row(result)
-        row["problem"] = row["problem"] or "not reached: %s" % str(result._result.get("msg", "")).split("\n")[0]
+        row["problem"] = row["problem"] or "not reached: %s" % str(result._result.get("msg", "")).partition("\n")[0]
 
     def v2_playbook_on_stats(self, stats):
         """The end of the run."""
