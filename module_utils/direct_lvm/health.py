@@ -82,7 +82,7 @@ def drift(pool, host, lv):
     name, path = plan_pool.full(pool), plan_policy.profile_path(pool)
     if not lv.active:
         return [Finding(CRITICAL, "pool", "Pool %s is not active: nobody can use it. %s" % (name, AGAIN))]
-    found = []
+    found, said = [], policy(host.profile_text or "")
     if not lv.monitored:
         first = "set activation/monitoring to 1 in /etc/lvm/lvm.conf, then " if lv.monitored is None else ""
         sentence = "Pool %s is not monitored: nobody extends it when it fills up. At once: %slvchange --monitor y %s"
@@ -95,11 +95,9 @@ def drift(pool, host, lv):
     elif host.profile_text is None:
         sentence = "%s is not there: LVM ignores the policy of pool %s without a word. %s" % (path, name, AGAIN)
         found.append(Finding(WARNING, "monitoring", sentence))
-    elif policy(host.profile_text) != (pool.threshold, pool.percent):
+    elif said != (pool.threshold, pool.percent):
         sentence = "%s says threshold %s %%, percent %s, wanted %d and %d. %s"
-        found.append(
-            Finding(WARNING, "monitoring", sentence % (path, *policy(host.profile_text), pool.threshold, pool.percent, AGAIN))
-        )
+        found.append(Finding(WARNING, "monitoring", sentence % (path, *said, pool.threshold, pool.percent, AGAIN)))
     return found
 
 
