@@ -21,6 +21,8 @@ BIN := $(CURDIR)/.venv/bin
 CACHE := $(or $(DIRECT_LVM_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/direct-lvm)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 LAB := python3 lab/lab.py
+# molecule finds it by itself in a checkout of git, and only there.
+MOLECULE := molecule --base-config .config/molecule/config.yml
 PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs lz4 zstd xz-utils cpio openssh-client python3-venv ca-certificates
 MISSING = $(shell for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
 # Where a collection lies is its name: ansible-test insists on it.
@@ -142,21 +144,21 @@ test-browser: .venv/done
 	touch -h $@
 
 molecule-vagrant: .venv/vagrant
-	molecule test --scenario-name vagrant
+	$(MOLECULE) test --scenario-name vagrant
 
 test-vagrant: .venv/vagrant image
 	@$(MAKE) --no-print-directory packages PACKAGES="vagrant vagrant-libvirt libvirt-daemon libvirt-clients"
 	@echo "== molecule: the main job on a guest of Vagrant's"
-	python3 lab/box.py molecule test --scenario-name vagrant
+	python3 lab/box.py $(MOLECULE) test --scenario-name vagrant
 	@echo "== vagrant up, and what is left when a run is killed"
 	pytest -v tests/vagrant
 
 molecule: .venv/done image
 	@echo "== molecule: the main job on a guest"
-	DIRECT_LVM_OWNER=$$$$ molecule test
+	DIRECT_LVM_OWNER=$$$$ $(MOLECULE) test
 	@echo "== molecule: Docker 25 and newer on a guest"
 	$(SUDO) env DIRECT_LVM_CACHE=$(CACHE) $(LAB) build --release trixie
-	DIRECT_LVM_OWNER=$$$$ molecule test --scenario-name docker-devmapper --platform-name molecule-trixie
+	DIRECT_LVM_OWNER=$$$$ $(MOLECULE) test --scenario-name docker-devmapper --platform-name molecule-trixie
 
 test-matrix: .venv/done image
 	for release in bullseye trixie forky; do $(SUDO) env DIRECT_LVM_CACHE=$(CACHE) $(LAB) build --release $$release || exit; done
