@@ -22,7 +22,7 @@ import time
 from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "sweeps"), str(ROOT / "tests" / "guest"), str(ROOT / "lab")]
+sys.path[:0] = [str(ROOT / "sweeps"), str(ROOT / "lab")]
 import faults
 import remote
 

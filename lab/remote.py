@@ -4,15 +4,12 @@ import json
 import pathlib
 import shutil
 import subprocess
-import sys
 import tempfile
 
 import ansible
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "lab"), str(ROOT / "tests")]
 from role_variables import variables
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 PROFILE = "# Managed by direct_lvm\nactivation {\n\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n}\n"
 THERE = "/opt/direct-lvm"
 DISK = "/dev/disk/by-id/virtio-data0"
