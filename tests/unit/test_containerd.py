@@ -358,6 +358,14 @@ def test_single_quotes_of_containerd_2_name_the_pool_too(monkeypatch):
     containerd.check_configuration(CHECK._replace(own_text=OURS.replace('"vg-pool"', "'vg-pool'")))
 
 
+def test_the_recorded_dump_of_debian_names_the_pool(monkeypatch):
+    dump = recorded("containerd", "trixie", "config-dump")
+    monkeypatch.setattr(commands, "run", lambda argv, **_options: commands.Result(argv, 0, dump, ""))
+    containerd.check_configuration(CHECK._replace(pool="vgdocker-thinpool"))
+    with pytest.raises(Refused, match="pool_name is not what was written"):
+        containerd.check_configuration(CHECK._replace(pool="vgdocker-thin"))
+
+
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
