@@ -7,9 +7,11 @@ import json
 import os
 import tarfile
 
+from states import ALL_RECORDED
+
 from module_utils.direct_lvm.images import Image
 
-RECORDED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded", "docker")
+RECORDED = os.path.join(ALL_RECORDED, "docker")
 SAVED = os.path.join(RECORDED, "save-20.10.24.tar")
 TINY = Image("sha256:3228f8db8cc12923a01fda42d978c11e73784023a3b1ba803a36e0295b338cf3", ("tiny:2",), 11778)
 

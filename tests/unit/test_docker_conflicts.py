@@ -6,12 +6,13 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from states import ALL_RECORDED, recorded
 
 from module_utils.direct_lvm import docker_conflicts as conflicts
 from module_utils.direct_lvm import systemd
 from module_utils.direct_lvm.model import MANAGED, Refused, Unit
 
-UNITS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded", "units")
+UNITS = os.path.join(ALL_RECORDED, "units")
 FOLDER = "/etc/systemd/system/docker.service.d/"
 OURS = FOLDER + "daemon.conf"
 JSON = "/etc/docker/daemon.json"
@@ -19,14 +20,9 @@ VENDOR = "/usr/lib/systemd/system/docker.service"
 DEFAULT = "/etc/default/docker"
 
 
-def recorded(*parts):
-    with open(os.path.join(UNITS, *parts), encoding="utf-8") as stream:
-        return stream.read()
-
-
 def unit(name="debian-12-docker.io-20.10.24", dropins=(), state="inactive", socket=True, fragment=VENDOR, load="loaded"):
     """A Unit of a recorded service with drop-ins as (path, text)."""
-    files = ((fragment, recorded(name, "docker.service")), *dropins)
+    files = ((fragment, recorded("units", name, "docker.service")), *dropins)
     return Unit(load, state, False, files, systemd.command_line(files, OURS), socket, socket)
 
 
@@ -35,19 +31,19 @@ def dropin(name, *lines):
 
 
 MINE = (OURS, MANAGED + "\n[Service]\nExecStart=\nExecStart=/x --storage-driver=devicemapper --storage-opt dm.fs=xfs\n")
-ARTICLE = recorded("dropins", "article.conf")
+ARTICLE = recorded("units", "dropins", "article.conf")
 SH = "docker-1.10-centos-7"
 STORAGE = "docker-1.13-centos-7"
 RED_HAT = {
-    "/etc/sysconfig/docker": recorded(STORAGE, "sysconfig-docker"),
-    "/etc/sysconfig/docker-storage": recorded(STORAGE, "sysconfig-docker-storage"),
-    "/etc/sysconfig/docker-network": recorded(STORAGE, "sysconfig-docker-network"),
+    "/etc/sysconfig/docker": recorded("units", STORAGE, "sysconfig-docker"),
+    "/etc/sysconfig/docker-storage": recorded("units", STORAGE, "sysconfig-docker-storage"),
+    "/etc/sysconfig/docker-network": recorded("units", STORAGE, "sysconfig-docker-network"),
 }
 
 # situation: (unit, daemon.json, environment files, version) -> one tuple of words per sentence
 SITUATIONS = {
     "stock-debian": (
-        (unit(), None, {DEFAULT: recorded("debian-12-docker.io-20.10.24", "default-docker")}, "20.10.24"),
+        (unit(), None, {DEFAULT: recorded("units", "debian-12-docker.io-20.10.24", "default-docker")}, "20.10.24"),
         [],
     ),
     "stock-docker-ce-18.09": ((unit("docker-ce-18.09"), None, {}, "18.09.9"), []),
@@ -59,7 +55,7 @@ SITUATIONS = {
         (
             unit("moby-engine-24-fedora"),
             None,
-            {"/etc/sysconfig/docker": recorded("moby-engine-24-fedora", "sysconfig-docker")},
+            {"/etc/sysconfig/docker": recorded("units", "moby-engine-24-fedora", "sysconfig-docker")},
             "24.0.5",
         ),
         [],
@@ -290,7 +286,7 @@ def test_every_recorded_unit_has_a_situation():
     tested = {row[0][0].command for row in SITUATIONS.values()}
     for name in os.listdir(UNITS):
         if os.path.isdir(os.path.join(UNITS, name)) and name != "dropins":
-            assert systemd.command_line(((VENDOR, recorded(name, "docker.service")),), OURS) in tested, name
+            assert systemd.command_line(((VENDOR, recorded("units", name, "docker.service")),), OURS) in tested, name
 
 
 def test_the_command_for_daemon_json_does_what_it_says(tmp_path):

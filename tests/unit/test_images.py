@@ -6,9 +6,10 @@ import re
 import shutil
 
 import pytest
-from archives import LAYOUTS, RECORDED, SAVED, TAGS, TINY, classic, content, oci, with_layer, write_tar
+from archives import LAYOUTS, SAVED, TAGS, TINY, classic, content, oci, with_layer, write_tar
 from hypothesis import given
 from hypothesis import strategies as st
+from states import recorded
 
 from module_utils.direct_lvm import commands, docker_inspect, image_archive, images
 from module_utils.direct_lvm.image_archive import Damaged
@@ -16,11 +17,6 @@ from module_utils.direct_lvm.images import Container, Image
 from module_utils.direct_lvm.model import Refused
 
 HOST = "unix:///run/d.sock"
-
-
-def recorded(name):
-    with open(os.path.join(RECORDED, name), encoding="utf-8") as stream:
-        return stream.read()
 
 
 # --- what Docker says ------------------------------------------------------------------------------------------
@@ -89,7 +85,10 @@ def answers(monkeypatch, given):
 
 
 def test_images_as_docker_20_10_shows_them(monkeypatch):
-    answers(monkeypatch, {"images": recorded("images-20.10.24.txt"), "inspect": recorded("inspect-images-20.10.24.json")})
+    answers(
+        monkeypatch,
+        {"images": recorded("docker", "images-20.10.24.txt"), "inspect": recorded("docker", "inspect-images-20.10.24.json")},
+    )
     found = images.list_images(HOST)
     assert [image.tags for image in found] == [
         ("tiny:2",),
@@ -131,7 +130,7 @@ def test_old_dockers_none_is_no_tag():
 
 def test_containers_as_docker_20_10_shows_them(monkeypatch):
     made = "\n1\tweb/db,db\timg\tExited (0) 2 hours ago\n2\tx\timg\tRestarting (1) 3 seconds ago\n3\ty\timg\tUp 1 second (Paused)\n"
-    answers(monkeypatch, {"ps": recorded("ps-20.10.24.txt").rstrip("\n") + made})
+    answers(monkeypatch, {"ps": recorded("docker", "ps-20.10.24.txt").rstrip("\n") + made})
     assert images.list_containers(HOST) == (
         Container("39a9596b2b7993875d4e42ed40322720aaa5c2b464b049743da31a7f1818a0ee", "Up.c_c", "base:1", "Up 11 minutes", True),
         Container("1", "db", "img", "Exited (0) 2 hours ago", False),
@@ -350,7 +349,7 @@ def test_a_dangling_image_in_such_a_store_is_recognised_by_the_archives_other_id
 
 def test_a_container_is_kept_once_and_for_root_only(monkeypatch, tmp_path):
     docker, folder = FakeDocker(monkeypatch), str(tmp_path / "f")
-    docker.container = json.loads(recorded("inspect-container-20.10.24.json"))[0]
+    docker.container = json.loads(recorded("docker", "inspect-container-20.10.24.json"))[0]
     number = docker.container["Id"]
     assert images.save_container(HOST, number, folder, False, 60)
     assert os.listdir(folder) == ["container-Up.c_c-39a9596b2b79.json"]
@@ -368,7 +367,7 @@ def test_a_container_is_kept_once_and_for_root_only(monkeypatch, tmp_path):
 
 def test_a_commit_is_made_anew_only_after_a_later_start_or_end(monkeypatch, tmp_path):
     docker = FakeDocker(monkeypatch)
-    docker.container = json.loads(recorded("inspect-container-20.10.24.json"))[0]
+    docker.container = json.loads(recorded("docker", "inspect-container-20.10.24.json"))[0]
     number = docker.container["Id"]
     assert images.save_container(HOST, number, str(tmp_path), True, 60)
     assert docker.asked[-1] == ["commit", number, "direct-lvm/up-c-c:39a9596b2b79"]
@@ -381,7 +380,7 @@ def test_a_commit_is_made_anew_only_after_a_later_start_or_end(monkeypatch, tmp_
 
 
 def test_a_record_that_is_no_json_is_written_anew(monkeypatch, tmp_path):
-    fields = json.loads(recorded("inspect-container-20.10.24.json"))[0]
+    fields = json.loads(recorded("docker", "inspect-container-20.10.24.json"))[0]
     for text in ("", "x", "[]", "[1]", "{}", "null"):
         (tmp_path / "container-Up.c_c-39a9596b2b79.json").write_text(text)
         assert not images.is_kept(str(tmp_path), fields)

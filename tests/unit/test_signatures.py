@@ -1,24 +1,23 @@
 """What is written on a disk: parsers on recorded output of the probes, and both ends of made-up disks."""
 
-import os
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from states import recorded
 
 from module_utils.direct_lvm import commands, signatures
 from module_utils.direct_lvm.model import Signature
 
-RECORDED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded", "signatures")
 MIB = 1024 * 1024
 
 
 # --- what the probes print -------------------------------------------------------------------------------
 
 
-def recorded(name):
-    with open(os.path.join(RECORDED, name + ".blkid")) as blkid, open(os.path.join(RECORDED, name + ".wipefs")) as wipefs:
-        return signatures.merge(signatures.parse_blkid(blkid.read()), signatures.parse_wipefs(wipefs.read()))
+def probed(name):
+    """What the two recorded probes of a disk say together."""
+    blkid, wipefs = (recorded("signatures", name + probe) for probe in (".blkid", ".wipefs"))
+    return signatures.merge(signatures.parse_blkid(blkid), signatures.parse_wipefs(wipefs))
 
 
 @pytest.mark.parametrize(
@@ -50,11 +49,11 @@ def recorded(name):
     ],
 )
 def test_recorded_output(name, found):
-    assert [(signature.type, signature.offset, signature.usage) for signature in recorded(name)] == found
+    assert [(signature.type, signature.offset, signature.usage) for signature in probed(name)] == found
 
 
 def test_a_label_with_a_comma_is_read_whole():
-    assert recorded("ext4")[0].label == "a,b c"
+    assert probed("ext4")[0].label == "a,b c"
 
 
 def test_older_wipefs_prints_a_heading():

@@ -7,19 +7,15 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from states import ALL_RECORDED, recorded
 
 from module_utils.direct_lvm import commands, systemd
 from module_utils.direct_lvm.model import Refused
 
-UNITS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded", "units")
+UNITS = os.path.join(ALL_RECORDED, "units")
 OURS = "/etc/systemd/system/docker.service.d/direct-lvm.conf"
 FRAGMENT = "/usr/lib/systemd/system/docker.service"
 OVERRIDE = "/etc/systemd/system/docker.service.d/override.conf"
-
-
-def recorded(*parts):
-    with open(os.path.join(UNITS, *parts), encoding="utf-8") as stream:
-        return stream.read()
 
 
 CONTAINERD = "--containerd=/run/containerd/containerd.sock"
@@ -54,7 +50,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_command_of_each_recorded_unit(name):
-    command = systemd.command_line(((FRAGMENT, recorded(name, "docker.service")),), OURS)
+    command = systemd.command_line(((FRAGMENT, recorded("units", name, "docker.service")),), OURS)
     assert " ".join(command.split()) == COMMANDS[name]
 
 
@@ -182,18 +178,18 @@ def test_environment_file(text, expected):
 
 
 def test_recorded_environment_files():
-    fedora = systemd.parse_environment_file(recorded("moby-engine-24-fedora", "sysconfig-docker"))
+    fedora = systemd.parse_environment_file(recorded("units", "moby-engine-24-fedora", "sysconfig-docker"))
     assert fedora["OPTIONS"].split()[:2] == ["--selinux-enabled", "--log-driver=journald"]
     assert "\n" not in fedora["OPTIONS"]
-    assert set(systemd.parse_environment_file(recorded("docker-1.13-centos-7", "sysconfig-docker"))) == {
+    assert set(systemd.parse_environment_file(recorded("units", "docker-1.13-centos-7", "sysconfig-docker"))) == {
         "OPTIONS",
         "DOCKER_CERT_PATH",
     }
-    assert systemd.parse_environment_file(recorded("debian-12-docker.io-20.10.24", "default-docker")) == {}
+    assert systemd.parse_environment_file(recorded("units", "debian-12-docker.io-20.10.24", "default-docker")) == {}
 
 
 def test_environment_files_in_order_without_the_dash():
-    files = ((FRAGMENT, recorded("docker-1.13-centos-7", "docker.service")),)
+    files = ((FRAGMENT, recorded("units", "docker-1.13-centos-7", "docker.service")),)
     assert systemd.environment_files(files) == [
         "/run/containers/registries.conf",
         "/etc/sysconfig/docker",
@@ -255,7 +251,7 @@ def show(fragment="", dropins="", reload="no", load="loaded", active="active", s
 
 
 def test_one_process_and_the_files(host):
-    fragment = host.write("lib/docker.service", recorded("debian-12-docker.io-20.10.24", "docker.service"))
+    fragment = host.write("lib/docker.service", recorded("units", "debian-12-docker.io-20.10.24", "docker.service"))
     proxy = host.write("etc/docker.service.d/proxy.conf", service("Environment=HTTP_PROXY=http://x"))
     ours = host.write("etc/docker.service.d/direct-lvm.conf", service("ExecStart=", "ExecStart=/x"))
     host.text = show(fragment, ours + " " + proxy)
@@ -279,7 +275,7 @@ def test_one_process_and_the_files(host):
     ],
 )
 def test_recorded_answers(host, name, expected):
-    host.text = recorded(name)
+    host.text = recorded("units", name)
     unit = systemd.observe_unit("docker", "")
     assert (unit.load_state, unit.active_state, unit.need_reload, unit.socket_active, unit.socket_exists) == expected
 
