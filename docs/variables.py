@@ -38,6 +38,18 @@ These belong to no role. Give them with `-e`: play keywords such as `serial` do 
 | `thin_pool_repair_confirmed` | `repair.yml` | `false` | carry out what it tells |
 | `upgrade_to` | `upgrade.yml` | `docker-devmapper` | `overlay2` leaves Docker there, and the pool as it is |
 | `upgrade_tasks` | `upgrade.yml` | none | file of tasks that upgrade Docker on a host |
+
+## Of the hooks
+
+Those of `playbooks/hooks`, for the inventory:
+
+| variable | hook | default | |
+|---|---|---|---|
+| `fleet_swarm_manager` | `swarm_drain.yml`, `swarm_active.yml` | the host itself | name of a swarm manager in the inventory |
+| `fleet_load_balancer` | `load_balancer_out.yml`, `load_balancer_in.yml` | required | name of the balancer in the inventory |
+| `fleet_backend` | the same | required | what HAProxy calls the host, `BACKEND/SERVER` |
+| `fleet_haproxy_socket` | the same | `/run/haproxy/admin.sock` | HAProxy's administration socket |
+| `fleet_drain_seconds` | `load_balancer_out.yml` | `30` | for how long open connections may go on |
 """
 
 

@@ -25,6 +25,7 @@ PAGES = {
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 }
 PLAYBOOKS = {path.name: path for path in (ROOT / "playbooks").glob("*.yml")}
+HOOKS = sorted((ROOT / "playbooks" / "hooks").glob("*.yml"))
 GUEST_TEST = (ROOT / "tests" / "guest" / "test_docs.py").read_text(encoding="utf-8")
 FOLDERS = "benchmarks|docs|inventory|lab|library|module_utils|molecule|playbooks|roles|sweeps|templates|tests"
 
@@ -178,7 +179,7 @@ def test_readme_has_every_playbook():
 def test_names_of_variables_are_those_of_the_roles_and_playbooks(page):
     prefixes = "|".join(sorted(path.name for path in (ROOT / "roles").iterdir()) + ["fleet", "upgrade"])
     named = set(re.findall(r"`((?:%s)_\w+)[`:=]" % prefixes, PAGES[page]))
-    known = options().union(*(words_of(playbook) for playbook in PLAYBOOKS.values()))
+    known = options().union(*(words_of(tasks) for tasks in [*PLAYBOOKS.values(), *HOOKS]))
     assert named - known == set()
 
 
@@ -198,6 +199,13 @@ def test_paths_and_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", sorted(set(PAGES) - {"docs/variables.md"}))
 def test_a_page_is_read_in_five_minutes(page):
     assert len(PAGES[page].split()) <= 1200
+
+
+def test_the_reference_has_the_variables_of_playbooks_and_hooks():
+    words = set().union(*(words_of(tasks) for tasks in [*PLAYBOOKS.values(), *HOOKS]))
+    own = {word for word in words if re.match(r"fleet_|upgrade_(to|tasks)$|\w+_confirmed$", word)}
+    assert len(own) > 8
+    assert [word for word in sorted(own) if "`%s`" % word not in PAGES["docs/variables.md"]] == []
 
 
 def test_the_reference_of_variables_is_what_the_argument_specs_say():
