@@ -16,9 +16,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lab"))
 from downtime import ARTICLE
+from guest import Guest
 from record import run_playbook
-
-from lab import Guest
 
 SHELL, OURS, WITHOUT_TEST, PEER = "the article's commands", "ours", "ours without the smoke test", "the peer"
 

@@ -15,9 +15,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lab"))
 import remote
+from guest import Guest
 from role_variables import variables
-
-from lab import Guest
 
 # Prints the longest gap between two answers, in seconds, once /run/stop is there and Docker answers again.
 PING = r"""

@@ -15,7 +15,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lab"))
-from lab import Guest
+from guest import Guest
 
 PLAYBOOKS = {"ours": "playbooks/site.yml", "peer": "benchmarks/peer/site.yml"}
 PROGRAMS = ("blkid", "ctr", "dmeventd", "dmsetup", "docker", "lvm", "lvs", "modprobe", "pvs", "systemctl")

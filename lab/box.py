@@ -19,11 +19,9 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accelerator import accelerator
+from guest import COMMAND_LINE, free
 from image import LabError, build, key, run
-
-from lab import COMMAND_LINE, free
 
 RELEASE = "bookworm"
 NAME = "direct-lvm/" + RELEASE

@@ -25,8 +25,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "sweeps"), str(ROOT / "lab")]
 import faults
 import remote
-
-from lab import Guest, LabError
+from guest import Guest
+from image import LabError
 
 SHORT = (  # of each the last case that matches
     r"pvcreate kill-after$",

@@ -3,8 +3,7 @@
 import os
 
 import pytest
-
-from lab import Guest
+from guest import Guest
 
 
 @pytest.fixture(scope="module")
