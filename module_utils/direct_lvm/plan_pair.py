@@ -13,9 +13,11 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import os
+
 from .model import Refused
 from .plan_pool import device_name
-from .plan_switch import FORMER, OURS, SAME_DRIVER_FOLDERS
+from .plan_switch import FORMER, OURS, SAME_DRIVER_FOLDERS, is_loop
 
 
 def check_pair(spec, host, former):
@@ -31,7 +33,8 @@ def check_pair(spec, host, former):
     if device_name(pool) in host.snapshotter_pools:
         raise Refused(
             "containerd is configured to use pool %s, and two owners would hand out the same thin device ids twice." % name,
-            "Choose another thin_pool_name for Docker, or take containerd's devmapper section away first.",
+            "Choose another pool for Docker: thin_pool_name: thinpool2\n"
+            "Or take this one away from containerd first; to see what names it: grep -rl %s /etc/containerd" % device_name(pool),
         )
     check_set_aside(found, former)
     used, at = 0.0, 0
@@ -40,7 +43,9 @@ def check_pair(spec, host, former):
             return
         used, at = lv.data_percent or 0.0, host.transaction
     where = which_metadata(found, former)
-    if where is None and used:
+    check_image_records(found, former, where)
+    # A folder alone is none: Docker writes its transaction before it makes the first device.
+    if used and (where is None or found.transaction is None):
         raise Refused(
             "pool %s holds data (%.2f %%) and there is no metadata for it in %s: nobody can tell what the data are, and Docker "
             "refuses such a pool." % (name, used, path),
@@ -60,8 +65,25 @@ def check_pair(spec, host, former):
         raise Refused(
             "pool %s is at transaction %d, Docker's metadata in %s at %d: they are those of another pool, or of one that was "
             "made anew. Docker would look for images that are not there." % (name, at, where, found.transaction),
-            "If that pool is gone for ever, set its metadata aside: mv {0} {0}.of-another-pool\n"
-            "Its images are listed in {1}/image/devicemapper; they cannot be read without that pool.".format(where, found.root),
+            "If that pool is gone for ever, set its metadata aside, and the list of its images, which cannot be read without it:\n"
+            + "\n".join(
+                "mv {0} {0}.of-another-pool".format(path) for path in (where, "%s/image/%s" % (found.root, os.path.basename(where)))
+            ),
+        )
+
+
+def check_image_records(found, former, where):
+    """Raise Refused for a list of images that Docker would find beside no metadata: it takes them for there, and has no layers.
+
+    where: the metadata that Docker will find. What this switch sets aside is not found.
+    """
+    if where is None and "image/devicemapper" in found.root_state and former.driver != "devicemapper" and not is_loop(found):
+        path = "%s/image/devicemapper" % found.root
+        raise Refused(
+            "%s lists images and there are no metadata of a pool in %s/devicemapper: Docker would show images that it cannot run."
+            % (path, found.root),
+            "If %s/devicemapper was emptied or moved, bring it back from a backup.\nIf its images are gone for ever: "
+            "mv %s %s.of-another-pool" % (found.root, path, path),
         )
 
 

@@ -1,5 +1,7 @@
 """Docker's half of the planner: when it may change its storage, with which steps, and when it is left alone."""
 
+import re
+
 import pytest
 import states
 
@@ -311,10 +313,14 @@ def test_images_made_of_containers_are_planned_for_once_they_are_there():
 
 
 IN_PLACE = FRESH._replace(root_state=("devicemapper", "overlay2"))
+LISTED = FRESH._replace(root_state=("overlay2", "image/devicemapper"))
 PAIRS = [
     # name, Docker, percent of the pool used, the pool's transaction; what is said, None: the switch goes on
     ("empty-pool-no-metadata", FRESH, 0.0, None, None),
     ("used-pool-no-metadata", FRESH, 3.0, None, "there is no metadata for it"),
+    ("used-pool-a-folder-without-metadata", IN_PLACE, 3.0, 9, "there is no metadata for it"),
+    ("empty-pool-images-of-another", LISTED, 0.0, None, "images that it cannot run"),
+    ("images-of-the-former-pool", LISTED._replace(info=OLD_POOL), 0.0, None, None),
     ("used-pool-loop-metadata", FRESH._replace(info=LOOP), 3.0, None, "there is no metadata for it"),
     ("empty-pool-and-a-folder-without-metadata", IN_PLACE, 0.0, None, None),
     ("empty-pool-metadata-of-another", IN_PLACE._replace(transaction=9), 0.0, 0, "those of another pool"),
@@ -333,14 +339,24 @@ def test_pool_and_metadata_go_together(docker, used, at, sentence):
     if sentence is None:
         assert STOP in due(docker, used=used, transaction=at)
     else:
-        with pytest.raises(Refused, match=sentence):
+        with pytest.raises(Refused, match=sentence) as refusal:
             due(docker, used=used, transaction=at)
+        assert re.search("mv /|backup of /|from a backup", refusal.value.way_out)
+
+
+def test_metadata_of_another_pool_go_aside_with_the_list_of_its_images():
+    """Docker takes an image that is listed for loaded, and never gets its layers otherwise."""
+    with pytest.raises(Refused) as refusal:
+        due(FRESH._replace(root_state=PARKED, transaction=12), transaction=0)
+    aside = ["mv /var/lib/docker/{0} /var/lib/docker/{0}.of-another-pool".format(name) for name in PARKED]
+    assert refusal.value.way_out.splitlines()[1:] == aside
 
 
 def test_a_pool_that_containerd_has_is_not_shared():
     there = host(FRESH)._replace(snapshotter_pools=("vgdocker-thinpool",))
-    with pytest.raises(Refused, match="two owners"):
+    with pytest.raises(Refused, match="two owners") as refusal:
         plan.plan(states.spec()._replace(docker=WANTED), there)
+    assert "thin_pool_name: " in refusal.value.way_out
 
 
 def test_daemon_json_is_merged_and_nothing_else_of_it_changes():
