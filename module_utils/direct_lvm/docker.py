@@ -10,14 +10,13 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import glob
-import json
 import mmap
 import os
 import re
 import time
 from typing import Dict, NamedTuple, Optional
 
-from . import commands, docker_conflicts, engines, files, images, switch_record, systemd
+from . import commands, docker_conflicts, docker_root, engines, files, images, switch_record, systemd
 from .docker_info import (
     info_problems,
     parse_info_json,
@@ -28,14 +27,13 @@ from .docker_info import (
 )
 from .docker_inspect import least_bytes, parse_image
 from .docker_options import check_options
-from .model import VENDOR_COMMAND, Docker, Refused, Unit
-from .plan_switch import FORMER, LOOP_FILE, OURS, SAME_DRIVER_FOLDERS, STRAY
+from .model import VENDOR_COMMAND, Docker, Unit
+from .plan_switch import OURS
 
 __all__ = (  # what the planner and the modules use of Docker, whichever file it stands in
     "check_options", "info_problems", "observe_docker", "observe_info", "storage_kind",
 )  # fmt: skip
 
-DRIVERS = ("aufs", "btrfs", "devicemapper", "fuse-overlayfs", "overlay", "overlay2", "vfs", "zfs")  # with a folder each
 INFO_TIMEOUT = 60
 BOOT_TIMEOUT = 120  # a host that has just booted may still be starting Docker
 UNDER_WAY = ("activating", "deactivating", "reloading")
@@ -102,7 +100,7 @@ def observe_more(found, wanted):
     """The model.Docker with what only a switch needs to know: the program on disk, content, archives, folders."""
     program = daemon_program(found.unit)
     version = None if program is None else parse_version(commands.run([program, "--version"], timeout=60).out)
-    state = root_state(found.root)
+    state = docker_root.root_state(found.root)
     described, containers, volumes = ((), (), ())
     if found.info:
         described = images.described(found.host) if found.info.images else ()
@@ -120,22 +118,22 @@ def observe_more(found, wanted):
         archive_free=images.free_bytes(wanted.archive),
         root_state=state,
         left=leftovers(found, wanted) if wanted.clean and found.former else (),
-        transaction=open_transaction(found.root, state),
+        transaction=docker_root.open_transaction(found.root, state),
     )
 
 
 def leftovers(found, wanted):
     """((path, bytes on disk), ...) of what Docker's former storage left, and of the archives unless they are to be kept."""
     driver, paths = found.former.driver, []
-    if driver in DRIVERS and driver != "devicemapper":
+    if driver in docker_root.DRIVERS and driver != "devicemapper":
         paths = [os.path.join(found.root, driver), os.path.join(found.root, "image", driver)]
-        for name in entries(found.root, "containers"):
+        for name in docker_root.entries(found.root, "containers"):
             text = systemd.read_text(os.path.join(found.root, "containers", name, "config.v2.json"))
             if text and '"Driver":"%s"' % driver in text.replace(" ", ""):
                 paths.append(os.path.join(found.root, "containers", name))
-    paths += [os.path.join(found.root, name) for name in aside(found.root) if not name.endswith(OURS)]
+    paths += [os.path.join(found.root, name) for name in docker_root.aside(found.root) if not name.endswith(OURS)]
     if not wanted.keep_archives:
-        paths += [os.path.join(wanted.archive, name) for name in entries(wanted.archive) if images.SUFFIX.match(name)]
+        paths += [os.path.join(wanted.archive, name) for name in docker_root.entries(wanted.archive) if images.SUFFIX.match(name)]
     return tuple((path, files.tree_size(path)) for path in paths if os.path.exists(path))
 
 
@@ -143,16 +141,6 @@ def has_driver(path):
     """Whether a daemon was built with the devicemapper driver: its option names are in the program then."""
     with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as program:
         return program.find(b"dm.thinpooldev") >= 0
-
-
-def open_transaction(root, state):
-    """The transaction of Docker's own thin pool metadata, None when there is none (moby, deviceset.go, transaction)."""
-    folder = "devicemapper" + (OURS if "devicemapper" + OURS in state else "")
-    text = systemd.read_text(os.path.join(root, folder, "metadata", "transaction-metadata"))
-    try:
-        return int(json.loads(text or "null")["open_transaction_id"])
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return None
 
 
 def observe_setup(ours=""):
@@ -231,36 +219,3 @@ def observe_info(host=docker_conflicts.SOCKET):
         raise podman()
     words = " ".join(result.err.split())
     return info, "" if info else "docker info: " + (words or problem)
-
-
-def root_state(root):
-    """What is in Docker's data root, from its folders alone, so that it can be told with the daemon stopped.
-
-    Folder names below root: a driver's own ("overlay2") when it is not empty, "devicemapper/loop" when that one has loop
-    files; "image/DRIVER" when it knows images; "containers" when there are any; "volumes" when there are any; and what
-    switches have set aside, with its suffix. Raises Refused when a folder cannot be read.
-    """
-    found = [name for name in DRIVERS if entries(root, name)]
-    found += ["devicemapper/loop"] if os.path.exists(os.path.join(root, LOOP_FILE)) else []
-    found += ["image/" + name for name in entries(root, "image") if entries(root, "image", name, "imagedb/content/sha256")]
-    found += ["containers"] if entries(root, "containers") else []
-    volumes = [name for name in entries(root, "volumes") if os.path.isdir(os.path.join(root, "volumes", name))]
-    return tuple(found + aside(root) + (["volumes"] if volumes else []))
-
-
-def aside(root):
-    """[name below the data root, ...] of the folders that switches have set aside."""
-    names = list(entries(root)) + ["image/" + name for name in entries(root, "image")]
-    known = [name + suffix for name in SAME_DRIVER_FOLDERS for suffix in (FORMER, OURS)]
-    return [name for name in names if name in known or STRAY in name]
-
-
-def entries(*parts):
-    """The sorted names in a folder, () when there is no such folder. Raises Refused when it cannot be read."""
-    path = os.path.join(*parts)
-    try:
-        return tuple(sorted(os.listdir(path)))
-    except OSError as error:
-        if not os.path.isdir(path):
-            return ()
-        raise Refused("%s cannot be read (%s), so what Docker keeps there is not known" % (path, error.strerror)) from error

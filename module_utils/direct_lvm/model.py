@@ -253,7 +253,7 @@ class Docker(NamedTuple):
     least_bytes: what the images surely have when a layer that several of them share is counted once.
     archived: IDs of images whose whole archive, with all tags, is there.
     archive_free: free bytes where the archives go, None when not asked.
-    root: the data root; root_state: what stands in it, see docker.root_state().
+    root: the data root; root_state: what stands in it, see docker_root.root_state().
     transaction: the thin pool transaction that Docker's own metadata has open, None when there is none.
     can: whether the installed daemon was built with the devicemapper driver.
     former: None when no switch was ever begun.  left: (path, bytes) of what the former driver left; only to clean.

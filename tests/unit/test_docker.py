@@ -6,7 +6,7 @@ import os
 import pytest
 from states import recorded
 
-from module_utils.direct_lvm import commands, daemon, docker, engines, systemd
+from module_utils.direct_lvm import commands, daemon, docker, docker_root, engines, systemd
 from module_utils.direct_lvm.containerd_config import Containerd
 from module_utils.direct_lvm.model import (
     MANAGED,
@@ -261,12 +261,12 @@ def test_a_daemon_built_without_the_driver_is_told(tmp_path):
 
 
 def test_the_transaction_of_dockers_metadata(tmp_path):
-    assert docker.open_transaction(str(tmp_path), ()) is None
+    assert docker_root.open_transaction(str(tmp_path), ()) is None
     for folder, text in (("devicemapper", '{"open_transaction_id":7,"device_hash":""}'), ("devicemapper.direct-lvm", "[]")):
         (tmp_path / folder / "metadata").mkdir(parents=True)
         (tmp_path / folder / "metadata" / "transaction-metadata").write_text(text)
-    assert docker.open_transaction(str(tmp_path), ("devicemapper",)) == 7
-    assert docker.open_transaction(str(tmp_path), ("devicemapper", "devicemapper.direct-lvm")) is None
+    assert docker_root.open_transaction(str(tmp_path), ("devicemapper",)) == 7
+    assert docker_root.open_transaction(str(tmp_path), ("devicemapper", "devicemapper.direct-lvm")) is None
 
 
 def test_what_the_former_storage_left(tmp_path):
@@ -297,16 +297,16 @@ def test_root_state(tmp_path):
     ):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "volumes/metadata.db").write_text("")
-    assert docker.root_state(str(tmp_path)) == ("overlay2", "volumes")
+    assert docker_root.root_state(str(tmp_path)) == ("overlay2", "volumes")
     (tmp_path / "image/overlay2/imagedb/content/sha256/abc").write_text("")
     (tmp_path / "containers/abc").mkdir()
     (tmp_path / "devicemapper/metadata").mkdir()
-    assert docker.root_state(str(tmp_path)) == ("devicemapper", "overlay2", "image/overlay2", "containers", "volumes")
+    assert docker_root.root_state(str(tmp_path)) == ("devicemapper", "overlay2", "image/overlay2", "containers", "volumes")
     (tmp_path / "devicemapper/devicemapper").mkdir()
     (tmp_path / "devicemapper/devicemapper/data").write_text("")
     (tmp_path / "containers.before-direct-lvm").mkdir()
-    assert {"devicemapper/loop", "containers.before-direct-lvm"} <= set(docker.root_state(str(tmp_path)))
-    assert docker.root_state(str(tmp_path / "none")) == ()
+    assert {"devicemapper/loop", "containers.before-direct-lvm"} <= set(docker_root.root_state(str(tmp_path)))
+    assert docker_root.root_state(str(tmp_path / "none")) == ()
 
 
 def test_a_host_that_has_just_booted_is_waited_for(host, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 import states
 from test_plan_docker import JSON, OFF, ON_POOL, OVERLAY, UNIT, WANTED
 
-from module_utils.direct_lvm import apply, docker, plan, switch_record
+from module_utils.direct_lvm import apply, docker, docker_root, plan, switch_record
 from module_utils.direct_lvm.model import Docker
 from module_utils.direct_lvm.steps import Command, Move, RemoveFile, Switch, WriteFile
 
@@ -54,7 +54,7 @@ class Machine:
             return "pool" if "mapper/vgdocker-thinpool" in said else "old"
         if '"storage-driver"' in said:
             return "overlay2" if "overlay2" in said else "loop"
-        there = [name for name in ("devicemapper", "overlay2") if docker.entries(self.root, name)]
+        there = [name for name in ("devicemapper", "overlay2") if docker_root.entries(self.root, name)]
         return {0: "overlay2", 1: "loop" if "devicemapper" in there else "overlay2"}.get(len(there))
 
     def boot(self):
@@ -100,7 +100,7 @@ class Machine:
             daemon_json=self.read(self.json),
             daemon_json_path=self.json,
             root=self.root,
-            root_state=docker.root_state(self.root),
+            root_state=docker_root.root_state(self.root),
             former=switch_record.parse(self.read(self.record)),
             archive_free=10**12,
         )
