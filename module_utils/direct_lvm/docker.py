@@ -25,7 +25,7 @@ from .docker_info import (
     podman,
     storage_kind,
 )
-from .docker_inspect import least_bytes, parse_image
+from .docker_inspect import least_bytes, nameless, parse_image
 from .docker_options import check_options
 from .model import VENDOR_COMMAND, Docker, Unit
 from .plan_switch import OURS
@@ -78,7 +78,7 @@ def observe_docker(wanted):
         dropin_text=dropin_text,
         daemon_json=setup.daemon_json,
         daemon_json_path=docker_conflicts.config_file(unit, setup.env_files, wanted.dropin),
-        root=info.root if info else docker_conflicts.data_root(unit, setup.daemon_json, setup.env_files, wanted.dropin),
+        root=info.root if info else stopped_root(setup, wanted.dropin),
         former=switch_record.parse(systemd.read_text(switch_record.PATH)),
         host=setup.host,
     )
@@ -118,6 +118,10 @@ def observe_more(found, wanted):
         archive_free=images.free_bytes(wanted.archive),
         root_state=state,
         left=leftovers(found, wanted) if wanted.clean and found.former else (),
+        mounted=docker_root.mount_points(found.root),
+        build_cache=docker_root.has_build_cache(found.root),
+        plugins=docker_root.plugins(found.root),
+        nameless=nameless(described),
         transaction=docker_root.open_transaction(found.root, state),
     )
 
@@ -152,13 +156,35 @@ def observe_setup(ours=""):
 
 
 def is_settled(info, wanted, unit, dropin_text):
-    """Whether Docker already runs on the pool that the wanted drop-in or daemon.json names, or on containerd's snapshotter."""
+    """Whether Docker already runs on the pool that the wanted drop-in or daemon.json names, or on containerd's snapshotter.
+
+    Not when it is restarted there: its containers have to be known then.
+    """
+    if unit.need_reload:
+        return False
     if engines.is_image_store(wanted.engine, info.version):
         return storage_kind(info) == "devmapper-snapshotter"
-    if dropin_text != wanted.dropin_text.replace(VENDOR_COMMAND, unit.command):
+    if dropin_text != wanted.dropin_text.replace(VENDOR_COMMAND, unit.command) or not started_with(unit, wanted.dropin_text):
         return False
     named = re.search(r"/%s(?![\w.+-])" % re.escape(info.field("Pool Name")), wanted.dropin_text + wanted.daemon_json_text)
     return storage_kind(info) == "direct-lvm" and named is not None
+
+
+def started_with(unit, text):
+    """Whether the running daemon has the options that a drop-in's text appends to the installed command line.
+
+    A run that was killed before the restart leaves a daemon with the former ones, and everything else as wanted.
+    """
+    appended = (text or "").partition(VENDOR_COMMAND)[2].split("\n")[0].replace("%%", "%")
+    words = tuple(word.text for word in systemd.command_words(appended, "", {}))
+    return not words or not unit.arguments or unit.arguments[-len(words) :] == words
+
+
+def stopped_root(setup, ours):
+    """The data root of a daemon that is down. Raises Refused when several may be meant."""
+    given = (setup.unit, setup.daemon_json, setup.env_files, ours)
+    root = docker_conflicts.data_root(*given)
+    return docker_root.remapped(root) if docker_conflicts.is_remapped(*given) else root
 
 
 def refuse_podman():

@@ -315,6 +315,12 @@ def data_root(unit, daemon_json, env_files=None, ours=""):
     return paths[-1] if paths else DATA_ROOT
 
 
+def is_remapped(unit, daemon_json, env_files=None, ours=""):
+    """Whether the daemon is set up with --userns-remap, which puts its data root into a folder below the configured one."""
+    given = flag_values(daemon_words(unit, env_files, ours), "userns-remap") + json_values(daemon_json, "userns-remap")
+    return any(given)
+
+
 def config_file(unit, env_files=None, ours=""):
     """The path of Docker's configuration file: --config-file, else /etc/docker/daemon.json."""
     paths = flag_values(daemon_words(unit, env_files, ours), "config-file")

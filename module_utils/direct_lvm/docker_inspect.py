@@ -12,7 +12,17 @@ import os
 from .commands import CommandFailed
 from .model import Image
 
-KINDS = {"Id": str, "Name": str, "RepoTags": list, "Size": int, "VirtualSize": int, "Config": dict, "State": dict, "RootFS": dict}
+KINDS = {
+    "Id": str,
+    "Name": str,
+    "RepoTags": list,
+    "RepoDigests": list,
+    "Size": int,
+    "VirtualSize": int,
+    "Config": dict,
+    "State": dict,
+    "RootFS": dict,
+}
 
 
 def objects(argv, value):
@@ -31,6 +41,15 @@ def parse_image(fields):
     """An Image from an object of `docker inspect`. Docker before 1.10 counted only the last layer in Size."""
     tags = sorted(tag for tag in fields.get("RepoTags") or () if "<none>" not in tag)
     return Image(fields["Id"], tuple(tags), max(fields.get("Size") or 0, fields.get("VirtualSize") or 0))
+
+
+def nameless(described):
+    """The references by digest, such as app@sha256:..., of images without a tag, sorted: `docker save` writes no digest.
+
+    described: objects of `docker inspect`. Docker writes <none>@sha256:... for an image that has lost its name.
+    """
+    named = [one.get("RepoDigests") or () for one in described if not parse_image(one).tags]
+    return tuple(sorted(str(name) for names in named for name in names if "<none>" not in str(name)))
 
 
 def least_bytes(described):

@@ -256,6 +256,9 @@ class Docker(NamedTuple):
     root: the data root; root_state: what stands in it, see docker_root.root_state().
     transaction: the thin pool transaction that Docker's own metadata has open, None when there is none.
     can: whether the installed daemon was built with the devicemapper driver.
+    mounted: names below root that a switch may have to rename and that are mount points.
+    build_cache: whether BuildKit has built here by a graph driver.  plugins: how many Docker manages.
+    nameless: references by digest of images that have no tag.
     former: None when no switch was ever begun.  left: (path, bytes) of what the former driver left; only to clean.
     """
 
@@ -279,6 +282,10 @@ class Docker(NamedTuple):
     can: bool = True
     former: Optional[Former] = None
     left: Tuple[Tuple[str, int], ...] = ()
+    mounted: Tuple[str, ...] = ()
+    build_cache: bool = False
+    plugins: int = 0
+    nameless: Tuple[str, ...] = ()
     host: str = "unix:///var/run/docker.sock"
 
     def begun(self):

@@ -66,13 +66,13 @@ def warnings(spec, host):
     if spec.repair:
         return tuple(plan_repair.kept(spec.pool, host.lvm))
     if spec.docker and (spec.docker.back or spec.docker.clean):
-        return ()
+        return plan_docker.left_behind(spec, host) if spec.docker.back else ()
     layout = geometry.current_layout(host.lvm, spec.pool)
     if layout is None:
         layout = plan_pool.future_layout(spec.pool, host.lvm, plan_vg.plan_vg(spec.pool, host)[1])
     found = [geometry.autoextend_warning(layout, spec.pool), plan_replace.warning(spec.pool, host)]
     if spec.docker and spec.docker.engine != "containerd":
-        found.append(plan_docker.tight(spec, host))
+        found += [plan_docker.tight(spec, host), *plan_docker.left_behind(spec, host)]
     found += [finding.sentence for finding in health.lasting(spec.pool, host)]
     found += plan_pool.left(spec.pool, host.lvm)
     return tuple(sentence for sentence in found if sentence)

@@ -8,12 +8,13 @@ __metaclass__ = type
 
 import re
 
-from . import docker, engines, geometry, images, plan_pair, plan_switch, switch_record, systemd
-from .model import VENDOR_COMMAND, Refused
+from . import docker, engines, geometry, images, plan_pair, plan_switch, switch_record
+from .model import Refused
 from .plan_pool import device_name
 from .steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile, RemoveTree
 
 KINDS = {"loop-lvm": "loop-lvm: devicemapper on loop files, never meant for production", "direct-lvm": "an older thin pool"}
+SHOWN = 3  # names in a sentence
 LARGER = "Make the pool larger (thin_pool_devices, thin_pool_data_size), or remove images that nobody needs: docker image prune"
 
 
@@ -36,13 +37,15 @@ def plan_docker(spec, host, image_store):
     if on_pool or stopped:
         there = there._replace(moves=(), after=())
         here = there._replace(dropin=found.dropin_text, daemon_json=found.daemon_json)
-        return [plan_switch.switch(spec, found, here, there, None)] + finish(found, wanted, "done")
+        switch = plan_switch.switch(spec, found, here, there, None)
+        return [switch, *plan_switch.started_again(found), *finish(found, wanted, "done")]
     if not image_store:
         plan_pair.check_pair(spec, host, former)
     check_room(spec, host, image_store)
     kept = keep_content(found, wanted)
     record = former._replace(state="done", pending=pending(found, former))
     here = plan_switch.former_side(spec, found, former, image_store)
+    check_moves(found, there)
     loads = finish(found._replace(former=record), wanted, "done")
     kind = docker.storage_kind(found.info) if found.info else ""
     return kept + [plan_switch.switch(spec, found, here, there, record, KINDS.get(kind, kind))] + loads
@@ -57,6 +60,21 @@ def check_docker(found, image_store):
         )
     if found.conflicts:
         raise Refused("\n".join(found.conflicts))
+
+
+def check_moves(found, side):
+    """Raise Refused for a folder that would have to be renamed and is a mount point: the kernel lets nobody rename it."""
+    for name in found.mounted:
+        path = "%s/%s" % (found.root, name)
+        if path in [move.source for move in side.moves + side.after]:
+            raise Refused(
+                "%s is a file system of its own, and this switch has to set it aside, which no mount point can be." % path,
+                "Bring what is on it into the data root, Docker is down meanwhile: systemctl stop docker.socket docker; "
+                "cp -a {0} {0}.copy && umount {0} && rmdir {0} && mv {0}.copy {0}\n"
+                "Take its line out of /etc/fstab (findmnt {0} tells which), then: systemctl start docker.socket docker".format(
+                    path
+                ),
+            )
 
 
 def is_on(info, pool):
@@ -79,17 +97,9 @@ def as_written(found, wanted, side):
     """Whether both files are as wanted, systemd has read them, and the daemon was started with what they say."""
     config = found.daemon_json == side.daemon_json
     read = found.unit.active_state == "active" and not found.unit.need_reload
-    return found.dropin_text == side.dropin and config and read and started_with(found.unit, side.dropin and wanted.dropin_text)
-
-
-def started_with(unit, text):
-    """Whether the running daemon has the options that a drop-in's text appends to the installed command line.
-
-    A run that was killed before the restart leaves a daemon with the former ones, and everything else as wanted.
-    """
-    appended = (text or "").partition(VENDOR_COMMAND)[2].split("\n")[0].replace("%%", "%")
-    words = tuple(word.text for word in systemd.command_words(appended, "", {}))
-    return not words or not unit.arguments or unit.arguments[-len(words) :] == words
+    return (
+        found.dropin_text == side.dropin and config and read and docker.started_with(found.unit, side.dropin and wanted.dropin_text)
+    )
 
 
 def problems(spec, info):
@@ -141,18 +151,7 @@ def keep_content(found, wanted):
                 "Start it, so that it can tell what it holds: systemctl start docker",
             )
     if found.containers and wanted.containers != "discard":
-        raise Refused(
-            "Docker holds %d container%s, which cannot cross storage drivers: %s."
-            % (
-                len(found.containers),
-                "s"[: len(found.containers) > 1],
-                ", ".join("%s (%s, %s)" % (one.name, one.image, one.status) for one in found.containers),
-            ),
-            "Remove them: docker rm -f %s\nOr have their `docker inspect` kept and go without them:\n"
-            "docker_storage_containers: discard\n"
-            "What they wrote outside of volumes is then not visible any more; to keep that as images:\n"
-            "image_archive_commit_containers: true" % " ".join(one.name for one in found.containers),
-        )
+        raise cannot_cross(found.containers)
     steps = [
         KeepContainer(found.host, one, wanted.archive, wanted.commit, "keep what is known of container %s" % one.name)
         for one in found.containers
@@ -174,6 +173,29 @@ def keep_content(found, wanted):
         elif wanted.verify:
             steps.append(ArchiveImage(found.host, image, wanted.archive, "verify the archive of %s, which is there" % title(image)))
     return steps
+
+
+def cannot_cross(containers):
+    """The refusal for containers."""
+    swarm = ""
+    if any(plan_switch.TASK.search(one.name) for one in containers):
+        swarm = (
+            "Those of a swarm's services come again when they are removed. Have the node drained around its switch:\n"
+            "docker_storage_before_switch: [hooks/swarm_drain.yml]\ndocker_storage_after_switch: [hooks/swarm_active.yml]\n"
+            "docker_storage_containers: discard\nOf others:\n"
+        )
+    return Refused(
+        "Docker holds %d container%s, which cannot cross storage drivers: %s."
+        % (
+            len(containers),
+            "s"[: len(containers) > 1],
+            ", ".join("%s (%s, %s)" % (one.name, one.image, one.status) for one in containers),
+        ),
+        swarm + "Remove them: docker rm -f %s\nOr have their `docker inspect` kept and go without them:\n"
+        "docker_storage_containers: discard\n"
+        "What they wrote outside of volumes is then not visible any more; to keep that as images:\n"
+        "image_archive_commit_containers: true" % " ".join(one.name for one in containers),
+    )
 
 
 def check_room(spec, host, image_store):
@@ -213,6 +235,33 @@ def tight(spec, host):
         return ""
     sizes = tuple(geometry.human(size) for size in (least, most, free))
     return "Docker's images have %s to %s, depending on what they share; the pool has %s free: some may not fit. " % sizes + LARGER
+
+
+def left_behind(spec, host):
+    """(sentence, ...) of what a change of the storage driver does not bring across, while Docker is to change it; () after."""
+    found, wanted = host.docker, spec.docker
+    if found is None or found.info is None or is_on(found.info, device_name(spec.pool)) != bool(wanted.back):
+        return ()
+    said = []
+    if found.build_cache:
+        said.append(
+            "BuildKit's build cache does not come across. Its records in %s/buildkit stay, they name layers of the storage "
+            "driver %s, and a build that meets them on another one may fail. To have none left: "
+            "docker builder prune --all --force, best before the switch." % (found.root, found.info.driver)
+        )
+    if found.nameless:
+        said.append(
+            "Images that are named by a digest only come across without a name, for no archive holds one: %s. To have them found: "
+            "docker tag them before the switch, or docker pull them after it." % shortened(found.nameless)
+        )
+    if found.plugins:
+        said.append("Docker's %d plugins stay in %s/plugins, and work on after the switch." % (found.plugins, found.root))
+    return tuple(said)
+
+
+def shortened(names):
+    """Some names for a sentence, and how many more there are."""
+    return ", ".join(names[:SHOWN]) + (" and %d more" % (len(names) - SHOWN) if names[SHOWN:] else "")
 
 
 def plan_away(spec, host):
@@ -256,6 +305,7 @@ def plan_back(spec, host):
     kept = [] if without else keep_content(found, wanted)
     there = plan_switch.former_side(spec, found, former, image_store)
     here = plan_switch.pool_side(spec, found, former, pool, image_store)
+    check_moves(found, there)
     record = former._replace(state="back", pending=pending(found, former))
     loads = finish(found._replace(former=record), wanted, "back")
     kind = "it is down, and what only the pool has is left behind" if without else ""

@@ -36,6 +36,8 @@ DRIVER_FOLDERS = ("devicemapper", "image/devicemapper")
 SAME_DRIVER_FOLDERS = DRIVER_FOLDERS + ("containers",)
 # What the image store needs in daemon.json; the driver is the snapshotter's name there (docs.docker.com/engine/storage/containerd).
 IMAGE_STORE = '{"features": {"containerd-snapshotter": true}, "storage-driver": "devmapper"}'
+# A swarm's containers: SERVICE.SLOT.TASK, or SERVICE.NODE.TASK (moby, daemon/cluster/executor/container, taskName).
+TASK = re.compile(r"\.([0-9]+|[0-9a-z]{25})\.[0-9a-z]{25}\Z")
 OVERLAY2 = '{"storage-driver": "overlay2"}'
 OVERLAY2_NO_IMAGE_STORE = '{"features": {"containerd-snapshotter": false}, "storage-driver": "overlay2"}'
 
@@ -208,12 +210,21 @@ def switch(spec, found, here, there, record, kind=""):
         back = (note(record._replace(state=undone, pending=()), "note that Docker went back"),)
     running = tuple(one.id for one in found.containers if one.running) if there.moves or record else ()
     stop = containers(found, "stop", running, "stop the containers that do not come along: live-restore would keep them running")
-    restart = containers(found, "start", running, "start the containers again that ran before")
+    restart = started_again(found) if running else ()
     return Switch(
         before + stop + to_side(spec, found, there, here) + after,
         to_side(spec, found, here, there) + restart + back,
         "change Docker's storage",
     )
+
+
+def started_again(found):
+    """(docker start,) of what ran before Docker was stopped, the oldest first; () for nothing.
+
+    Those with a restart policy, or kept by live-restore, run already, which is no failure. A swarm makes its own ones anew.
+    """
+    ids = tuple(one.id for one in reversed(found.containers) if one.running and not TASK.search(one.name))
+    return containers(found, "start", ids, "start the containers again that ran before")
 
 
 def containers(found, verb, ids, why):

@@ -163,7 +163,11 @@ TABLE = [
         EARLY[1:],
     ),
     ("started-with-what-is-wanted", DONE._replace(unit=UNIT._replace(arguments=tuple(STARTED))), []),
-    ("on-the-pool-with-containers", DONE._replace(dropin_text="x", containers=(WEB,), images=(BUSYBOX,)), EARLY),
+    (
+        "on-the-pool-with-containers",
+        DONE._replace(dropin_text="x", containers=(WEB,), images=(BUSYBOX,)),
+        [*EARLY, "docker --host unix:///var/run/docker.sock start " + WEB.id],
+    ),
     # The same, cut off after its stop: it comes up on the pool, whether its files were written or not.
     ("killed-between-stop-and-start", DOWN, EARLY[1:]),
     ("killed-between-stop-and-start-after-cleanup", DOWN._replace(former=None), EARLY[1:]),
