@@ -21,7 +21,7 @@ def merge(text, fragment):
     Raises ValueError for what is not a JSON object.
     """
     wanted = json.loads(fragment)
-    config = read_json(text or "{}")
+    config = read_json(text or "")
     if not update(config, wanted):
         return text
     return written(config, text)
@@ -29,7 +29,7 @@ def merge(text, fragment):
 
 def without(text, keys):
     """daemon.json without some keys; the same text when it has none of them. Raises ValueError like merge()."""
-    config = read_json(text or "{}")
+    config = read_json(text or "")
     if not [config.pop(key) for key in keys if key in config]:
         return text
     return written(config, text)
@@ -41,7 +41,7 @@ def given_back(text, former, keys):
     text, former: the file's texts, None: no such file.  keys: paths from the outside in, such as ("features", "x").
     The same text when nothing changes, the former one when nothing else differs from it. Raises ValueError like merge().
     """
-    config, before = read_json(text or "{}"), settings_of(former)
+    config, before = read_json(text or ""), settings_of(former)
     if not [key for key in keys if put(config, key, value_of(before, key))]:
         return text
     return former if config == before else written(config, text)

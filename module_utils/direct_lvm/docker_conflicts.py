@@ -54,6 +54,7 @@ def find_conflicts(unit, daemon_json, env_files, ours, version="", config="dropi
     for where, texts in storage_flags(words).items():
         found.append("%s sets %s, and %s sets storage too. %s" % (where, ", ".join(texts), target, remove_flag(where, place)))
     found += json_problems(daemon_json, words, target, version, path)
+    found += listens_elsewhere(daemon_json, words, path)
     if config == "image_store":
         found += image_store_problems(daemon_json, path, words)
     else:
@@ -206,7 +207,7 @@ def json_problems(text, words, ours, version, path):
     """
     if text is None:
         return []
-    if not text.strip():
+    if not text.strip("\ufeff \t\r\n"):
         if newer_than(version, 23, 0):
             return []
         return ["%s is empty, which Docker before 23.0 does not start with. Way out: echo '{}' > %s" % (path, quote(path))]
@@ -233,6 +234,18 @@ def json_problems(text, words, ours, version, path):
                 "Way out: take one of them out." % (path, key, word.place, name)
             )
     return found
+
+
+def listens_elsewhere(text, words, path):
+    """A sentence when the daemon listens on TCP only: it is asked on its unix socket, never over the network."""
+    given = flag_values(words, "host") + json_values(text, "hosts")
+    if not given or any(value.startswith(("fd://", "unix://")) for value in given):
+        return []
+    place = next((word.place for name, _value, word in flags(words) if name == "host"), path)
+    return [
+        "%s has Docker listen on %s only, and this tool asks it on its unix socket. Way out, which takes effect when Docker is "
+        "next started: add %s to `%s` there." % (place, ", ".join(given), SOCKET, "hosts" if place == path else "--host")
+    ]
 
 
 def graph_driver_problems(text, path, ours):
@@ -268,17 +281,20 @@ def image_store_problems(text, path, words):
 def settings_of(text):
     """The object in daemon.json, {} when there is none or it cannot be read, which json_problems() tells."""
     try:
-        return read_json(text or "{}")
+        return read_json(text or "")
     except ValueError:
         return {}
 
 
-def read_json(text, new=False):
-    """The JSON object of a text, as Docker reads its file. Raises ValueError.
+def read_json(text, new=None):
+    """The JSON object of a text, {} for an empty one, as Docker reads its file. Raises ValueError.
 
-    Docker 20.10 reads the first value and does not look at the rest; newer ones do, but allow a byte order mark.
+    new: as Docker 23 and newer do, None: as one of both does. Before, it reads the first value and does not look at the
+    rest; since then it does, but allows a byte order mark.
     """
-    text = (text.lstrip("\ufeff") if new else text).strip()
+    text = (text if new is False else text.lstrip("\ufeff")).strip()
+    if not text:
+        return {}
     try:
         config, end = json.JSONDecoder(parse_constant=not_a_number).raw_decode(text)
     except RecursionError as error:

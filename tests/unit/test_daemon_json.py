@@ -49,7 +49,7 @@ def test_without(text, left):
     assert without(text, KEYS) == left
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "1", '"x"', '{"a": NaN}', "[" * 100000, "\ufeff{}"])
+@pytest.mark.parametrize("text", ["{", "[]", "1", '"x"', '{"a": NaN}', "[" * 100000])
 def test_what_is_no_json_object_is_an_error(text):
     with pytest.raises(ValueError, match=r"."):
         merge(text, STORE)

@@ -21,7 +21,7 @@ from test_plan_docker import (
     host,
 )
 
-from module_utils.direct_lvm import docker, docker_inspect, docker_root, plan
+from module_utils.direct_lvm import daemon_json, docker, docker_conflicts, docker_inspect, docker_root, plan
 from module_utils.direct_lvm.model import Former, Refused
 
 TASK = WEB._replace(id="f" * 64, name="web.1.x7amskqh1rcsp7w3r9esoqv9t")
@@ -65,6 +65,35 @@ def test_containers_of_a_swarm_come_again(one):
     assert "swarm" not in refusal.value.way_out
 
 
+# --- a daemon.json as an editor of another system leaves it
+
+
+@pytest.mark.parametrize("text", ["\ufeff{}", " \n", "", "\ufeff"], ids=["byte-order-mark", "blank", "empty", "mark-alone"])
+def test_a_daemon_json_that_docker_reads_is_merged(text):
+    assert json.loads(daemon_json.merge(text, '{"a": 1}')) == {"a": 1}
+    assert daemon_json.without(text, ("a",)) == text
+    assert docker_conflicts.data_root(UNIT, "\ufeff" + '{"data-root": "/srv"}') == "/srv"
+
+
+TCP = "tcp://0.0.0.0:2376"
+LISTENS = [
+    ("tcp-only", json.dumps({"hosts": [TCP], "tlsverify": True}), "", ["daemon.json has Docker listen on %s only" % TCP]),
+    ("tcp-only-by-flag", None, "-H " + TCP, ["add unix:///var/run/docker.sock to `--host` there"]),
+    ("both", json.dumps({"hosts": [TCP, "unix://"]}), "", []),
+    ("by-the-socket-unit", None, "-H fd:// -H " + TCP, []),
+    ("nothing-said", "{}", "", []),
+]
+
+
+@pytest.mark.parametrize(("text", "flags", "said"), [row[1:] for row in LISTENS], ids=[row[0] for row in LISTENS])
+def test_a_daemon_without_a_unix_socket_is_not_asked_over_the_network(text, flags, said):
+    files = (("/lib/systemd/system/docker.service", "[Service]\nExecStart=/usr/bin/dockerd %s\n" % flags),)
+    unit = UNIT._replace(files=files, command="/usr/bin/dockerd " + flags)
+    found = docker_conflicts.find_conflicts(unit, text, {}, WANTED.dropin, "20.10.24")
+    assert len(found) == len(said)
+    assert all(words in sentence for words, sentence in zip(said, found))
+
+
 # --- mount points
 
 
@@ -103,8 +132,12 @@ STAYS = [
     ("nothing", {}, []),
     ("build-cache", {"build_cache": True}, ["docker builder prune --all --force"]),
     ("plugins", {"plugins": 2}, ["Docker's 2 plugins stay in /var/lib/docker/plugins"]),
-    ("a-name-by-digest", {"nameless": ("app@sha256:1",)}, ["1 images are named by a digest only (app@sha256:1)"]),
-    ("many-names-by-digest", {"nameless": tuple("abcde")}, ["(a, b, c and 2 more)"]),
+    (
+        "a-name-by-digest",
+        {"nameless": ("app@sha256:1",)},
+        ["come across without a name, for no archive holds one: app@sha256:1."],
+    ),
+    ("many-names-by-digest", {"nameless": tuple("abcde")}, ["one: a, b, c and 2 more."]),
 ]
 
 
