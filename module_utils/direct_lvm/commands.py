@@ -80,11 +80,13 @@ def run(argv, timeout=None, ok=(0,)):
 
     timeout in seconds, None for the common bound; ok: return codes that are not a failure, None accepts all of them.
     Raises CommandFailed. A command that hangs is killed with everything that it started.
+    Without DOCKER_*: DOCKER_TLS_VERIFY, DOCKER_CONTENT_TRUST and DOCKER_API_VERSION have the client fail on its own host's socket.
     LVM complains about every inherited descriptor unless LVM_SUPPRESS_FD_WARNINGS is set (lvm(8)).
     """
     more = " (it gets more time with %s: %d)" % (bound_variable, 2 * bound) if bound_variable and not timeout else ""
     timeout = timeout or bound
-    environment = dict(os.environ, LC_ALL="C", LANG="C", PATH=PATH, LVM_SUPPRESS_FD_WARNINGS="1")
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
+    environment = dict(mine, LC_ALL="C", LANG="C", PATH=PATH, LVM_SUPPRESS_FD_WARNINGS="1")
     try:
         session = Session(argv, environment)
     except OSError as error:

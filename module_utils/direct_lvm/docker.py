@@ -27,7 +27,7 @@ from .docker_info import (
 )
 from .docker_inspect import least_bytes, nameless, parse_image
 from .docker_options import check_options
-from .model import VENDOR_COMMAND, Docker, Unit
+from .model import VENDOR_COMMAND, Docker, Refused, Unit
 from .plan_switch import OURS
 
 __all__ = (  # what the planner and the modules use of Docker, whichever file it stands in
@@ -36,6 +36,8 @@ __all__ = (  # what the planner and the modules use of Docker, whichever file it
 
 INFO_TIMEOUT = 60
 BOOT_TIMEOUT = 120  # a host that has just booted may still be starting Docker
+SNAPS = ("/snap/docker/current", "/var/lib/snapd/snap/docker/current")
+ROOTLESS = "/run/user/*/docker.sock"
 UNDER_WAY = ("activating", "deactivating", "reloading")
 
 
@@ -58,6 +60,8 @@ def observe_docker(wanted):
     """
     refuse_podman()
     setup = observe_setup(wanted.dropin)
+    if setup.unit.load_state == "not-found" and wanted.dropin and wanted.engine != "containerd":
+        refuse_snap()
     end = time.monotonic() + BOOT_TIMEOUT
     while setup.unit.active_state in UNDER_WAY and time.monotonic() < end:
         time.sleep(1)
@@ -122,6 +126,7 @@ def observe_more(found, wanted):
         build_cache=docker_root.has_build_cache(found.root),
         plugins=docker_root.plugins(found.root),
         nameless=nameless(described),
+        rootless=tuple(sorted(glob.glob(ROOTLESS))),
         transaction=docker_root.open_transaction(found.root, state),
     )
 
@@ -200,6 +205,17 @@ def refuse_podman():
     script = head.startswith(b"#!") and b"podman" in head
     if script or os.path.basename(os.path.realpath(program)).startswith("podman"):
         raise podman()
+
+
+def refuse_snap():
+    """Raise Refused when Docker is a snap: without this a host with containerd would be taken for one without Docker."""
+    there = [path for path in SNAPS if os.path.lexists(path)]
+    if there:
+        raise Refused(
+            "Docker on this host is a snap (%s): it has no docker.service, and its storage driver is the snap's own." % there[0],
+            "Save its images and the data of its volumes, then: snap remove docker && apt-get install docker.io\n"
+            "Or give the pool to containerd alone, and leave Docker as it is: docker_storage_engine: containerd",
+        )
 
 
 def read_environment_files(unit, ours):

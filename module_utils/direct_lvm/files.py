@@ -10,14 +10,17 @@ import errno
 import fcntl
 import io
 import os
+import re
 import shutil
 import stat
 import time
 from contextlib import contextmanager
+from shlex import quote
 
 from . import commands
 from .model import Refused
 
+MOUNTS = "/proc/self/mountinfo"
 LOCK = "/run/direct-lvm.lock"  # not /run/lock: on Debian anybody may make a file there, and hold it
 SELINUX = "/sys/fs/selinux/enforce"  # there while SELinux is enabled, in permissive mode too (selinux(8))
 
@@ -101,17 +104,40 @@ def move(source, target, only_if=()):
 
 
 def remove_tree(path):
-    """Remove a file, or a folder and everything in it, links not followed; nothing when it is not there."""
+    """Remove a file, or a folder and everything in it, links not followed; nothing when it is not there.
+
+    Of a mount point only what is on it. Raises Refused, and removes nothing, while something is mounted below it.
+    """
     if not os.path.isdir(path) or os.path.islink(path):
         remove(path)
+        return
+    below = mounts_below(path)
+    if below:
+        raise Refused(
+            "%s is not removed: %s is mounted in it, and what is on that would go too." % (path, below[0]),
+            "If nobody uses it: umount %s" % " ".join(map(quote, reversed(below))),
+        )
+    if os.path.ismount(path):
+        for name in os.listdir(path):
+            remove_tree(os.path.join(path, name))
         return
     shutil.rmtree(path)
     sync_folder(os.path.dirname(path))
 
 
+def mounts_below(path):
+    """(mount point, ...) below a folder, parents first, bind mounts too (proc_pid_mountinfo(5))."""
+    prefix = os.path.join(os.path.realpath(path), "")
+    fields = [line.split(" ") for line in (read_text(MOUNTS) or "").splitlines()]
+    points = [re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal.group(1), 8)), one[4]) for one in fields if one[4:]]
+    return tuple(sorted({point for point in points if point.startswith(prefix)}))
+
+
 def tree_size(path):
-    """Bytes on disk of a file, or of a folder with everything in it, as du counts them."""
-    total = 0 if os.path.isdir(path) else os.lstat(path).st_blocks * 512
+    """Bytes on disk of a file, or of a folder with everything in it, as du counts them; of a link itself."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        return os.lstat(path).st_blocks * 512
+    total = 0
     for folder, _folders, names in os.walk(path):
         for name in [*names, "."]:
             try:

@@ -169,6 +169,16 @@ def no_space(folder, image, why):
     )
 
 
+def without_layers(host, image):
+    """The refusal for an image of no files: Docker before 25 has no archive of such a one (moby, image/tarexport/save.go)."""
+    names = " ".join(image.tags) or image.id
+    return Refused(
+        "image %s has no layers, and `docker save` of this Docker writes no such image" % label(image),
+        "It holds settings only. Keep them: docker --host %s inspect %s > /root/image.json\n"
+        "Then remove it, and build it again after the switch: docker rmi %s" % (host, image.id, names),
+    )
+
+
 def label(image):
     """An image for people: its first tag, or its short ID."""
     return image.tags[0] if image.tags else image.id[:7] + image.id[7 : 7 + SHORT]
@@ -209,6 +219,8 @@ def save(host, image, folder, timeout):
         except commands.CommandFailed as error:
             if "no space left on device" in error.err:
                 raise no_space(folder, image, error.err) from error
+            if "empty export" in error.err:
+                raise without_layers(host, image) from error
             raise
         sync_file(fresh)
         image_archive.verify(fresh, image)

@@ -258,7 +258,7 @@ class Docker(NamedTuple):
     can: whether the installed daemon was built with the devicemapper driver.
     mounted: names below root that a switch may have to rename and that are mount points.
     build_cache: whether BuildKit has built here by a graph driver.  plugins: how many Docker manages.
-    nameless: references by digest of images that have no tag.
+    nameless: references by digest of images that have no tag.  rootless: sockets of users' own daemons.
     former: None when no switch was ever begun.  left: (path, bytes) of what the former driver left; only to clean.
     """
 
@@ -286,6 +286,7 @@ class Docker(NamedTuple):
     build_cache: bool = False
     plugins: int = 0
     nameless: Tuple[str, ...] = ()
+    rootless: Tuple[str, ...] = ()
     host: str = "unix:///var/run/docker.sock"
 
     def begun(self):

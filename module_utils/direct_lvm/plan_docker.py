@@ -239,10 +239,14 @@ def tight(spec, host):
 
 def left_behind(spec, host):
     """(sentence, ...) of what a change of the storage driver does not bring across, while Docker is to change it; () after."""
-    found, wanted = host.docker, spec.docker
+    found, wanted, said = host.docker, spec.docker, []
+    if found is not None and found.rootless:
+        said.append(
+            "Docker also runs without root (%s): what that one holds stays in its user's home folder, not on the pool."
+            % shortened(found.rootless)
+        )
     if found is None or found.info is None or is_on(found.info, device_name(spec.pool)) != bool(wanted.back):
-        return ()
-    said = []
+        return tuple(said)
     if found.build_cache:
         said.append(
             "BuildKit's build cache does not come across. Its records in %s/buildkit stay, they name layers of the storage "

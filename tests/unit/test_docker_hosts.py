@@ -7,6 +7,7 @@ import pytest
 import states
 from test_plan_docker import (
     BATCH,
+    BUSYBOX,
     CORE,
     DONE,
     EARLY,
@@ -21,8 +22,8 @@ from test_plan_docker import (
     host,
 )
 
-from module_utils.direct_lvm import daemon_json, docker, docker_conflicts, docker_inspect, docker_root, plan
-from module_utils.direct_lvm.model import Former, Refused
+from module_utils.direct_lvm import commands, daemon_json, docker, docker_conflicts, docker_inspect, docker_root, images, plan
+from module_utils.direct_lvm.model import DockerStorage, Former, Refused
 
 TASK = WEB._replace(id="f" * 64, name="web.1.x7amskqh1rcsp7w3r9esoqv9t")
 GLOBAL = TASK._replace(name="log.qn6ocfhqyrcl6knh1ltjyz8ck.x7amskqh1rcsp7w3r9esoqv9t")
@@ -92,6 +93,51 @@ def test_a_daemon_without_a_unix_socket_is_not_asked_over_the_network(text, flag
     found = docker_conflicts.find_conflicts(unit, text, {}, WANTED.dropin, "20.10.24")
     assert len(found) == len(said)
     assert all(words in sentence for words, sentence in zip(said, found))
+
+
+# --- a Docker that is another one
+
+
+@pytest.mark.parametrize(("engine", "refused"), [("auto", True), ("devicemapper", True), ("containerd", False)])
+def test_docker_from_a_snap_is_not_taken_for_no_docker(tmp_path, monkeypatch, engine, refused):
+    there = tmp_path / "current"
+    there.mkdir()
+    setup = docker.Setup(UNIT._replace(load_state="not-found", active_state="inactive", command=""), {}, None, "")
+    for name, value in (("SNAPS", (str(there),)), ("refuse_podman", lambda: None), ("observe_setup", lambda _ours: setup)):
+        monkeypatch.setattr(docker, name, value)
+    monkeypatch.setattr(docker.commands, "find", lambda _name: None)
+    monkeypatch.setattr(docker.switch_record, "PATH", str(tmp_path / "switch.json"))
+    wanted = DockerStorage(engine, str(tmp_path / "daemon.conf"), "text", archive=str(tmp_path))
+    if refused:
+        with pytest.raises(Refused, match="is a snap") as refusal:
+            docker.observe_docker(wanted)
+        assert "docker_storage_engine: containerd" in refusal.value.way_out
+    else:
+        assert docker.observe_docker(wanted).version is None
+    assert docker.observe_docker(wanted._replace(dropin="")).version is None  # to report, nothing is refused
+
+
+def test_a_users_own_docker_is_told_of():
+    said = plan.warnings(states.spec()._replace(docker=WANTED), host(FRESH._replace(rootless=("/run/user/1000/docker.sock",))))
+    assert "without root (/run/user/1000/docker.sock): what that one holds stays in its user's home folder" in " ".join(said)
+
+
+def test_the_environment_does_not_lead_dockers_client_astray(monkeypatch):
+    for name in ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CONTENT_TRUST", "DOCKER_API_VERSION"):
+        monkeypatch.setenv(name, "1")
+    assert "DOCKER_" not in commands.run(["env"]).out
+
+
+def test_an_image_of_no_files_is_told_of_with_a_way_out(tmp_path, monkeypatch):
+    def fail(argv, **_more):
+        raise commands.CommandFailed(
+            argv, "failed with return code 1", "Error response from daemon: empty export - not implemented"
+        )
+
+    monkeypatch.setattr(commands, "run", fail)
+    with pytest.raises(Refused, match="has no layers") as refusal:
+        images.save("unix:///x", BUSYBOX._replace(size=0), str(tmp_path), 60)
+    assert "docker rmi busybox:1 busybox:latest" in refusal.value.way_out
 
 
 # --- mount points

@@ -1,4 +1,4 @@
-"""The lock that keeps two runs on one host apart."""
+"""Files: the lock that keeps two runs on one host apart, and what is removed of a tree."""
 
 import os
 
@@ -20,3 +20,38 @@ def test_a_second_run_is_refused_with_the_file_that_tells_who_has_the_lock(tmp_p
 def test_nobody_but_root_can_make_the_lock_first():
     folder = os.stat(os.path.dirname(files.LOCK))
     assert (folder.st_uid, folder.st_mode & 0o022) == (0, 0)
+
+
+MOUNTINFO = "36 35 98:0 / %s rw,noatime - ext4 /dev/root rw\n"
+
+
+def test_a_tree_with_something_mounted_in_it_stays(tmp_path, monkeypatch):
+    tree = tmp_path / "overlay2"
+    (tree / "a b").mkdir(parents=True)
+    table = tmp_path / "mountinfo"
+    table.write_text(MOUNTINFO % (str(tree) + "/a\\040b") + MOUNTINFO % (str(tree) + "-other") + MOUNTINFO % tree + "short\n")
+    monkeypatch.setattr(files, "MOUNTS", str(table))
+    assert files.mounts_below(str(tree)) == (str(tree) + "/a b",)
+    with pytest.raises(Refused, match="is mounted in it") as refusal:
+        files.remove_tree(str(tree))
+    assert refusal.value.way_out == "If nobody uses it: umount '%s/a b'" % tree
+    assert (tree / "a b").exists()
+
+
+def test_of_a_mount_point_what_is_on_it_goes(tmp_path, monkeypatch):
+    tree = tmp_path / "overlay2"
+    (tree / "layer" / "diff").mkdir(parents=True)
+    (tree / "file").write_text("x")
+    monkeypatch.setattr(files.os.path, "ismount", lambda path: path == str(tree))
+    files.remove_tree(str(tree))
+    assert list(tree.iterdir()) == []
+
+
+def test_of_a_link_the_link_is_counted_and_removed(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "data").write_bytes(b"x" * 100000)
+    link = tmp_path / "overlay2"
+    link.symlink_to(tmp_path / "there")
+    assert files.tree_size(str(link)) < 100000
+    files.remove_tree(str(link))
+    assert (tmp_path / "there" / "data").exists()
