@@ -12,9 +12,11 @@ module: direct_lvm_smoke_test
 short_description: Prove that containers write to the thin pool
 version_added: "0.1.0"
 description:
-  - Makes an image of the host's own dd, runs a container of it that writes to its root file system, and removes both again.
-    No registry is needed.
-  - Succeeds when the thin pool's used data grew by what was written, and shrank by as much afterwards, within 60 seconds.
+  - Makes an image of the host's own dd and sleep, runs a container of it, writes to its root file system, and removes both
+    again. No registry is needed.
+  - Succeeds when the container's own thin device grew by what was written, and the pool's used data shrank by as much after its
+    removal, within 60 seconds. Others who write meanwhile can hide the latter, so it is tried three times.
+  - Leaves a pool alone that has less than a tenth free (or 4 GiB, whatever is less) beside twice what it writes.
   - Container and image are removed whatever happens; what a killed run left is removed by the next.
 author:
   - The direct-lvm contributors (@lvmops)
@@ -50,7 +52,7 @@ attributes:
   platform:
     support: full
     platforms: posix
-    description: Linux with systemd, Docker 1.11 or newer or containerd 1.4 or newer, dmsetup, dd and ldd.
+    description: Linux with systemd, Docker 1.11 or newer or containerd 1.4 or newer, dmsetup, dd, sleep and ldd.
 notes:
   - Runs as root. Needs Python 3.6 and nothing beyond its standard library.
 seealso:

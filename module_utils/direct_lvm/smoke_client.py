@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The smoke test's container, by Docker's client or by containerd's: made, run, and removed again.
 
-No registry is needed: the image is the host's own dd(1) with its libraries.
+No registry is needed: the image is the host's own dd(1) and sleep(1) with their libraries. The container sleeps, and dd writes
+in it: so its root, which is a thin device on the pool, is there to be looked at before and after.
 
 Raises model.Refused, commands.CommandFailed or OSError, each with a sentence for the operator.
 Sources: ldd(1), ctr(8), moby's image specification v1.2 for the archive that `ctr images import` reads.
@@ -27,11 +28,17 @@ NAME = "direct-lvm-smoke-test"  # of the container: one name, so that the next r
 IMAGE = "direct-lvm/smoke-test:latest"
 REFERENCE = "docker.io/" + IMAGE  # as containerd names it
 NAMESPACE = "direct-lvm"  # of containerd, apart from everybody else's
+PROGRAMS = ("dd", "sleep")  # of coreutils
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "armv7l": "arm"}  # as Go names them
 
 
+def sleep(timeout):
+    """The container's command: longer than the write may take; one that a killed run left ends by itself."""
+    return ["/sleep", str(2 * timeout)]
+
+
 def dd(megabytes):
-    """The container's command: zeros into a file of its own root, on disk before dd ends."""
+    """What writes in it: zeros into a file of its own root, on disk before dd ends."""
     return ["/dd", "if=/dev/zero", "of=/written", "bs=1048576", "count=%d" % megabytes, "conv=fsync"]
 
 
@@ -45,18 +52,27 @@ class DockerClient:
     def __init__(self, host, timeout):
         self.argv, self.timeout = ["docker", "--host", host], timeout
 
-    def prepare(self, megabytes):
-        """Import an image of dd and create its container."""
+    def prepare(self):
+        """Import the image and create its container."""
         with tempfile.TemporaryDirectory(prefix="direct-lvm-") as folder:
             archive = os.path.join(folder, "image.tar")
             folders = make_image(archive)
             commands.run(self.argv + ["import", archive, IMAGE], timeout=self.timeout)
         command = ["create", "--name", NAME, "--network", "none", "--env", "LD_LIBRARY_PATH=" + ":".join(folders), IMAGE]
-        commands.run(self.argv + command + dd(megabytes), timeout=self.timeout)
+        commands.run(self.argv + command + sleep(self.timeout), timeout=self.timeout)
 
-    def run(self):
-        """Have the container write, until it ends."""
-        commands.run(self.argv + ["start", "--attach", NAME], timeout=self.timeout)
+    def start(self):
+        """Have the container run."""
+        commands.run(self.argv + ["start", NAME], timeout=self.timeout)
+
+    def pid(self):
+        """Its first process, 0 when Docker does not tell."""
+        told = commands.run(self.argv + ["inspect", "--format", "{{.State.Pid}}", NAME], timeout=self.timeout).out.strip()
+        return int(told) if told.isdigit() else 0
+
+    def write(self, megabytes):
+        """Have dd write in the container, until it ends."""
+        commands.run(self.argv + ["exec", NAME] + dd(megabytes), timeout=self.timeout)
 
     def remove(self):
         """Remove container and image if they are there. What Docker said when it could not, else ""."""
@@ -74,20 +90,38 @@ class ContainerdClient:
         self.argv, self.timeout = list(containerd.ctr(address, "--namespace", NAMESPACE)), timeout
         self.command = []
 
-    def prepare(self, megabytes):
-        """Import an image of dd."""
+    def prepare(self):
+        """Import the image."""
         with tempfile.TemporaryDirectory(prefix="direct-lvm-") as folder:
             layer, archive = os.path.join(folder, "layer.tar"), os.path.join(folder, "image.tar")
             folders = make_image(layer)
             make_archive(layer, archive)
             argv = self.argv + ["images", "import", "--snapshotter", containerd.PLUGIN, archive]
             commands.run(argv, timeout=self.timeout)
-        words = ["run", "--snapshotter", containerd.PLUGIN, "--env", "LD_LIBRARY_PATH=" + ":".join(folders), REFERENCE, NAME]
-        self.command = self.argv + words + dd(megabytes)
+        words = [
+            "run",
+            "--detach",
+            "--snapshotter",
+            containerd.PLUGIN,
+            "--env",
+            "LD_LIBRARY_PATH=" + ":".join(folders),
+            REFERENCE,
+            NAME,
+        ]
+        self.command = self.argv + words + sleep(self.timeout)
 
-    def run(self):
-        """Have the container write, until it ends."""
+    def start(self):
+        """Have the container run."""
         commands.run(self.command, timeout=self.timeout)
+
+    def pid(self):
+        """Its first process in `ctr tasks ls` (TASK PID STATUS), 0 when containerd does not tell."""
+        rows = [line.split() for line in commands.run(self.argv + ["tasks", "ls"], timeout=self.timeout).out.splitlines()]
+        return next((int(row[1]) for row in rows if row[:1] == [NAME] and row[1:] and row[1].isdigit()), 0)
+
+    def write(self, megabytes):
+        """Have dd write in the container, until it ends."""
+        commands.run(self.argv + ["tasks", "exec", "--exec-id", "write", NAME] + dd(megabytes), timeout=self.timeout)
 
     def remove(self):
         """Remove container and image if they are there. What containerd said when it could not, else ""."""
@@ -111,13 +145,15 @@ def attempt(removals, timeout):
 
 
 def make_image(path):
-    """Write a tar with dd as /dd and the libraries that it needs, where it looks for them. The libraries' folders, sorted."""
-    program = commands.find("dd")
-    if program is None:
-        raise Refused("dd is not installed", "apt-get install coreutils    # or: dnf install coreutils")
-    needed = libraries(program)
+    """Write a tar with /dd, /sleep and the libraries that they need, where they look for them. The libraries' folders, sorted."""
+    programs = {name: commands.find(name) for name in PROGRAMS}
+    missing = [name for name in PROGRAMS if programs[name] is None]
+    if missing:
+        raise Refused("%s is not installed" % missing[0], "apt-get install coreutils    # or: dnf install coreutils")
+    needed = tuple(dict.fromkeys(library for name in PROGRAMS for library in libraries(programs[name])))
     with tarfile.open(path, "w") as tar:
-        add(tar, program, "dd")
+        for name in PROGRAMS:
+            add(tar, programs[name], name)
         for library in needed:
             add(tar, library, library.lstrip("/"))
     return sorted({os.path.dirname(library) for library in needed})
@@ -162,7 +198,7 @@ def parse_ldd(text):
     found = []
     for line in text.splitlines():
         if line.rstrip().endswith("=> not found"):
-            raise Refused("dd itself cannot run here, a library is missing: %s" % line.strip())
+            raise Refused("what the image is made of cannot run here, a library is missing: %s" % line.strip())
         match = re.match(r"\s*(?:\S+ => )?(/\S+) \(0x[0-9a-f]+\)\s*\Z", line)
         if match and match.group(1) not in found:
             found.append(match.group(1))
