@@ -319,8 +319,9 @@ def sweep(given, bench_class, all_cases, representative):
     return totals["FAILED"] + len([problem for problem in problems if problem])
 
 
-def main(description=__doc__, name="crash", bench_class=Bench, all_cases=cases, representative=SHORT):
-    """The command line."""
+def main(description=__doc__, name="crash", states=None):
+    """The command line. states: {name: (Bench, cases, SHORT)} of where a sweep may begin, the usual one first."""
+    states = states or {"blank": (Bench, cases, SHORT)}
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="some representative cases")
     parser.add_argument("--cases", default="", metavar="REGEX", help="only cases whose name matches")
@@ -328,9 +329,11 @@ def main(description=__doc__, name="crash", bench_class=Bench, all_cases=cases, 
     parser.add_argument("--moments", type=int, default=4, metavar="N", help="moments of device-mapper changes per command")
     parser.add_argument("--name", default=name, help="the guests are called NAME-0, NAME-1, ...")
     parser.add_argument("--keep", action="store_true", help="leave the guests as the last case left them")
+    parser.add_argument("--from", dest="state", choices=states, default=next(iter(states)), help="what the guests have before")
     started = time.monotonic()
+    given = parser.parse_args()
     try:
-        failures = sweep(parser.parse_args(), bench_class, all_cases, representative)
+        failures = sweep(given, *states[given.state])
     except LabError as error:
         sys.exit("crash sweep: %s" % error)
     print("%.0f minutes" % ((time.monotonic() - started) / 60))

@@ -1,9 +1,10 @@
-"""The switch sweep: while Docker moves from overlay2 onto the pool, the module is killed, the machine loses power or a command
-fails, at every point; Docker must then run on one side or the other with everything that it held, and the next run must
-end like an undisturbed one.
+"""The switch sweep: while Docker moves from overlay2, or from loop files, onto the pool, the module is killed, the machine
+loses power or a command fails, at every point; Docker must then run on one side or the other with everything that it held,
+and the next run must end like an undisturbed one.
 
     .venv/bin/python3 sweeps/switch.py --parallel 2
     .venv/bin/python3 sweeps/switch.py --short
+    .venv/bin/python3 sweeps/switch.py --from loop-lvm      both sides are called devicemapper, so folders are renamed
 """
 
 import re
@@ -27,23 +28,40 @@ docker commit make app:2
 docker run --rm -v data:/d app:1 dd if=/dev/urandom of=/d/file bs=1M count=3
 docker rm make
 """
+# Docker on loop files: chosen while it finds nothing, then by the folder that it finds, as a host has it that nobody set up.
+LOOP = r"""
+systemctl stop docker.socket docker
+rm -rf /var/lib/docker/*
+mkdir -p /etc/docker; echo '{"storage-driver": "devicemapper"}' > /etc/docker/daemon.json
+systemctl start docker.socket docker
+"""
+NOT_CHOSEN = r"""
+systemctl stop docker.socket docker
+rm /etc/docker/daemon.json
+systemctl start docker.socket docker
+"""
 # Which side, and what Docker holds: images with all tags, what is in one of them, a volume's checksum.
 HELD = r"""
 held() {
     docker images --all --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' | sort
     docker run --rm --pull never --network none -v data:/d app:2 sh -c 'cat /more; sha256sum /d/file'
 }
-side() { for n in $(seq 60); do docker info --format '{{.Driver}}' 2> /dev/null && return; sleep 1; done; echo down; }
+side() {
+    form='{{.Driver}}{{range .DriverStatus}}{{if eq (index . 0) "Data loop file"}} on loop files{{end}}{{end}}'
+    for n in $(seq 60); do docker info --format "$form" 2> /dev/null && return; sleep 1; done
+    echo down
+}
 state() {
     side
-    held
+    held | diff /opt/crash/content - && echo "holds what it held"  # IDs and sums are each guest's own
     cat /etc/systemd/system/docker.service.d/daemon.conf
     find /etc /var/lib/direct-lvm -name '*direct-lvm-new*' -o -name incomplete 2> /dev/null
-    ls /var/lib/docker /var/lib/docker/image
+    ls /var/lib/docker /var/lib/docker/image | grep -v in-between  # what a Docker made that was started half-way
     cat /var/lib/direct-lvm/switch.json
 }
 """
 RECORD, DROPIN = "/var/lib/direct-lvm/switch.json", "/etc/systemd/system/docker.service.d/daemon.conf"
+MOVED = ("devicemapper", "image/devicemapper", "containers")
 CHANGING = (("systemctl", "stop"), ("systemctl", "daemon-reload"), ("systemctl", "reset-failed"), ("systemctl", "start"))
 CHANGING += (("docker", "save"), ("docker", "load"))
 
@@ -51,23 +69,27 @@ CHANGING += (("docker", "save"), ("docker", "load"))
 class Bench(crash.Bench):
     """A guest whose pool is ready and whose Docker holds something on overlay2."""
 
+    begins, content_script = "overlay2", CONTENT
     disk, state, shimmed, docker = "4G", HELD, ("docker", "systemctl", "journalctl", "dockerd"), True
 
     def prepare(self):
         """Make content, then the pool, by a run that must not see Docker."""
-        self.guest.ssh("bash -s", stdin=CONTENT)
+        self.guest.ssh("bash -s", stdin=self.content_script)
         pool_only = crash.remote.run(self.guest)
         if pool_only.get("failed", "died" in pool_only):
             raise crash.LabError("the pool could not be made: %s" % pool_only)
-        self.content = self.ask("held", inline=True)
+        self.content = self.ask("held | tee /opt/crash/content", inline=True)
+        begins = self.ask("side", inline=True).strip()
+        if begins != self.begins:
+            raise crash.LabError("Docker begins on %s, wanted %s" % (begins, self.begins))
 
     def held(self):
         """(what is wrong with what Docker holds now, where it is): on the side where it is when images are owed to none."""
         side = self.ask("side", inline=True).strip()
         if side == "down":
             return "Docker is down", side
-        if side == "overlay2" and self.ask("held", inline=True) != self.content:
-            return "Docker is on overlay2 without what it held", side
+        if side == self.begins and self.ask("held", inline=True) != self.content:
+            return "Docker is on %s without what it held" % side, side
         volume = self.content.split()[-2]
         found = self.ask("cd /var/lib/docker/volumes/data/_data && sha256sum file", inline=True)
         return ("" if volume in found else "the volume is not what it was"), side
@@ -86,6 +108,12 @@ class Bench(crash.Bench):
     def booted(self):
         """After a power cut Docker comes up on one side or the other."""
         return self.held()
+
+
+class LoopBench(Bench):
+    """The same, on loop files. A Docker that comes up between two renames makes storage of its own; the next run sorts it out."""
+
+    begins, content_script = "devicemapper on loop files", LOOP + CONTENT + NOT_CHOSEN
 
 
 def cases(calls, _traces, _most):
@@ -110,10 +138,20 @@ def cases(calls, _traces, _most):
                 yield Case("file %s %s %d EIO" % (name, call, count), before=error, dies=False)
 
 
+def loop_cases(calls, traces, most):
+    """Those, and each folder that is renamed."""
+    yield from cases(calls, traces, most)
+    for name in MOVED:
+        path = "/var/lib/docker/" + name
+        yield Case("move %s kill" % name, before=faults.strace(path, "rename", 1, "signal=KILL"))
+        yield Case("move %s EIO" % name, before=faults.strace(path, "rename", 1, "error=EIO"), dies=False)
+
+
 def verb(words):
     """What a docker or systemctl command does: `--host X save` is save, `show` is show."""
     return next((word for word in words if re.match(r"[a-z][a-z-]*$", word) and word not in ("unix",)), "")
 
 
 if __name__ == "__main__":
-    sys.exit(crash.main(__doc__, "switch-sweep", Bench, cases, SHORT))
+    states = {"overlay2": (Bench, cases, SHORT), "loop-lvm": (LoopBench, loop_cases, (*SHORT, r"move devicemapper kill$"))}
+    sys.exit(crash.main(__doc__, "switch-sweep", states))
