@@ -197,6 +197,8 @@ def remove_flag(where, place):
         if place.startswith(("/etc/", "/run/")):
             return "Way out: take the flag out of %s, or set the file aside: %s" % (place, move_away(place))
         return "Way out: sudo systemctl edit --full docker.service, and take the flag out of ExecStart."
+    if "/etc/sysconfig/docker-storage" in where:  # container-storage-setup(1), before each start of Docker
+        return "Way out: take it out of %s; then, lest it is written again: systemctl mask docker-storage-setup.service" % where
     return "Way out: take it out of %s; then: systemctl daemon-reload" % where
 
 

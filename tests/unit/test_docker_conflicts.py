@@ -132,6 +132,7 @@ SITUATIONS = {
                 "--storage-driver devicemapper, --storage-opt dm.fs=xfs",
                 "--storage-opt dm.thinpooldev=/dev/mapper/docker--vg-docker--pool",
                 "--storage-opt dm.use_deferred_deletion=true, and " + OURS,
+                "systemctl mask docker-storage-setup.service",
             )
         ],
     ),
