@@ -170,10 +170,10 @@ def no_space(folder, image, why):
 
 
 def without_layers(host, image):
-    """The refusal for an image of no files: Docker before 25 has no archive of such a one (moby, image/tarexport/save.go)."""
+    """The refusal for an image of no files: on a graph driver Docker writes no archive of it (moby, image/tarexport/save.go)."""
     names = " ".join(image.tags) or image.id
     return Refused(
-        "image %s has no layers, and `docker save` of this Docker writes no such image" % label(image),
+        "image %s has no layers, and `docker save` writes no archive of such a one" % label(image),
         "It holds settings only. Keep them: docker --host %s inspect %s > /root/image.json\n"
         "Then remove it, and build it again after the switch: docker rmi %s" % (host, image.id, names),
     )

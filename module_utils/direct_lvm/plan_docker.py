@@ -247,7 +247,12 @@ def left_behind(spec, host):
         )
     if found is None or found.info is None or is_on(found.info, device_name(spec.pool)) != bool(wanted.back):
         return tuple(said)
-    if found.build_cache:
+    if found.build_cache and engines.is_image_store(wanted.engine, found.version):
+        said.append(
+            "BuildKit's build cache does not come across: it stays in %s/buildkit, for the way back, and builds begin anew."
+            % found.root
+        )
+    elif found.build_cache:
         said.append(
             "BuildKit's build cache does not come across. Its records in %s/buildkit stay, they name layers of the storage "
             "driver %s, and a build that meets them on another one may fail. To have none left: "

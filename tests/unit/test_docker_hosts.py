@@ -22,7 +22,17 @@ from test_plan_docker import (
     host,
 )
 
-from module_utils.direct_lvm import commands, daemon_json, docker, docker_conflicts, docker_inspect, docker_root, images, plan
+from module_utils.direct_lvm import (
+    commands,
+    daemon_json,
+    docker,
+    docker_conflicts,
+    docker_inspect,
+    docker_root,
+    images,
+    plan,
+    plan_docker,
+)
 from module_utils.direct_lvm.model import DockerStorage, Former, Refused
 
 TASK = WEB._replace(id="f" * 64, name="web.1.x7amskqh1rcsp7w3r9esoqv9t")
@@ -195,6 +205,13 @@ def test_what_does_not_come_across_is_told_before(facts, words):
         assert all(word in line for word, line in zip(words, said))
     assert left(DONE._replace(**facts)) == []  # it is there
     assert left(FRESH._replace(former=Former("back", "overlay2"), **facts), BACK) == []  # it is back
+
+
+def test_the_image_store_has_a_build_cache_of_its_own():
+    """BuildKit keeps that of a snapshotter in a folder of its name."""
+    spec = states.spec()._replace(docker=WANTED._replace(engine="docker-devmapper"))
+    (said,) = plan_docker.left_behind(spec, host(FRESH._replace(version="26.1.5", build_cache=True)))
+    assert "builds begin anew" in said
 
 
 def test_a_build_cache_is_one_that_was_written_to(tmp_path):
