@@ -111,13 +111,14 @@ def remove_tree(path):
     if not os.path.isdir(path) or os.path.islink(path):
         remove(path)
         return
-    below = mounts_below(path)
+    there = mounts(path)
+    below = [point for point in there if point != os.path.realpath(path)]
     if below:
         raise Refused(
             "%s is not removed: %s is mounted in it, and what is on that would go too." % (path, below[0]),
             "If nobody uses it: umount %s" % " ".join(map(quote, reversed(below))),
         )
-    if os.path.ismount(path):
+    if there:
         for name in os.listdir(path):
             remove_tree(os.path.join(path, name))
         return
@@ -125,12 +126,12 @@ def remove_tree(path):
     sync_folder(os.path.dirname(path))
 
 
-def mounts_below(path):
-    """(mount point, ...) below a folder, parents first, bind mounts too (proc_pid_mountinfo(5))."""
-    prefix = os.path.join(os.path.realpath(path), "")
+def mounts(path):
+    """(mount point, ...) at and below a folder, parents first, bind mounts too (proc_pid_mountinfo(5))."""
+    real = os.path.realpath(path)
     fields = [line.split(" ") for line in (read_text(MOUNTS) or "").splitlines()]
     points = [re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal.group(1), 8)), one[4]) for one in fields if one[4:]]
-    return tuple(sorted({point for point in points if point.startswith(prefix)}))
+    return tuple(sorted({point for point in points if os.path.join(point, "").startswith(os.path.join(real, ""))}))
 
 
 def tree_size(path):

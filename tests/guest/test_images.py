@@ -209,6 +209,16 @@ def test_the_smoke_test_passes_on_the_pool(guest):
     assert "smoke" not in guest.ssh("docker ps -a; docker images -a").stdout
 
 
+def test_a_neighbour_that_writes_does_not_disturb_the_smoke_test(guest):
+    write = "while true; do dd if=/dev/zero of=/file bs=1M count=8 conv=fsync; sleep 1; done"
+    guest.ssh(
+        "docker import /usr/local/share/busybox.tar busy:1; docker run -d --network none --name busy busy:1 sh -c '%s'" % write
+    )
+    measured = smoke(guest)
+    guest.ssh("docker rm -f busy; docker rmi busy:1")
+    assert not measured.get("failed"), measured
+
+
 def test_images_of_overlay2_load_on_the_pool_with_their_ids(guest, before):
     for archive in images(guest)["archives"]:
         images(guest, image=archive["id"], state="loaded")

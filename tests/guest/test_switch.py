@@ -172,6 +172,15 @@ def test_settings_in_daemon_json(before):
     assert held(guest) == content
 
 
+def test_containers_that_ran_run_again_after_a_restart_for_other_settings(before):
+    guest, _content = before
+    assert module(guest)["changed"]
+    guest.ssh("docker run -d --name web app:1 sleep 100000; docker run --name batch app:1 true")
+    other = variables(docker_storage_options={"dm.min_free_space": "5%"})["docker_storage_dropin_text"]
+    assert module(guest, dropin_text=other)["changed"]
+    assert guest.ssh("docker ps --format '{{.Names}}'").stdout == "web\n"
+
+
 def test_a_lost_controller_leaves_docker_running(before):
     guest, content = before
     variables = json.dumps({"thin_pool_devices": [remote.DISK]})
