@@ -87,6 +87,26 @@ def test_an_lvm_that_cannot_answer_is_told_from_one_that_is_too_old(monkeypatch,
         lvm.ask()
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("binary_values_as_numeric=0", 'list_item_separator=","', "compact_output=0", "prefixes=0", "mark_hidden_devices=1"),
+        *("report_command_log=0", "command_names=0", 'prefix="  "'),
+    ],
+)
+def test_a_host_whose_lvm_conf_has_reports_look_otherwise_is_asked_as_any_other(monkeypatch, setting):
+    asked = []
+
+    def run(argv, timeout=None, ok=(0,)):
+        asked.append(argv)
+        return commands.Result(tuple(argv), 0, '{"report": []}', "")
+
+    monkeypatch.setattr(commands, "run", run)
+    assert lvm.ask() == lvm_report.Lvm((), (), ())
+    (argv,) = asked
+    assert " %s " % setting in argv[argv.index("--config") + 1]
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["report", "vg", "pv", "lv", "seg", "lv_uuid"]), inner),
