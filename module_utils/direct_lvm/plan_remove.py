@@ -6,7 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import docker, docker_conflicts, plan_containerd, plan_repair, plan_replace
+from . import docker, docker_conflicts, plan_containerd, plan_repair, plan_replace, plan_vg
 from .model import MANAGED, SIZE_TAG, TAG, Refused
 from .plan_policy import profile_path, profile_users
 from .plan_pool import (
@@ -20,7 +20,7 @@ from .plan_pool import (
     remove_spare,
 )
 from .plan_switch import DRIVER_FOLDERS, OURS
-from .steps import Command, RemoveFile, RemoveTree
+from .steps import Command, MustBeBlank, RemoveFile, RemoveTree
 
 
 def plan_remove(spec, host):
@@ -29,6 +29,7 @@ def plan_remove(spec, host):
     Raises model.Refused when they are somebody else's, or Docker or containerd still uses them.
     """
     pool, lvm = spec.pool, host.lvm
+    plan_vg.check_name(pool, lvm)
     vg = lvm.vg(pool.vg)
     steps = plan_containerd.plan_unconfigure(spec, host) if spec.containerd and host.containerd else []
     if given_up(pool, lvm):
@@ -179,6 +180,10 @@ def remove_lvs(pool, lvm):
                 "%s is a plain LV without our tag: it is not removed." % full(pool, name),
                 "If nobody needs it: lvremove %s" % full(pool, name),
             )
+        if lv.segtype != "thin-pool" and not pool.remove_data:
+            if not lv.active:
+                steps.append(Command(("lvchange", "--activate", "y", full(pool, name)), "have a look at %s" % full(pool, name)))
+            steps.append(MustBeBlank("/dev/%s" % full(pool, name), "it was to become the pool: only what nobody has used is removed"))
         steps.append(Command(("lvremove", "--yes", full(pool, name)), "remove %s" % full(pool, name), METADATA_TIMEOUT))
     return steps
 

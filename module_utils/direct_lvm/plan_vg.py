@@ -98,17 +98,23 @@ def retag(pool, vg):
     return [Command(tuple(argv) + (pool.vg,), "note the wanted data size on the VG")]
 
 
-def check_vg(pool, lvm):
-    """Raise Refused when a VG of the wanted name exists that is not ours, or cannot be changed now."""
+def check_name(pool, lvm):
+    """Raise Refused when several VGs have the wanted name, as after a disk of another host came: which is meant nobody can tell."""
     same = [vg for vg in lvm.vgs if vg.name == pool.vg]
     if len(same) > 1:
         raise Refused(
             "this host has %d volume groups named %s." % (len(same), pool.vg),
-            "Rename the other one by its UUID: vgrename %s NEWNAME" % same[-1].uuid,
+            "See which is which: vgs -o +vg_uuid,pv_name\nRename the other one by its UUID: %s"
+            % "    # or ".join("vgrename %s NEWNAME" % vg.uuid for vg in same),
         )
-    if not same:
+
+
+def check_vg(pool, lvm):
+    """Raise Refused when a VG of the wanted name exists that is not ours, or cannot be changed now."""
+    check_name(pool, lvm)
+    vg = lvm.vg(pool.vg)
+    if vg is None:
         return
-    vg = same[0]
     if vg.exported:
         raise Refused(
             "VG %s is exported." % vg.name,

@@ -146,6 +146,13 @@ def test_a_vg_on_a_disk_that_is_not_listed_is_refused_with_the_way_out():
     expect(states.spec(), host._replace(lvm=ours), "pvmove /dev/vdc && vgreduce vgdocker /dev/vdc")
 
 
+def test_two_vgs_of_that_name_are_refused_with_the_uuid_of_each():
+    host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
+    vg = host.lvm.vgs[0]
+    twice = host._replace(lvm=host.lvm._replace(vgs=(vg, vg._replace(uuid="other-uuid"))))
+    expect(states.spec(), twice, "vgrename %s NEWNAME    # or vgrename other-uuid NEWNAME" % vg.uuid)
+
+
 def test_an_orphan_pv_of_our_own_run_is_used_without_a_second_pvcreate():
     host = states.host("bookworm", "01-pv-only")
     ours = host.lvm._replace(pvs=tuple(pv._replace(uuid=states.OUR_UUID) for pv in host.lvm.pvs))

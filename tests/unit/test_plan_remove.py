@@ -15,6 +15,7 @@ SPEC = states.spec()._replace(present=False, docker=DockerStorage("auto", DROPIN
 ZERO = "dd if=/dev/zero of=/dev/vdb bs=1M count=1 seek=%d oflag=seek_bytes conv=notrunc,fsync"
 ALL = ["lvremove --yes vgdocker/thinpool", "vgremove vgdocker", "pvremove /dev/vdb", ZERO % (30 * 2**30 - 2**20), ZERO % 0]
 LVREMOVE = "lvremove --yes vgdocker/"
+LOOK, ON = "/dev/vgdocker/thinpool", "lvchange --activate y vgdocker/thinpool"
 GIVE_UP = "vgchange --deltag direct-lvm --deltag direct-lvm/data_size=95pcVG vgdocker"
 STRAY = ["lvchange --activate y vgdocker/lvol0", "/dev/vgdocker/lvol0", LVREMOVE + "lvol0"]
 PROFILE = "/etc/lvm/profile/docker-thinpool.profile"
@@ -54,6 +55,11 @@ def with_lvs(host, **lvs):
     return host._replace(lvm=host.lvm._replace(lvs=tuple(there.values())))
 
 
+def twice(host):
+    """The host with a second VG of that name, as after a disk of another host was brought."""
+    return host._replace(lvm=host.lvm._replace(vgs=(*host.lvm.vgs, host.lvm.vgs[0]._replace(uuid="other-uuid"))))
+
+
 KILLED = with_pool(states.tagged(states.host("bookworm", "40-lvconvert-killed-at-write-05")), data_percent=0.0)
 
 
@@ -70,7 +76,11 @@ def due(host, spec=SPEC):
         (states.tagged(states.host("bookworm", "02-vg")), ALL[1:]),
         (
             states.tagged(states.host("bookworm", "04-data-and-meta-not-converted")),
-            [ALL[0], "lvremove --yes vgdocker/thinpoolmeta", *ALL[1:]],
+            [LOOK, ALL[0], LOOK + "meta", LVREMOVE + "thinpoolmeta", *ALL[1:]],
+        ),
+        (
+            states.tagged(states.host("bookworm", "29-both-not-converted-inactive")),
+            [ON, LOOK, ALL[0], ON + "meta", LOOK + "meta", LVREMOVE + "thinpoolmeta", *ALL[1:]],
         ),
         (states.tagged(states.host("bookworm", "28-vg-with-foreign-lv")), [GIVE_UP]),
         (states.host("bookworm", "28-vg-with-foreign-lv"), []),
@@ -91,7 +101,8 @@ def due(host, spec=SPEC):
         "foreign-profile",
         "docker-uses-another-pool-with-a-longer-name",
         "vg-only",
-        "plain-lvs",
+        "plain-lvs-are-looked-at",
+        "plain-lvs-after-a-boot",
         "foreign-lv-stays-and-its-vg-with-it",
         "given-up-before",
         "given-up-and-emptied-by-its-owner",
@@ -164,6 +175,7 @@ def test_in_an_adopted_vg_only_the_pool_and_what_carries_our_tag_go():
             "plain LV without our tag",
         ),
         (states.tagged(states.host("bookworm", "33-metadata-swapped-by-naive-rerun")), "swap back first"),
+        (twice(finished()), "vgrename other-uuid NEWNAME"),
         (states.tagged(states.host("bookworm", "25-vg-exported")), "exported"),
         (states.tagged(states.host("bookworm", "26-vg-missing-pv")), "missing PVs"),
     ],
@@ -180,6 +192,7 @@ def test_in_an_adopted_vg_only_the_pool_and_what_carries_our_tag_go():
         "inactive",
         "foreign-lv",
         "its-metadata-were-swapped-out",
+        "two-vgs-of-that-name",
         "exported",
         "missing",
     ],
@@ -197,6 +210,8 @@ def test_a_used_pool_goes_when_that_is_asked_for():
     assert due(with_pool(finished(), data_percent=12.5), spec) == [*ALL, PROFILE]
     repaired = with_lvs(finished(), thinpool_meta0={})
     assert due(repaired, spec) == [LVREMOVE + "thinpool_meta0", *ALL, PROFILE]
+    plain = states.tagged(states.host("bookworm", "04-data-and-meta-not-converted"))
+    assert due(plain, spec) == [ALL[0], LVREMOVE + "thinpoolmeta", *ALL[1:]]
     swapped = states.tagged(states.host("bookworm", "33-metadata-swapped-by-naive-rerun"))
     assert due(swapped, spec) == [ALL[0], "lvremove --yes vgdocker/thinpoolmeta", *ALL[1:]]
 
