@@ -85,6 +85,7 @@ def observe_docker(wanted):
         root=info.root if info else stopped_root(setup, wanted.dropin),
         former=switch_record.parse(systemd.read_text(switch_record.PATH)),
         host=setup.host,
+        env_files=tuple(setup.env_files.items()),
     )
     settled = info is not None and is_settled(info, wanted, unit, dropin_text)
     if not settled or wanted.back or wanted.clean or found.begun():

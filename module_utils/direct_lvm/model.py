@@ -259,6 +259,7 @@ class Docker(NamedTuple):
     mounted: names below root that a switch may have to rename and that are mount points.
     build_cache: whether BuildKit has built here by a graph driver.  plugins: how many Docker manages.
     nameless: references by digest of images that have no tag.  rootless: sockets of users' own daemons.
+    env_files: (path, text) of the unit's EnvironmentFile=s, in order.
     former: None when no switch was ever begun.  left: (path, bytes) of what the former driver left; only to clean.
     """
 
@@ -288,6 +289,7 @@ class Docker(NamedTuple):
     nameless: Tuple[str, ...] = ()
     rootless: Tuple[str, ...] = ()
     host: str = "unix:///var/run/docker.sock"
+    env_files: Tuple[Tuple[str, str], ...] = ()
 
     def begun(self):
         """Whether a switch was begun and cut off: what runs now may be neither side."""

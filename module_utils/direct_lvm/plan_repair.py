@@ -11,7 +11,7 @@ __metaclass__ = type
 
 import re
 
-from . import geometry, plan_vg
+from . import geometry, plan_vg, systemd
 from .docker_info import storage_kind
 from .model import DockerStorage, Refused
 from .plan_pool import METADATA_TIMEOUT, device_name, full
@@ -144,8 +144,9 @@ def uses(found, device, snapshotter_pools):
 
 
 def named_in(found, device):
-    """The first file of Docker's unit, or its daemon.json, that names a pool; None when none does."""
-    said = (found.unit.files if found.unit else ()) + ((found.daemon_json_path, found.daemon_json or ""),)
+    """The first file of Docker's unit, of its EnvironmentFiles, or its daemon.json, that names a pool; None when none does."""
+    said = [*(found.unit.files if found.unit else ()), (found.daemon_json_path, found.daemon_json or "")]
+    said += [(path, "\n".join(systemd.parse_environment_file(text).values())) for path, text in found.env_files]
     name = re.compile(r"(?<![\w.+-])%s(?![\w.+-])" % re.escape(device))  # vg-pool2 is another one than vg-pool
     return next((path for path, text in said if name.search(text)), None)
 

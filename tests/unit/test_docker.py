@@ -232,6 +232,7 @@ def test_files_that_the_unit_names_are_read(host):
     assert default in found.conflicts[0]
     assert "daemon.json" in found.conflicts[1]
     assert found.root_state == ("image/overlay2",)
+    assert [path for path, _text in docker.observe_docker(DockerStorage("auto", "", "")).env_files] == [default]
 
 
 def test_nothing_wanted_still_reports(host):

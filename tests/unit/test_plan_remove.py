@@ -37,6 +37,16 @@ STOPPED = Docker(
 )
 
 
+# What docker-storage-setup writes on the RHEL family.
+ENVIRONMENT = 'DOCKER_STORAGE_OPTIONS="--storage-driver devicemapper --storage-opt dm.thinpooldev=/dev/mapper/vgdocker-thinpool"\n'
+
+
+def with_environment(text):
+    """A Docker that is stopped, and has an EnvironmentFile with that text."""
+    unit = STOPPED.unit._replace(files=STOPPED.unit.files[:1])
+    return STOPPED._replace(unit=unit, env_files=(("/etc/sysconfig/docker-storage", text),))
+
+
 def finished(**changes):
     host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
     return host._replace(**dict({"profile_text": states.PROFILE, "docker": Docker(None)}, **changes))
@@ -85,6 +95,7 @@ def due(host, spec=SPEC):
         (states.tagged(states.host("bookworm", "28-vg-with-foreign-lv")), [GIVE_UP]),
         (states.host("bookworm", "28-vg-with-foreign-lv"), []),
         (states.host("bookworm", "02-vg"), []),
+        (finished(docker=with_environment("#O=dm.thinpooldev=/dev/mapper/vgdocker-thinpool\n")), [*ALL, PROFILE]),
         (with_lvs(finished(), other={}), [ALL[0], GIVE_UP, PROFILE]),
         (with_lvs(finished(), second={"tags": (TAG,), "segtype": "thin-pool"}), [ALL[0], PROFILE]),
         (with_lvs(finished(), thinpoolspare={"tags": (TAG,), "segtype": "thin-pool"}), [LVREMOVE + "thinpoolspare", *ALL, PROFILE]),
@@ -106,6 +117,7 @@ def due(host, spec=SPEC):
         "foreign-lv-stays-and-its-vg-with-it",
         "given-up-before",
         "given-up-and-emptied-by-its-owner",
+        "a-comment-of-an-environment-file-names-it",
         "finished-beside-a-foreign-lv",
         "finished-beside-another-pool-of-ours",
         "killed-while-a-spare-was-made",
@@ -161,6 +173,7 @@ def test_in_an_adopted_vg_only_the_pool_and_what_carries_our_tag_go():
         (finished(docker=Docker("20.10.24", info=ON_POOL)), "Docker uses pool vgdocker/thinpool"),
         (finished(docker=Docker("20.10.24", daemon_json='{"x": "/dev/mapper/vgdocker-thinpool"}')), "daemon.json still tells"),
         (finished(docker=STOPPED), "docker.service.d/lvm.conf still tells Docker to use pool vgdocker/thinpool"),
+        (finished(docker=with_environment(ENVIRONMENT)), "/etc/sysconfig/docker-storage still tells Docker to use pool"),
         (finished(docker=STOPPED._replace(version=None)), "docker.service.d/lvm.conf still tells Docker"),
         (finished(snapshotter_pools=("vgdocker-thinpool",)), "containerd is configured"),
         (
@@ -184,6 +197,7 @@ def test_in_an_adopted_vg_only_the_pool_and_what_carries_our_tag_go():
         "docker",
         "daemon-json",
         "docker-is-stopped-and-any-dropin-names-it",
+        "docker-is-stopped-and-an-environment-file-names-it",
         "docker-is-gone-and-its-dropin-is-not",
         "containerd",
         "repaired-before",

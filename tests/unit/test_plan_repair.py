@@ -30,6 +30,7 @@ STOP, RESET, START, ANSWERS = (
     "docker info",
 )
 DOCKER = [RESET, START, ANSWERS]
+ENVIRONMENT = (("/etc/sysconfig/docker-storage", "O='--storage-opt dm.thinpooldev=/dev/mapper/%s'\n" % DEVICE),)
 CONTAINERS = tuple(Container(name * 64, name, "app:1", "Up" if name == "a" else "Exited", name == "a") for name in ("a", "b"))
 
 
@@ -86,6 +87,7 @@ def due(found, spec=SPEC):
             + ["docker --host unix:///var/run/docker.sock start " + "a" * 64],
         ),
         (host(docker("failed", None, text="--x=/dev/mapper/" + DEVICE), active=False), [STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]),
+        (host(docker("failed", None, env_files=ENVIRONMENT), active=False), [STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]),
         (host(docker("failed", None), active=False), [DOWN, OFF, *CHECKED, ON]),
         (host(docker("inactive", None, text=DEVICE), active=False), [DOWN, OFF, *CHECKED, ON]),
         (host(docker(driver="overlay2"), active=False), [DOWN, OFF, *CHECKED, ON]),
@@ -120,6 +122,7 @@ def due(found, spec=SPEC):
         "read-only",
         "containers-run",
         "docker-cannot-start-without-it",
+        "docker-cannot-start-without-it-as-an-environment-file-says",
         "docker-failed-for-another-reason",
         "docker-was-stopped",
         "docker-is-elsewhere",
