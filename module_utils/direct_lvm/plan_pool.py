@@ -137,6 +137,8 @@ def creation(pool, lvm, room):
                 "--chunksize",
                 "%dk" % (pool.chunk_size // 1024),
             )
+            # Since 2.03.12 lvconvert takes this from lvm.conf; what is wanted is set later, and lvchange refuses what is set already.
+            + ("--config", "activation/error_when_full=0")
             + ("--thinpool", full(pool), "--poolmetadata", full(pool, metadata_name(pool))),
             "convert both to thin pool %s" % full(pool),
         )

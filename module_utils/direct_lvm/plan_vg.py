@@ -60,7 +60,10 @@ def plan_vg(pool, host):
     if vg is None:
         steps.append(
             Command(
-                ("vgcreate", "--addtag", TAG, "--addtag", size_tag(pool), pool.vg) + tuple(new),
+                ("vgcreate", "--addtag", TAG, "--addtag", size_tag(pool))
+                # lvm.conf may have another size (allocation/physical_extent_size); all sizes here are in extents of this one.
+                + ("--physicalextentsize", "%dk" % (geometry.EXTENT // 1024), pool.vg)
+                + tuple(new),
                 "make volume group %s, tagged as ours in the same commit" % pool.vg,
             )
         )

@@ -10,14 +10,17 @@ from module_utils.direct_lvm.steps import Command
 
 PVCREATE = "pvcreate --uuid %s --norestorefile /dev/vdb" % states.OUR_UUID
 SIZE = "--addtag direct-lvm/data_size=95pcVG vgdocker"
-VGCREATE = "vgcreate --addtag direct-lvm " + SIZE + " /dev/vdb"
+VGCREATE = "vgcreate --addtag direct-lvm %s --physicalextentsize 4096k vgdocker /dev/vdb" % SIZE.rpartition(" ")[0]
 ADOPT = ["vgchange --addtag direct-lvm vgdocker", "vgchange " + SIZE]
 LVCREATE = "lvcreate --yes --wipesignatures y --zero y --addtag direct-lvm --name "
 DATA = LVCREATE + "thinpool --extents 95%VG vgdocker"
 META = LVCREATE + "thinpoolmeta --extents 1%VG vgdocker"
 BLANK = "blank? /dev/vgdocker/thinpool"
 BOTH_BLANK = [BLANK, BLANK + "meta"]
-CONVERT = "lvconvert --yes --zero n --chunksize 512k --thinpool vgdocker/thinpool --poolmetadata vgdocker/thinpoolmeta"
+CONVERT = (
+    "lvconvert --yes --zero n --chunksize 512k --config activation/error_when_full=0"
+    " --thinpool vgdocker/thinpool --poolmetadata vgdocker/thinpoolmeta"
+)
 ON_DATA, ON_META, ON_POOL = ("lvchange --activate y vgdocker/" + name for name in ("thinpool", "thinpoolmeta", "thinpool"))
 PROFILE = [
     "write /etc/lvm/profile/docker-thinpool.profile",
