@@ -6,8 +6,10 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import re
+
 from . import geometry
-from .model import SIZE_TAG, TAG, Refused
+from .model import SIZE_TAG, TAG, Refused, Size
 from .plan_vg import size_tag
 from .steps import Command, MustBeBlank
 
@@ -282,7 +284,7 @@ def resize(pool, lvm, lv, room):
     wanted = geometry.data_extents(pool.data_size, room.total, size)
     data_more = max(0, wanted - extents)
     tag = next((tag for tag in lvm.vg(pool.vg).tags if tag.startswith(SIZE_TAG)), None)
-    if wanted < extents and tag not in (None, size_tag(pool)):
+    if wanted < min(extents, noted(tag, room)):  # else the rest is autoextend's work
         raise Refused(
             "pool %s has %s; thin_pool_data_size: %s is less, %s. LVM cannot make a thin pool smaller."
             % (full(pool), geometry.human(lv.size), pool.data_size.text, geometry.human(wanted * size)),
@@ -320,6 +322,14 @@ def resize(pool, lvm, lv, room):
             )
         )
     return steps
+
+
+def noted(tag, room):
+    """The extents that a VG's tag says were wanted before; 0 without such a tag, or with one that nobody can read."""
+    text = (tag or "")[len(SIZE_TAG) :].replace("pc", "%")
+    percent = re.match(r"([0-9]{1,3})%VG\Z", text)
+    size = Size(int(percent.group(1)), None, text) if percent else Size(None, geometry.parse_bytes(text) or 0, text)
+    return geometry.data_extents(size, room.total, room.extent_size)
 
 
 def exact(size):

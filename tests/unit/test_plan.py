@@ -215,6 +215,15 @@ def test_a_smaller_pool_is_refused_and_one_that_autoextend_made_larger_is_not():
     expect(smaller, host._replace(lvm=host.lvm._replace(vgs=(vg,))), PROFILE)
 
 
+@pytest.mark.parametrize("before", ["50pcVG", "20G", "23036M", "what-a-later-release-writes"])
+def test_a_larger_wish_that_autoextend_has_met_already_is_noted_and_no_more(before):
+    host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
+    vg = host.lvm.vgs[0]._replace(tags=("direct-lvm", "direct-lvm/data_size=" + before))
+    note = "vgchange --deltag direct-lvm/data_size=%s --addtag direct-lvm/data_size=75pcVG vgdocker" % before
+    found = host._replace(lvm=host.lvm._replace(vgs=(vg,)))
+    expect(states.spec()._replace(pool=states.ARTICLE), found, [note, *PROFILE])
+
+
 def test_a_second_disk_extends_the_vg_and_the_pool():
     host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
     second = host.disks[0]._replace(asked="/dev/vdd", path="/dev/vdd", signatures=(), holders=(), our_pv_uuid="other")
