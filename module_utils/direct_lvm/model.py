@@ -115,6 +115,7 @@ class Spec(NamedTuple):
 VENDOR_COMMAND = "@@VENDOR_COMMAND@@"
 MANAGED = "# Managed by direct_lvm"  # first line of every file of ours
 SIZE_TAG = "direct-lvm/data_size="  # + the wanted size, so that a later, smaller wish is told from autoextend's work
+ADOPTED_TAG = "direct-lvm/adopted"  # on a VG that others made, so that a run without thin_pool_adopt_vg knows it too
 TAG = "direct-lvm"  # on what we made; on the VG it is written in the commit that creates it
 
 

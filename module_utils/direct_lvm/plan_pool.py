@@ -9,7 +9,7 @@ __metaclass__ = type
 import re
 
 from . import geometry
-from .model import SIZE_TAG, TAG, Refused, Size
+from .model import ADOPTED_TAG, SIZE_TAG, TAG, Refused, Size
 from .plan_vg import size_tag
 from .steps import Command, MustBeBlank
 
@@ -184,7 +184,7 @@ def corrections(pool, lvm, lv):
             "It stops Docker for a while: ansible-playbook playbooks/repair.yml -e thin_pool_repair_confirmed=true\n"
             "By hand, with Docker stopped: lvchange -an {0} && lvconvert --repair {0} && lvchange -ay {0}".format(full(pool)),
         )
-    stray = interrupted_spare(pool, lvm, lv)
+    stray = None if adopted(pool, lvm) else interrupted_spare(lvm, lv)
     if stray:
         steps += remove_spare(pool, lvm.lv(pool.vg, stray))
     steps += spare(pool, lvm, lv, stray)
@@ -209,13 +209,19 @@ def corrections(pool, lvm, lv):
     return steps
 
 
-def interrupted_spare(pool, lvm, lv):
-    """The visible lvolN that lvconvert, killed between its last commits, leaves in the place of the hidden spare.
+def adopted(pool, lvm):
+    """Whether others made the VG: what looks like a rest of ours there may be theirs."""
+    vg = lvm.vg(pool.vg)
+    return pool.adopt_vg or (vg is not None and ADOPTED_TAG in vg.tags)
 
-    A boot after a power cut activates it, as any visible LV. In a VG that was adopted it is its owner's.
+
+def interrupted_spare(lvm, lv):
+    """The visible lvolN that lvconvert, killed between its last commits, leaves in the place of the hidden spare of pool lv.
+
+    A boot after a power cut activates it, as any visible LV. In a VG that was adopted() it may be its owner's.
     """
-    lvs = lvm.lvs_of(pool.vg)
-    if pool.adopt_vg or any(x.name.endswith("_pmspare") for x in lvs):
+    lvs = lvm.lvs_of(lv.vg)
+    if any(x.name.endswith("_pmspare") for x in lvs):
         return None
     for x in lvs:
         if (
@@ -231,9 +237,9 @@ def interrupted_spare(pool, lvm, lv):
 def left(pool, lvm):
     """[sentence] about what looks like an interrupted_spare() in a VG that was adopted, where it is left alone."""
     lv = lvm.lv(pool.vg, pool.name)
-    if not pool.adopt_vg or lv is None or lv.segtype != "thin-pool":
+    if not adopted(pool, lvm) or lv is None or lv.segtype != "thin-pool":
         return []
-    name = interrupted_spare(pool._replace(adopt_vg=False), lvm, lv)
+    name = interrupted_spare(lvm, lv)
     sentence = (
         "%s may be a spare that a killed lvconvert left half-made. VG %s was adopted, so it stays. If nobody needs it: lvremove %s"
     )

@@ -7,10 +7,11 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 from . import docker, docker_conflicts, plan_containerd, plan_repair, plan_replace, plan_vg
-from .model import MANAGED, SIZE_TAG, TAG, Refused
+from .model import ADOPTED_TAG, MANAGED, SIZE_TAG, TAG, Refused
 from .plan_policy import profile_path, profile_users
 from .plan_pool import (
     METADATA_TIMEOUT,
+    adopted,
     check_swapped,
     device_name,
     full,
@@ -68,10 +69,11 @@ def left(spec, host):
 def beside(pool, lvm):
     """[lvm_report.Lv] that go with the pool: what killed runs of ours left, and the metadata that repairs set aside."""
     lv, helper = lvm.lv(pool.vg, pool.name), lvm.lv(pool.vg, helper_name(pool))
-    stray = interrupted_spare(pool, lvm, lv) if lv and lv.segtype == "thin-pool" else None
-    found = [lvm.lv(pool.vg, stray)] if stray else []
-    found += [helper] if helper and TAG in helper.tags else []
-    return found + ([] if pool.adopt_vg else plan_repair.kept_metadata(pool, lvm))
+    found = [helper] if helper and TAG in helper.tags else []
+    if adopted(pool, lvm):
+        return found
+    stray = interrupted_spare(lvm, lv) if lv and lv.segtype == "thin-pool" else None
+    return ([lvm.lv(pool.vg, stray)] if stray else []) + found + plan_repair.kept_metadata(pool, lvm)
 
 
 def others(pool, lvm):
@@ -84,7 +86,7 @@ def give_up(pool, lvm):
     """[vgchange] that takes our tags off a VG that stays, lest a later run removes it; [] while it has another pool of ours."""
     if any(TAG in lvm.lv(pool.vg, name).tags for name in others(pool, lvm)):
         return []
-    ours = [tag for tag in lvm.vg(pool.vg).tags if tag == TAG or tag.startswith(SIZE_TAG)]
+    ours = [tag for tag in lvm.vg(pool.vg).tags if tag in (TAG, ADOPTED_TAG) or tag.startswith(SIZE_TAG)]
     options = tuple(word for tag in ours for word in ("--deltag", tag))
     return [Command(("vgchange",) + options + (pool.vg,), "leave VG %s to whom its other LVs belong" % pool.vg)]
 

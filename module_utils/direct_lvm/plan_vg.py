@@ -9,7 +9,7 @@ __metaclass__ = type
 from typing import NamedTuple
 
 from . import blank, geometry, plan_replace
-from .model import SIZE_TAG, TAG, Refused
+from .model import ADOPTED_TAG, SIZE_TAG, TAG, Refused
 from .steps import Command, MustBeAsSeen
 
 
@@ -70,7 +70,7 @@ def plan_vg(pool, host):
         return steps, Room(extent_size, room, 0)
     leaving = plan_replace.leaving(pool, host.lvm, listed)
     if TAG not in vg.tags:
-        steps.insert(0, Command(("vgchange", "--addtag", TAG, pool.vg), "take over VG %s, as asked" % pool.vg))
+        steps.insert(0, Command(("vgchange", "--addtag", TAG, "--addtag", ADOPTED_TAG, pool.vg), "take over VG %s, as asked" % pool.vg))
     steps += retag(pool, vg)
     if new:
         steps.append(Command(("vgextend", pool.vg) + tuple(new), "add the new disks to VG %s" % pool.vg))

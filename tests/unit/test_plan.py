@@ -4,14 +4,14 @@ import pytest
 import states
 
 from module_utils.direct_lvm import plan, report
-from module_utils.direct_lvm.model import Refused
+from module_utils.direct_lvm.model import ADOPTED_TAG, Refused
 from module_utils.direct_lvm.spec import read_size
 from module_utils.direct_lvm.steps import Command
 
 PVCREATE = "pvcreate --uuid %s --norestorefile /dev/vdb" % states.OUR_UUID
 SIZE = "--addtag direct-lvm/data_size=95pcVG vgdocker"
 VGCREATE = "vgcreate --addtag direct-lvm %s --physicalextentsize 4096k vgdocker /dev/vdb" % SIZE.rpartition(" ")[0]
-ADOPT = ["vgchange --addtag direct-lvm vgdocker", "vgchange " + SIZE]
+ADOPT = ["vgchange --addtag direct-lvm --addtag direct-lvm/adopted vgdocker", "vgchange " + SIZE]
 LVCREATE = "lvcreate --yes --wipesignatures y --zero y --addtag direct-lvm --name "
 DATA = LVCREATE + "thinpool --extents 95%VG vgdocker"
 META = LVCREATE + "thinpoolmeta --extents 1%VG vgdocker"
@@ -335,11 +335,12 @@ def test_autoextend_switched_off_is_no_reason_to_warn():
     assert plan.warnings(states.spec(threshold=100), states.host("bookworm", "00-blank")) == ()
 
 
-def with_stray(**changes):
+def with_stray(tag=None, **changes):
     """A pool without a spare, beside an LV that may be one, half-made."""
     found = states.tagged(states.host("bookworm", "40-lvconvert-killed-at-write-05"))
     lvs = tuple(lv._replace(**changes) if lv.name == "lvol0" else lv for lv in found.lvm.lvs)
-    return found._replace(lvm=found.lvm._replace(lvs=lvs))
+    vgs = tuple(vg._replace(tags=vg.tags + ((tag,) if tag else ())) for vg in found.lvm.vgs)
+    return found._replace(lvm=found.lvm._replace(lvs=lvs, vgs=vgs))
 
 
 @pytest.mark.parametrize(
@@ -357,14 +358,20 @@ def test_the_spare_that_a_killed_lvconvert_left_half_made_is_looked_at_and_remov
 
 @pytest.mark.parametrize(
     ("host", "changes"),
-    [(with_stray(active=True, open=True), {}), (with_stray(tags=("theirs",)), {}), (with_stray(), {"adopt_vg": True})],
-    ids=["in-use", "with-a-tag", "in-an-adopted-vg"],
+    [
+        (with_stray(active=True, open=True), {}),
+        (with_stray(tags=("theirs",)), {}),
+        (with_stray(), {"adopt_vg": True}),
+        (with_stray(ADOPTED_TAG), {}),
+    ],
+    ids=["in-use", "with-a-tag", "in-an-adopted-vg", "in-a-vg-adopted-before"],
 )
 def test_an_lv_that_may_be_the_operators_is_left_alone(host, changes):
     assert not [line for line in shown(plan.plan(states.spec(**changes), host)) if "lvol0" in line]
 
 
-def test_what_looks_like_a_spare_in_an_adopted_vg_is_told():
-    (sentence,) = [one for one in plan.warnings(states.spec(adopt_vg=True), with_stray()) if "lvol0" in one]
+@pytest.mark.parametrize(("host", "adopt"), [(with_stray(), True), (with_stray(ADOPTED_TAG), False)], ids=["now", "before"])
+def test_what_looks_like_a_spare_in_an_adopted_vg_is_told(host, adopt):
+    (sentence,) = [one for one in plan.warnings(states.spec(adopt_vg=adopt), host) if "lvol0" in one]
     assert "lvremove vgdocker/lvol0" in sentence
     assert not [one for one in plan.warnings(states.spec(), with_stray()) if "lvol0" in one]

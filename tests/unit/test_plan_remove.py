@@ -7,7 +7,7 @@ from test_plan_docker import lines
 
 from module_utils.direct_lvm import plan
 from module_utils.direct_lvm.containerd_config import with_import
-from module_utils.direct_lvm.model import TAG, Docker, DockerInfo, DockerStorage, Refused, Unit
+from module_utils.direct_lvm.model import ADOPTED_TAG, TAG, Docker, DockerInfo, DockerStorage, Refused, Unit
 from module_utils.direct_lvm.steps import Switch
 
 DROPIN = "/etc/systemd/system/docker.service.d/daemon.conf"
@@ -162,6 +162,10 @@ def test_what_stays_is_told(host, told):
 def test_in_an_adopted_vg_only_the_pool_and_what_carries_our_tag_go():
     spec = SPEC._replace(pool=SPEC.pool._replace(adopt_vg=True, remove_data=True))
     assert due(KILLED, spec) == [ALL[0], GIVE_UP]
+    vg = KILLED.lvm.vgs[0]
+    before = KILLED._replace(lvm=KILLED.lvm._replace(vgs=(vg._replace(tags=(*vg.tags, ADOPTED_TAG)),)))
+    give_up = GIVE_UP.replace(" vgdocker", " --deltag %s vgdocker" % ADOPTED_TAG)
+    assert due(before, SPEC._replace(pool=SPEC.pool._replace(remove_data=True))) == [ALL[0], give_up]
     host = with_lvs(finished(), thinpool_meta0={}, thinpoolspare={"tags": (TAG,)})
     assert due(host, spec) == [LVREMOVE + "thinpoolspare", ALL[0], GIVE_UP, PROFILE]
 
