@@ -10,7 +10,6 @@ import re
 
 from . import geometry
 from .model import ADOPTED_TAG, SIZE_TAG, TAG, Refused, Size
-from .plan_vg import size_tag
 from .steps import Command, MustBeBlank
 
 # Seconds. LVM has thin_check read all metadata when a pool is activated, and when it is taken down: 16 GiB on a slow disk.
@@ -139,7 +138,7 @@ def creation(pool, lvm, room):
                 "--chunksize",
                 "%dk" % (pool.chunk_size // 1024),
             )
-            # Since 2.03.12 lvconvert takes this from lvm.conf; what is wanted is set later, and lvchange refuses what is set already.
+            # Since 2.03.12 lvconvert takes it from lvm.conf. What is wanted is set later; lvchange refuses what is set already.
             + ("--config", "activation/error_when_full=0")
             + ("--thinpool", full(pool), "--poolmetadata", full(pool, metadata_name(pool))),
             "convert both to thin pool %s" % full(pool),

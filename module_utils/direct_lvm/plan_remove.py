@@ -185,7 +185,7 @@ def remove_lvs(pool, lvm):
         if lv.segtype != "thin-pool" and not pool.remove_data:
             if not lv.active:
                 steps.append(Command(("lvchange", "--activate", "y", full(pool, name)), "have a look at %s" % full(pool, name)))
-            steps.append(MustBeBlank("/dev/%s" % full(pool, name), "it was to become the pool: only what nobody has used is removed"))
+            steps.append(MustBeBlank("/dev/%s" % full(pool, name), "it was to become the pool: only an unused one is removed"))
         steps.append(Command(("lvremove", "--yes", full(pool, name)), "remove %s" % full(pool, name), METADATA_TIMEOUT))
     return steps
 

@@ -11,7 +11,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 from . import geometry
-from .model import Refused
+from .model import ADOPTED_TAG, TAG, Refused
 from .steps import Command, UntilMoved
 
 INTERVAL = 5  # seconds: how often LVM looks whether a part of the move is done and the next can begin; its default is 15
@@ -20,9 +20,17 @@ INTERVAL = 5  # seconds: how often LVM looks whether a part of the move is done 
 def leaving(pool, lvm, listed):
     """[lvm_report.Pv] of our VG that thin_pool_devices does not name. Refused unless thin_pool_replace lets them go.
 
-    In a VG that was adopted they are left alone.
+    In a VG that was adopted they are left alone: others' LVs are on them.
     """
     extra = [pv for pv in lvm.pvs_of(pool.vg) if pv.name not in listed]
+    tags = lvm.vg(pool.vg).tags
+    if pool.replace and extra and (TAG not in tags or ADOPTED_TAG in tags):
+        raise Refused(
+            "VG %s was adopted, and what thin_pool_devices does not name of it, %s, may hold its other LVs: they are left alone."
+            % (pool.vg, " ".join(pv.name for pv in extra)),
+            "Name it in thin_pool_devices. Or empty it by hand, of all LVs, onto the others:\n"
+            + "\n".join("pvmove {1} && vgreduce {0} {1} && pvremove {1}".format(pool.vg, pv.name) for pv in extra),
+        )
     if pool.replace:
         return extra
     if extra and not pool.adopt_vg:

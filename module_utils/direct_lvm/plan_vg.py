@@ -70,7 +70,8 @@ def plan_vg(pool, host):
         return steps, Room(extent_size, room, 0)
     leaving = plan_replace.leaving(pool, host.lvm, listed)
     if TAG not in vg.tags:
-        steps.insert(0, Command(("vgchange", "--addtag", TAG, "--addtag", ADOPTED_TAG, pool.vg), "take over VG %s, as asked" % pool.vg))
+        adopt = ("vgchange", "--addtag", TAG, "--addtag", ADOPTED_TAG, pool.vg)
+        steps.insert(0, Command(adopt, "take over VG %s, as asked" % pool.vg))
     steps += retag(pool, vg)
     if new:
         steps.append(Command(("vgextend", pool.vg) + tuple(new), "add the new disks to VG %s" % pool.vg))

@@ -5,6 +5,7 @@ import states
 from test_plan import expect, shown
 
 from module_utils.direct_lvm import apply, plan, report
+from module_utils.direct_lvm.model import ADOPTED_TAG, TAG
 from module_utils.direct_lvm.steps import UntilMoved
 
 NEW = "/dev/vdc"
@@ -97,6 +98,12 @@ def test_a_larger_disk_makes_the_pool_larger_once_the_old_one_is_out():
     assert [line.split()[0] for line in lines[8:]] == ["lvextend", "lvextend"]
 
 
+def tagged(*tags):
+    """The pool in a VG that others made."""
+    host = pool_on("/dev/vdb")
+    return host._replace(lvm=host.lvm._replace(vgs=(host.lvm.vgs[0]._replace(tags=tags),)))
+
+
 @pytest.mark.parametrize(
     ("wanted", "host", "words"),
     [
@@ -108,8 +115,17 @@ def test_a_larger_disk_makes_the_pool_larger_once_the_old_one_is_out():
             pool_on("/dev/vdb", NEW, moving=40.0, profile=None),
             ["a pvmove from /dev/vdb is under way in VG vgdocker (40.0 %)", "pvmove --abort /dev/vdb"],
         ),
+        (spec(adopt_vg=True), tagged(), ["VG vgdocker was adopted", "left alone", "pvmove /dev/vdb &&"]),
+        (spec(), tagged(TAG, ADOPTED_TAG), ["VG vgdocker was adopted"]),
     ],
-    ids=["no-room", "not-asked-for", "not-asked-for-while-it-moves", "somebody-elses-move"],
+    ids=[
+        "no-room",
+        "not-asked-for",
+        "not-asked-for-while-it-moves",
+        "somebody-elses-move",
+        "somebody-elses-disk",
+        "somebody-elses-disk-in-a-vg-adopted-before",
+    ],
 )
 def test_refused(wanted, host, words):
     for word in words:
