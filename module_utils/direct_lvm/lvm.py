@@ -32,7 +32,7 @@ REPORTS = (
         "lv",
         "lv_uuid,lv_name,lv_size,lv_tags,lv_active,lv_device_open,lv_profile,data_lv,metadata_lv,pool_lv,"
         "data_percent,metadata_percent,lv_metadata_size,lv_when_full,lv_health_status,lv_check_needed,"
-        "lv_skip_activation,lv_dm_path,lv_live_table,move_pv,copy_percent",
+        "lv_skip_activation,lv_dm_path,lv_live_table,lv_host,move_pv,copy_percent",
     ),
     ("pvseg", "pvseg_start"),
     ("seg", "lv_uuid,segtype,chunk_size,zero,seg_monitor,thin_count,transaction_id,devices"),
@@ -193,6 +193,7 @@ def _lv(row, vg, segments):
         devices=tuple(device for segment in segments for device in segment.get("devices", "").split(",") if device),
         moved_from=row.get("move_pv", ""),
         moved_percent=_float(row.get("copy_percent", "")),
+        made_on=row.get("lv_host", ""),
     )
 
 

@@ -48,6 +48,7 @@ class Lv(NamedTuple):
     half: its device is there and has no live table, as a command killed while it activates leaves it: LVM calls that active,
         and nobody can use it.
     moved_from: for the hidden LV of a pvmove under way, the PV that it empties, else "".  moved_percent: how far it has come.
+    made_on: the name of the host that created it.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Lv(NamedTuple):
     devices: Tuple[str, ...] = ()
     moved_from: str = ""
     moved_percent: Optional[float] = None
+    made_on: str = ""
 
 
 class Lvm(NamedTuple):

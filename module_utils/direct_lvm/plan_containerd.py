@@ -12,7 +12,7 @@ __metaclass__ = type
 
 from .containerd_config import config_version, has_read, own_dropin, own_file, pool_names, with_import, without_import
 from .model import MANAGED, Refused
-from .plan_pool import device_name, full
+from .plan_pool import device_name, from_elsewhere, full
 from .steps import CheckConfiguration, Command, DropSnapshots, RemoveFile, Switch, WaitForContainerd, WriteFile
 from .systemd import command_words
 
@@ -168,8 +168,8 @@ def check_pair(spec, host):
         )
     if used and not ours:
         raise Refused(
-            "pool %s holds data (%.2f %%) and containerd has no metadata for it in %s: nobody can tell what they are."
-            % (name, used, root),
+            "pool %s holds data (%.2f %%) and containerd has no metadata for it in %s: nobody can tell what they are.%s"
+            % (name, used, root, from_elsewhere(pool, host)),
             "If %s was moved, bring it back. %s" % (root, remake),
         )
     others = [other for other in found.databases if other != device]

@@ -16,7 +16,7 @@ __metaclass__ = type
 import os
 
 from .model import Refused
-from .plan_pool import device_name
+from .plan_pool import device_name, from_elsewhere
 from .plan_switch import FORMER, OURS, SAME_DRIVER_FOLDERS, is_loop
 
 
@@ -48,7 +48,7 @@ def check_pair(spec, host, former):
     if used and (where is None or found.transaction is None):
         raise Refused(
             "pool %s holds data (%.2f %%) and there is no metadata for it in %s: nobody can tell what the data are, and Docker "
-            "refuses such a pool." % (name, used, path),
+            "refuses such a pool.%s" % (name, used, path, from_elsewhere(pool, host)),
             "If %s was emptied or moved, bring it back from a backup.\nOr remove the pool, all data in it are lost, and start "
             "afresh: ansible-playbook playbooks/remove.yml -e thin_pool_remove_data=true, then site.yml" % path,
         )

@@ -214,6 +214,23 @@ def adopted(pool, lvm):
     return pool.adopt_vg or (vg is not None and ADOPTED_TAG in vg.tags)
 
 
+def from_elsewhere(pool, host):
+    """A sentence, with a space before it, when the pool may have come with its disks from another host; "" otherwise.
+
+    The UUIDs of our PVs are made from host and disk (disks.pv_uuid). That they are others is no proof, and no reason to refuse.
+    """
+    vg, lv = host.lvm.vg(pool.vg), host.lvm.lv(pool.vg, pool.name)
+    uuids = {disk.path: disk.our_pv_uuid for disk in host.disks}
+    there = [pv for pv in host.lvm.pvs_of(pool.vg) if pv.name in uuids]
+    if vg is None or TAG not in vg.tags or adopted(pool, host.lvm) or any(pv.uuid == uuids[pv.name] for pv in there):
+        return ""
+    made = " (LVM has noted %s as the host)" % lv.made_on if lv and lv.made_on else ""
+    sentence = (
+        " Its disks do not carry the UUIDs that this tool gives here: it was made on another host%s, or this one, or its disks, "
+    )
+    return sentence % made + "had another identity then." if there else ""
+
+
 def interrupted_spare(lvm, lv):
     """The visible lvolN that lvconvert, killed between its last commits, leaves in the place of the hidden spare of pool lv.
 

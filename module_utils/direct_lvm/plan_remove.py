@@ -14,6 +14,7 @@ from .plan_pool import (
     adopted,
     check_swapped,
     device_name,
+    from_elsewhere,
     full,
     helper_name,
     interrupted_spare,
@@ -160,7 +161,7 @@ def check_removable(spec, host, vg, unconfigured):
     if lv.data_percent != 0.0 and not pool.remove_data:
         used = "is inactive, so its use is not known" if lv.data_percent is None else "is %.2f %% full" % lv.data_percent
         raise Refused(
-            "pool %s %s: it holds images or containers of a former set-up." % (full(pool), used),
+            "pool %s %s: it holds images or containers of a former set-up.%s" % (full(pool), used, from_elsewhere(pool, host)),
             "If nobody needs them: thin_pool_remove_data: true\nThey are lost then.",
         )
 
