@@ -21,7 +21,8 @@ PROCESSES = "/proc/[0-9]*/cmdline"
 REPORTS = (
     (
         "pv",
-        "pv_name,pv_uuid,pv_size,dev_size,pe_start,pv_pe_count,pv_pe_alloc_count,pv_missing,pv_exported,pv_duplicate",
+        "pv_name,pv_uuid,pv_size,dev_size,pe_start,pv_pe_count,pv_pe_alloc_count,pv_missing,pv_exported,pv_duplicate,"
+        "pv_mda_count,pv_mda_size",
     ),
     (
         "vg",
@@ -142,6 +143,7 @@ def _pv(row, vg):
         missing=bool(row["pv_missing"]),
         exported=bool(row["pv_exported"]),
         duplicate=bool(row["pv_duplicate"]),
+        mda_at_end=int(row.get("pv_mda_size") or 0) if int(row.get("pv_mda_count") or 0) > 1 else 0,
     )
 
 

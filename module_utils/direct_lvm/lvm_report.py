@@ -10,7 +10,10 @@ from typing import NamedTuple, Optional, Tuple
 
 
 class Pv(NamedTuple):
-    """One line of `pvs`. vg None: an orphan. missing: LVM knows it, the kernel does not."""
+    """One line of `pvs`. vg None: an orphan. missing: LVM knows it, the kernel does not.
+
+    mda_at_end: bytes of the second metadata area, at the end of the disk, which lvm.conf's pvmetadatacopies=2 gives; else 0.
+    """
 
     name: str
     uuid: str
@@ -23,6 +26,7 @@ class Pv(NamedTuple):
     missing: bool
     exported: bool
     duplicate: bool = False
+    mda_at_end: int = 0
 
 
 class Vg(NamedTuple):

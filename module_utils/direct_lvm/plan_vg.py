@@ -142,7 +142,8 @@ def check_vg(pool, lvm):
 
 def grown(pv, extent_size):
     """(extents to come, [pvresize]) when the disk under a PV has grown by at least one extent."""
-    more = geometry.usable_extents(pv.dev_size, extent_size, pv.pe_start) - pv.extents
+    end = pv.dev_size - -(-pv.mda_at_end // geometry.MIB) * geometry.MIB
+    more = geometry.usable_extents(end, extent_size, pv.pe_start) - pv.extents
     if more < 1:
         return 0, []
     return more, [Command(("pvresize", pv.name), "%s has grown by %d extents" % (pv.name, more))]

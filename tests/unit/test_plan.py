@@ -3,7 +3,7 @@
 import pytest
 import states
 
-from module_utils.direct_lvm import plan, report
+from module_utils.direct_lvm import plan, plan_vg, report
 from module_utils.direct_lvm.model import ADOPTED_TAG, Refused
 from module_utils.direct_lvm.spec import read_size
 from module_utils.direct_lvm.steps import Command
@@ -246,6 +246,14 @@ def test_a_grown_disk_is_resized_and_the_pool_with_it():
     due = plan.plan(states.spec(), host._replace(lvm=host.lvm._replace(pvs=(pv,))))
     assert shown(due)[0] == "pvresize /dev/vdb"
     assert "lvextend --extents +7296 vgdocker/thinpool" in shown(due)
+
+
+@pytest.mark.parametrize(("mda_at_end", "more"), [(1044480, 0), (0, 1)], ids=["pvmetadatacopies-2", "as-lvm-does-it"])
+def test_metadata_at_the_end_of_a_disk_are_no_growth_of_it(mda_at_end, more):
+    """Tried with 2.03.16: 297 MiB have 73 extents with two areas, 74 with one; pvresize changes neither."""
+    pv = states.host("bookworm", "07-complete-profile-attached").lvm.pvs[0]
+    pv = pv._replace(dev_size=297 * 1024**2, extents=73, mda_at_end=mda_at_end)
+    assert plan_vg.grown(pv, 4 * 1024**2)[0] == more
 
 
 @pytest.mark.parametrize(
