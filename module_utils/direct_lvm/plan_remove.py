@@ -6,7 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import docker, docker_conflicts, plan_containerd, plan_repair, plan_replace, plan_vg
+from . import blank, docker, docker_conflicts, plan_containerd, plan_repair, plan_replace, plan_vg
 from .model import ADOPTED_TAG, MANAGED, SIZE_TAG, TAG, Refused
 from .plan_policy import profile_path, profile_users
 from .plan_pool import (
@@ -43,12 +43,22 @@ def plan_remove(spec, host):
         if others(pool, lvm):
             return steps + give_up(pool, lvm) + remove_profile(pool, host)
         steps.append(Command(("vgremove", pool.vg), "remove VG %s, which is empty now" % pool.vg))
-    ours = list(lvm.pvs_of(pool.vg)) if vg else []
-    uuids = {disk.path: disk.our_pv_uuid for disk in host.disks}
-    ours += [pv for pv in lvm.pvs if pv.vg is None and pv.uuid == uuids.get(pv.name)]
-    for pv in ours:
+    for pv in lvm.pvs_of(pool.vg):
         steps += plan_replace.give_back(pv)
+    for disk in host.disks:
+        steps += orphan(disk, pool, lvm)
     return steps + remove_profile(pool, host)
+
+
+def orphan(disk, pool, lvm):
+    """[step] that give a disk back on which a killed run left a PV of ours in no VG; Refused when somebody has used it since."""
+    pv = blank.orphan_pv(disk, lvm)
+    if pv is None or pv.uuid != disk.our_pv_uuid:
+        return []
+    blank.why_not_blank(disk, lvm, pool)
+    steps = plan_replace.give_back(pv)
+    # A vgcreate that was killed before its commit leaves a PV that pvremove does not take.
+    return steps[1:] if disk.pv_used else steps
 
 
 def given_up(pool, lvm):

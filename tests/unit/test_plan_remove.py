@@ -140,12 +140,6 @@ def test_a_profile_that_another_pool_has_stays():
     assert due(host._replace(lvm=host.lvm._replace(lvs=(*host.lvm.lvs, other)))) == ALL
 
 
-def test_our_orphan_pv_is_removed():
-    host = states.host("bookworm", "01-pv-only")
-    pv = host.lvm.pvs[0]._replace(uuid=states.OUR_UUID)
-    assert due(host._replace(lvm=host.lvm._replace(pvs=(pv,)))) == ALL[2:]
-
-
 @pytest.mark.parametrize(
     ("host", "told"),
     [
