@@ -58,10 +58,15 @@ def lasting(pool, host):
     found = []
     name = plan_pool.full(pool)
     meta = host.lvm.lv(pool.vg, plan_pool.metadata_name(pool))
-    if meta:
+    if meta and lv.data_percent:
         other = plan_pool.full(pool, meta.name)
         sentence = "%s stands beside the pool and takes %s of its reserve; it is not part of it. If nobody needs it: lvremove %s"
         found.append(Finding(WARNING, "reserve", sentence % (other, geometry.human(meta.size), other)))
+    elif meta:
+        state = "looks empty" if lv.data_percent is not None else "does not tell whether it is empty"
+        sentence = "%s stands beside pool %s, which %s: it may hold the metadata of its data, swapped out by a second lvconvert."
+        sentence += " Do not remove it. The way back: ansible-playbook playbooks/site.yml --check"
+        found.append(Finding(CRITICAL, "pool", sentence % (plan_pool.full(pool, meta.name), name, state)))
     found += [Finding(WARNING, "reserve", sentence) for sentence in plan_repair.kept(pool, host.lvm)]
     if lv.health:
         found.append(Finding(CRITICAL, "pool", "LVM reports the health of pool %s as %s: see lvmthin(7)." % (name, lv.health)))

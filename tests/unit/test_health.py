@@ -45,6 +45,13 @@ def silent(**unit):
     return Docker(None, unit=UNIT._replace(**unit), problem="docker.service is failed")
 
 
+def stray(used, active=True):
+    """A pool beside an LV of its metadata's name, as a set-up that was run twice leaves it."""
+    host = states.host("bookworm", "33-metadata-swapped-by-naive-rerun")
+    lvs = tuple(lv._replace(data_percent=used, active=active) if lv.name == "thinpool" else lv for lv in host.lvm.lvs)
+    return host._replace(lvm=host.lvm._replace(lvs=lvs), profile_text=PROFILE % (100, 20))
+
+
 SITUATIONS = {
     "all is well": (finished(), []),
     "autoextend off and not a step left": (finished(data_percent=85.0), []),
@@ -128,10 +135,22 @@ SITUATIONS = {
     "nothing there": (states.host("bookworm", "00-blank"), ["warning pool There is no thin pool vgdocker/thinpool."]),
     "a plain LV of that name": (states.host("bookworm", "03-data-lv-only"), ["warning pool There is no thin pool"]),
     "a stray metadata LV": (
-        states.host("bookworm", "30-converted-plus-stray-meta"),
+        stray(12.5),
         [
-            "warning reserve vgdocker/thinpoolmeta stands beside the pool",
-            "warning monitoring Pool vgdocker/thinpool carries no policy",
+            "warning reserve vgdocker/thinpoolmeta stands beside the pool and takes 304.00m of its reserve",
+        ],
+    ),
+    "metadata swapped out": (
+        stray(0.0),
+        [
+            "critical pool vgdocker/thinpoolmeta stands beside pool vgdocker/thinpool, which looks empty: it may hold",
+        ],
+    ),
+    "metadata swapped out of an inactive pool": (
+        stray(None, active=False),
+        [
+            "critical pool vgdocker/thinpoolmeta stands beside pool vgdocker/thinpool, which does not tell whether it is empty",
+            "critical pool Pool vgdocker/thinpool is not active",
         ],
     ),
 }
