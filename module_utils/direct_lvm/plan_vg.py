@@ -43,6 +43,7 @@ def plan_vg(pool, host):
             steps += step
             continue
         wipes = blank.why_not_blank(disk, host.lvm, pool)
+        check_twin(disk, host)
         steps += wipe_steps(disk, wipes, blank.orphan_pv(disk, host.lvm) is not None)
         ours = pv is not None and pv.vg is None and pv.uuid == disk.our_pv_uuid
         if ours and disk.pv_used:
@@ -82,6 +83,20 @@ def plan_vg(pool, host):
     twice = sum(lv.size for lv in host.lvm.moves_of(pool.vg).values()) // extent_size
     total = vg.extents + room - sum(pv.extents for pv in leaving)
     return steps, Room(extent_size, total, vg.extents - vg.free - twice)
+
+
+def check_twin(disk, host):
+    """Raise Refused when another disk would get the same PV UUID, which is made of what the kernel knows a disk by."""
+    others = [other.path for other in host.disks if other.our_pv_uuid == disk.our_pv_uuid]
+    others += [pv.name for pv in host.lvm.pvs if pv.uuid == disk.our_pv_uuid and not pv.missing]
+    twin = next((path for path in others if path not in (None, disk.path)), None)
+    if twin:
+        raise Refused(
+            "%s and %s have the same WWID or serial number: two paths to one disk, or two disks that nobody can tell apart."
+            % (disk.path, twin),
+            "See both: lsblk -o NAME,SIZE,WWN,SERIAL,MODEL %s %s\nTwo paths belong under multipath: name that device, once.\n"
+            "Two disks can be used when one of them is given as a partition." % (disk.path, twin),
+        )
 
 
 def size_tag(pool):

@@ -240,6 +240,15 @@ def test_a_second_disk_extends_the_vg_and_the_pool():
     )
 
 
+@pytest.mark.parametrize("state", ["00-blank", "07-complete-profile-attached"], ids=["both-are-new", "one-is-in-the-vg"])
+def test_two_disks_that_the_kernel_knows_by_one_number_are_refused(state):
+    host = states.tagged(states.host("bookworm", state))
+    pvs = tuple(pv._replace(uuid=states.OUR_UUID) for pv in host.lvm.pvs)
+    second = host.disks[0]._replace(asked="/dev/vdd", path="/dev/vdd", signatures=(), holders=())
+    host = host._replace(disks=(*host.disks, second), lvm=host.lvm._replace(pvs=pvs))
+    expect(states.spec(devices=("/dev/vdb", "/dev/vdd")), host, "have the same WWID or serial number")
+
+
 def test_a_grown_disk_is_resized_and_the_pool_with_it():
     host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
     pv = host.lvm.pvs[0]._replace(dev_size=60 * states.GIB)
