@@ -71,6 +71,8 @@ def check_possible(pool, lvm, lv):
             "a pvmove from %s is under way in VG %s; the pool is not taken down meanwhile." % (device, pool.vg),
             "Wait for it, or have one go on that was cut off: pvmove %s" % device,
         )
+    if lvm.lv(pool.vg, lv.metadata_lv) is None:
+        raise Refused("LVM does not show the metadata of pool %s." % full(pool), "See what it shows: lvs -a %s" % pool.vg)
     size, vg = lv.metadata_size, lvm.vg(pool.vg)
     spare = any(x.name.endswith("_pmspare") and x.size >= size for x in lvs)
     if not spare and vg.free * vg.extent_size < size:

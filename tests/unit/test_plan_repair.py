@@ -146,11 +146,12 @@ def test_parts_that_a_killed_repair_left_active_are_taken_down_first():
     ("found", "sentence"),
     [
         (host(docker(), check_needed=True, segtype="linear"), "there is no thin pool vgdocker/thinpool"),
+        (host(docker(), check_needed=True, metadata_lv=""), "LVM does not show the metadata of pool vgdocker/thinpool"),
         (host(docker(), check_needed=True, thin=True), "thin LVs of LVM's own: theirs"),
         (host(docker(), check_needed=True, moving=40.0), "a pvmove from /dev/vdb is under way"),
         (host(docker(), check_needed=True, spare=False, free=75), "no spare of that size, and 300.00m free"),
     ],
-    ids=["no-pool", "lvms-own-thin-lvs", "pvmove-under-way", "no-room"],
+    ids=["no-pool", "no-metadata", "lvms-own-thin-lvs", "pvmove-under-way", "no-room"],
 )
 def test_refused(found, sentence):
     with pytest.raises(Refused) as refusal:
