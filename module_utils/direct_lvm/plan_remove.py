@@ -71,7 +71,9 @@ def left(spec, host):
     """Sentences: what removing leaves, for the operator to know."""
     pool, names = spec.pool, others(spec.pool, host.lvm)
     if names:
-        return ("VG %s stays: it holds %s, which this tool did not make." % (pool.vg, ", ".join(names)),)
+        ours = [name for name in names if TAG in host.lvm.lv(pool.vg, name).tags]
+        what = ", which this tool did not make" if not ours else ", of which this tool made %s for another pool" % ", ".join(ours)
+        return ("VG %s stays: it holds %s%s." % (pool.vg, ", ".join(names), what),)
     if given_up(pool, host.lvm):
         return ("VG %s stays: it does not carry our tag. If nobody needs it: vgremove %s" % (pool.vg, pool.vg),)
     return ()

@@ -145,9 +145,13 @@ def test_a_profile_that_another_pool_has_stays():
     [
         (states.tagged(states.host("bookworm", "28-vg-with-foreign-lv")), "it holds other, which this tool did not make."),
         (states.host("bookworm", "28-vg-with-foreign-lv"), "it holds other, which this tool did not make."),
+        (
+            with_lvs(finished(), second={"tags": (TAG,), "segtype": "thin-pool"}, other={}),
+            "it holds second, other, of which this tool made second for another pool.",
+        ),
         (states.host("bookworm", "02-vg"), "it does not carry our tag. If nobody needs it: vgremove vgdocker"),
     ],
-    ids=["foreign-lv", "given-up", "given-up-and-emptied-by-its-owner"],
+    ids=["foreign-lv", "given-up", "another-pool-of-ours", "given-up-and-emptied-by-its-owner"],
 )
 def test_what_stays_is_told(host, told):
     assert plan.warnings(SPEC, host) == ("VG vgdocker stays: " + told,)
