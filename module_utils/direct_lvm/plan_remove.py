@@ -45,7 +45,7 @@ def plan_remove(spec, host):
         steps.append(Command(("vgremove", pool.vg), "remove VG %s, which is empty now" % pool.vg))
     for pv in lvm.pvs_of(pool.vg):
         steps += plan_replace.give_back(pv)
-    for disk in host.disks:
+    for disk in {disk.path: disk for disk in host.disks}.values():  # one may be listed under two names
         steps += orphan(disk, pool, lvm)
     return steps + remove_profile(pool, host)
 

@@ -7,6 +7,11 @@ from test_plan_remove import ALL, due
 from module_utils.direct_lvm.model import Refused, Signature
 
 
+def twice(host):
+    """The host with its disk listed a second time, under another name."""
+    return host._replace(disks=(*host.disks, host.disks[0]._replace(asked="/dev/disk/by-id/virtio-data0")))
+
+
 def our_orphan(**disk):
     """A disk with a PV of ours in no VG."""
     host = states.host("bookworm", "01-pv-only")
@@ -16,8 +21,8 @@ def our_orphan(**disk):
 
 @pytest.mark.parametrize(
     ("host", "steps"),
-    [(our_orphan(), ALL[2:]), (our_orphan(pv_used=True, pv_commits=1), ALL[3:])],
-    ids=["pvcreate-and-no-more", "vgcreate-was-killed"],
+    [(our_orphan(), ALL[2:]), (our_orphan(pv_used=True, pv_commits=1), ALL[3:]), (twice(our_orphan()), ALL[2:])],
+    ids=["pvcreate-and-no-more", "vgcreate-was-killed", "the-disk-is-listed-twice"],
 )
 def test_our_orphan_pv_is_removed(host, steps):
     assert due(host) == steps
