@@ -101,7 +101,7 @@ def check_vital(disk):
 
 def check_vg(disk, lvm):
     """Raise Refused for a PV of a volume group, an exported one or one with missing disks too, and for a duplicate."""
-    rows = [pv for pv in lvm.pvs if pv.name == disk.path and not pv.missing]
+    rows = [pv for pv in lvm.pvs if pv.name == disk.path]
     twins = ("Not using device %s for PV" % disk.path, " prefers device %s because" % disk.path)
     told = next((line for line in lvm.warnings if any(twin in line for twin in twins)), "")
     if any(pv.duplicate for pv in rows) or told:

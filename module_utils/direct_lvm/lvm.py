@@ -65,7 +65,7 @@ def ask():
         report = parse(answer, result.err)
         # LVM prefers other names for some devices (/dev/mapper/mpatha); disks are compared by their /dev node.
         return report._replace(
-            pvs=tuple(pv._replace(name=pv.name if pv.missing else os.path.realpath(pv.name)) for pv in report.pvs),
+            pvs=tuple(pv._replace(name=os.path.realpath(pv.name) if pv.name.startswith("/") else pv.name) for pv in report.pvs),
             lvs=tuple(lv._replace(moved_from=os.path.realpath(lv.moved_from)) if lv.moved_from else lv for lv in report.lvs),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -10,7 +10,8 @@ from typing import NamedTuple, Optional, Tuple
 
 
 class Pv(NamedTuple):
-    """One line of `pvs`. vg None: an orphan. missing: LVM knows it, the kernel does not.
+    """One line of `pvs`. vg None: an orphan. missing: its VG does without it, and unless it is back the kernel
+    has no such device and name is [unknown].
 
     mda_at_end: bytes of the second metadata area, at the end of the disk, which lvm.conf's pvmetadatacopies=2 gives; else 0.
     """

@@ -139,6 +139,13 @@ def check_vg(pool, lvm):
             "VG %s is exported." % vg.name,
             "If it belongs to this host: vgimport %s && vgchange -ay %s" % ((vg.name,) * 2),
         )
+    back = [pv.name for pv in lvm.pvs_of(vg.name) if pv.missing and pv.name.startswith("/")]
+    if back:
+        raise Refused(
+            "VG %s does without %s, which is there: the group was changed while it was away, as by vgreduce --removemissing."
+            % (vg.name, " ".join(back)),
+            "If it is that disk, as it was: vgextend --restoremissing %s %s" % (vg.name, " ".join(back)),
+        )
     if vg.missing_pvs:
         raise Refused(
             "VG %s is missing %d of its PVs; nothing is changed while a disk is away." % (vg.name, vg.missing_pvs),

@@ -143,6 +143,7 @@ REFUSALS = {
     "one of two PVs": (disk(), lvm(pv("data"), pv("data", "/dev/sdc")), "group data.", "vgreduce data /dev/sdb"),
     "mounted LV": (disk(mounts=("/srv",)), lvm(pv("data")), "group data (mounted at /srv)", "vgs"),
     "exported VG": (disk(), lvm(pv("data", exported=True)), "group data (exported", "vgimport data"),
+    "PV that its VG does without": (disk(), lvm(pv("data")._replace(missing=True), vgs=[vg("data", 1)]), "(missing 1 of", "vgs"),
     "VG with a missing PV": (disk(), lvm(pv("data"), vgs=[vg("data", 1)]), "(missing 1 of its disks)", "vgs"),
     "our VG name": (disk(), lvm(pv("vgdocker")), "volume group vgdocker", "vgs"),
     "duplicate PV": (disk(), lvm(pv(None, duplicate=True)), "same PV UUID", "pv_duplicate"),

@@ -3,7 +3,7 @@
 import pytest
 import states
 
-from module_utils.direct_lvm import plan, plan_vg, report
+from module_utils.direct_lvm import plan, report
 from module_utils.direct_lvm.model import ADOPTED_TAG, Refused
 from module_utils.direct_lvm.spec import read_size
 from module_utils.direct_lvm.steps import Command
@@ -149,13 +149,6 @@ def test_a_vg_on_a_disk_that_is_not_listed_is_refused_with_the_way_out():
     expect(states.spec(), host._replace(lvm=ours), "pvmove /dev/vdc && vgreduce vgdocker /dev/vdc")
 
 
-def test_two_vgs_of_that_name_are_refused_with_the_uuid_of_each():
-    host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
-    vg = host.lvm.vgs[0]
-    twice = host._replace(lvm=host.lvm._replace(vgs=(vg, vg._replace(uuid="other-uuid"))))
-    expect(states.spec(), twice, "vgrename %s NEWNAME    # or vgrename other-uuid NEWNAME" % vg.uuid)
-
-
 def test_an_orphan_pv_of_our_own_run_is_used_without_a_second_pvcreate():
     host = states.host("bookworm", "01-pv-only")
     ours = host.lvm._replace(pvs=tuple(pv._replace(uuid=states.OUR_UUID) for pv in host.lvm.pvs))
@@ -240,29 +233,12 @@ def test_a_second_disk_extends_the_vg_and_the_pool():
     )
 
 
-@pytest.mark.parametrize("state", ["00-blank", "07-complete-profile-attached"], ids=["both-are-new", "one-is-in-the-vg"])
-def test_two_disks_that_the_kernel_knows_by_one_number_are_refused(state):
-    host = states.tagged(states.host("bookworm", state))
-    pvs = tuple(pv._replace(uuid=states.OUR_UUID) for pv in host.lvm.pvs)
-    second = host.disks[0]._replace(asked="/dev/vdd", path="/dev/vdd", signatures=(), holders=())
-    host = host._replace(disks=(*host.disks, second), lvm=host.lvm._replace(pvs=pvs))
-    expect(states.spec(devices=("/dev/vdb", "/dev/vdd")), host, "have the same WWID or serial number")
-
-
 def test_a_grown_disk_is_resized_and_the_pool_with_it():
     host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
     pv = host.lvm.pvs[0]._replace(dev_size=60 * states.GIB)
     due = plan.plan(states.spec(), host._replace(lvm=host.lvm._replace(pvs=(pv,))))
     assert shown(due)[0] == "pvresize /dev/vdb"
     assert "lvextend --extents +7296 vgdocker/thinpool" in shown(due)
-
-
-@pytest.mark.parametrize(("mda_at_end", "more"), [(1044480, 0), (0, 1)], ids=["pvmetadatacopies-2", "as-lvm-does-it"])
-def test_metadata_at_the_end_of_a_disk_are_no_growth_of_it(mda_at_end, more):
-    """Tried with 2.03.16: 297 MiB have 73 extents with two areas, 74 with one; pvresize changes neither."""
-    pv = states.host("bookworm", "07-complete-profile-attached").lvm.pvs[0]
-    pv = pv._replace(dev_size=297 * 1024**2, extents=73, mda_at_end=mda_at_end)
-    assert plan_vg.grown(pv, 4 * 1024**2)[0] == more
 
 
 @pytest.mark.parametrize(
