@@ -104,21 +104,22 @@ def observe_docker(wanted):
 def observe_more(found, wanted):
     """The model.Docker with what only a switch needs to know: the program on disk, content, archives, folders."""
     program = daemon_program(found.unit)
-    version = None if program is None else parse_version(commands.run([program, "--version"], timeout=60).out)
+    version = found.version
+    if program is not None and not (version and is_running(program, found.unit.main_pid)):
+        version = parse_version(commands.run([program, "--version"], timeout=60).out)
     state = docker_root.root_state(found.root)
-    described, containers, volumes = ((), (), ())
+    described, containers = ((), ())
     if found.info:
         described = images.described(found.host) if found.info.images else ()
         containers = images.list_containers(found.host) if found.info.containers else ()
-        volumes = tuple(commands.run(["docker", "--host", found.host, "volume", "ls", "--quiet"]).out.split())
     held = tuple(map(parse_image, described))
     return found._replace(
-        version=found.version if version is None else version,
+        version=version,
         can=program is None or not wanted.dropin or has_driver(commands.find(program)),  # it reads the whole program
         images=held,
         least_bytes=least_bytes(described),
         containers=containers,
-        volumes=volumes,
+        volumes=docker_root.volumes(found.root),
         archived=tuple(one.id for one in held if images.is_archived(wanted.archive, one)),
         archive_free=images.free_bytes(wanted.archive),
         root_state=state,
@@ -228,6 +229,14 @@ def read_environment_files(unit, ours):
             if text is not None:
                 found[path] = text
     return found
+
+
+def is_running(program, pid):
+    """Whether that process runs the program as it is on disk: no upgrade has replaced it (proc(5), /proc/PID/exe)."""
+    try:
+        return bool(pid) and os.path.samestat(os.stat("/proc/%d/exe" % pid), os.stat(commands.find(program)))
+    except OSError:
+        return False
 
 
 def daemon_program(unit):

@@ -80,8 +80,12 @@ def root_state(root):
     found += ["devicemapper/loop"] if os.path.exists(os.path.join(root, LOOP_FILE)) else []
     found += ["image/" + name for name in entries(root, "image") if entries(root, "image", name, "imagedb/content/sha256")]
     found += ["containers"] if entries(root, "containers") else []
-    volumes = [name for name in entries(root, "volumes") if os.path.isdir(os.path.join(root, "volumes", name))]
-    return tuple(found + aside(root) + (["volumes"] if volumes else []))
+    return tuple(found + aside(root) + (["volumes"] if volumes(root) else []))
+
+
+def volumes(root):
+    """(name, ...) of Docker's local volumes. Raises Refused when their folder cannot be read."""
+    return tuple(name for name in entries(root, "volumes") if os.path.isdir(os.path.join(root, "volumes", name)))
 
 
 def aside(root):

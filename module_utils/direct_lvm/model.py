@@ -181,7 +181,7 @@ class Unit(NamedTuple):
 
     command: the effective ExecStart without the drop-in that we own, as written (variables not expanded).
     socket_exists: whether systemd can start its socket unit, which it cannot when that is masked.
-    arguments, environment: what the main process was started with, () when none runs.
+    arguments, environment: what the main process was started with, () when none runs.  main_pid: 0 when none runs.
     """
 
     load_state: str
@@ -194,6 +194,7 @@ class Unit(NamedTuple):
     socket_masked: bool = False
     arguments: Tuple[str, ...] = ()
     environment: Tuple[str, ...] = ()
+    main_pid: int = 0
 
 
 class DockerInfo(NamedTuple):
@@ -250,7 +251,7 @@ class Former(NamedTuple):
 class Docker(NamedTuple):
     """Docker on this host. version None: not installed. info None: the daemon did not answer (why in problem).
 
-    conflicts: sentences about storage settings found elsewhere.  volumes: names.
+    conflicts: sentences about storage settings found elsewhere.  volumes: names of the local ones.
     least_bytes: what the images surely have when a layer that several of them share is counted once.
     archived: IDs of images whose whole archive, with all tags, is there.
     archive_free: free bytes where the archives go, None when not asked.

@@ -246,11 +246,9 @@ def to_side(spec, found, side, other):
     services = ("docker.socket", "docker.service") if found.unit.socket_exists else ("docker.service",)
     stop = Command(("systemctl", "stop") + services, "stop Docker; its socket too, which would start it again", STOP_TIMEOUT)
     settings = write_settings(spec, found, side, other)
-    # The article's own drop-in made systemctl start hang for ever: no start without a bound.
-    start = Command(
-        ("systemctl", "start", "--no-block") + services,
-        "start Docker without waiting for a unit that may never be ready",
-    )
+    # systemctl waits without asking over and over, which takes CPU from a Docker that is starting on a small host. The
+    # article's own drop-in made it hang for ever: no start without a bound.
+    start = Command(("systemctl", "start") + services, "start Docker", spec.docker.start_timeout)
     wait = WaitForDocker(
         found.host,
         "wait until the daemon answers, and hold its report to what was wanted",

@@ -83,6 +83,7 @@ def observe_unit(name, ours):
         socket_masked=blocks.get(socket, {}).get("LoadState") == "masked",
         arguments=process_words(shown.get("MainPID", "0"), "cmdline"),
         environment=process_words(shown.get("MainPID", "0"), "environ"),
+        main_pid=int(shown.get("MainPID", "0")),
     )
 
 

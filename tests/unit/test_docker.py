@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 from states import recorded
@@ -38,6 +39,7 @@ class Host:
 
     def __init__(self, root):
         self.root, self.asked, self.active, self.load, self.answers = root, [], "active", "loaded", {}
+        self.main_pid = 0
         self.fragment = self.write("lib/docker.service", recorded("units", "debian-12-docker.io-20.10.24", "docker.service"))
         self.dropin = str(root / "etc/docker.service.d/direct-lvm.conf")
         self.answer("info", recorded("docker", "info-20.10.24-direct-lvm.json"))
@@ -58,7 +60,8 @@ class Host:
             dropin = self.dropin if os.path.exists(self.dropin) else ""
             fragment = self.fragment if self.load == "loaded" else ""
             out = "Id=docker.service\nLoadState=%s\nActiveState=%s\n" % (self.load, self.active)
-            out += "FragmentPath=%s\nDropInPaths=%s\nNeedDaemonReload=no\n\n" % (fragment, dropin)
+            out += "FragmentPath=%s\nDropInPaths=%s\nNeedDaemonReload=no\n" % (fragment, dropin)
+            out += "MainPID=%d\n\n" % self.main_pid
             return commands.Result(tuple(argv), 0, out + "Id=docker.socket\nLoadState=%s\n" % self.load, "")
         word = next((one for one in self.answers if one in argv and (one != "info" or "--format" in argv)), None)
         rc, out, err = self.answers.get(word or "plain info", (0, "", ""))
@@ -104,21 +107,26 @@ def test_a_daemon_that_is_not_active_is_never_asked(host, state):
 
 
 def test_before_a_switch_the_installed_program_is_asked_and_the_content(host):
-    text = recorded("docker", "info-20.10.24-direct-lvm.json").replace(POOL, "other-pool")
+    text = (
+        recorded("docker", "info-20.10.24-direct-lvm.json")
+        .replace(POOL, "other-pool")
+        .replace("/var/lib/docker", str(host.root / "docker"))
+    )
     host.answer("info", text.replace('"Images":0', '"Images":1').replace('"Containers":0', '"Containers":1'))
     host.answer("--version", "Docker version 26.1.5, build 1\n")
     image = "sha256:" + "1" * 64
     host.answer("images", image + "\n")
     host.answer("inspect", json.dumps([{"Id": image, "RepoTags": ["busybox:latest"], "Size": 4000000}]))
     host.answer("ps", "abc\tc1\tbusybox\tUp 2 days\n")
-    host.answer("volume", "v1\nv2\n")
+    host.write("docker/volumes/v1/_data/file", "")
+    host.write("docker/volumes/metadata.db", "")
     found = host.observe()
     assert found.version == "26.1.5"
     assert found.info.version == "20.10.24+dfsg1"
     assert found.images == (Image(image, ("busybox:latest",), 4000000),)
     assert found.containers == (Container("abc", "c1", "busybox", "Up 2 days", True),)
     assert found.archived == ()
-    assert found.volumes == ("v1", "v2")
+    assert found.volumes == ("v1",)
 
 
 def test_the_daemons_version_counts_when_the_unit_starts_the_client(host):
@@ -128,10 +136,14 @@ def test_the_daemons_version_counts_when_the_unit_starts_the_client(host):
     assert host.asked[-1] == "dockerd --version"
 
 
-def test_an_empty_docker_is_asked_for_volumes_only(host):
+@pytest.mark.parametrize("upgraded", [False, True])
+def test_an_empty_docker_is_asked_nothing_more_unless_its_program_was_replaced(host, monkeypatch, upgraded):
     host.answer("info", recorded("docker", "info-20.10.24-overlay2.json"))
-    host.observe()
-    assert [line.split(" ", 3)[3] for line in host.asked if line.startswith("docker")][1:] == ["volume ls --quiet"]
+    host.answer("--version", "Docker version 26.1.5, build 1\n")
+    host.main_pid = os.getpid()
+    monkeypatch.setattr(commands, "find", lambda name: host.fragment if upgraded else sys.executable)
+    assert host.observe().version == ("26.1.5" if upgraded else "20.10.24+dfsg1")
+    assert len(host.asked) == (3 if upgraded else 2)
 
 
 def test_not_installed(host, monkeypatch):

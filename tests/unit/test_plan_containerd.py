@@ -60,7 +60,7 @@ RESTART = [*RELOAD, "systemctl restart containerd.service", "ctr plugins ls"]
 CHECK = "containerd config dump"
 HALF = [CHECK, OWN, CONFIG, CONF, *RESTART]
 START = ["systemctl daemon-reload", "systemctl reset-failed docker.service"]
-START += ["systemctl start --no-block docker.socket docker.service", "docker info"]
+START += ["systemctl start docker.socket docker.service", "docker info"]
 STORED = [RECORD, STOP, JSON, *START, RECORD]
 
 

@@ -54,7 +54,7 @@ WEB = Container("c" * 64, "web", "busybox:1", "Up 2 hours", True)
 BATCH = Container("e" * 64, "batch", "busybox:1", "Exited (0) 2 days ago", False)
 
 CORE = ["systemctl daemon-reload", "systemctl reset-failed docker.service"]
-CORE += ["systemctl start --no-block docker.socket docker.service", "docker info"]
+CORE += ["systemctl start docker.socket docker.service", "docker info"]
 STOP = "systemctl stop docker.socket docker.service"
 RESTART = [STOP, DROPIN, *CORE]  # with folders to set aside, or daemon.json to write
 EARLY = [DROPIN, *CORE[:2], STOP, *CORE[2:]]
