@@ -1,4 +1,5 @@
-"""How long the first converge of a host takes: our site.yml, the peer playbook, and the article's commands in one ssh shell.
+"""How long the first converge of a host takes: our site.yml, the peer playbook (as fleet.py has it: as written, and tuned), and the
+article's commands in one ssh shell.
 
     .venv/bin/python3 benchmarks/converge.py [--rounds 3]
 
@@ -19,7 +20,9 @@ from downtime import ARTICLE
 from guest import Guest
 from record import run_playbook
 
-SHELL, OURS, WITHOUT_TEST, PEER = "the article's commands", "ours", "ours without the smoke test", "the peer"
+SHELL, OURS, WITHOUT_TEST = "the article's commands", "ours", "ours without the smoke test"
+WRITTEN, TUNED = "the peer as written", "the peer tuned"
+AS_WRITTEN = {"ANSIBLE_CONFIG": str(ROOT / "benchmarks" / "peer" / "ansible.cfg")}
 
 
 def main():
@@ -32,7 +35,8 @@ def main():
         SHELL: lambda: guest.ssh("bash -s", stdin=ARTICLE),
         OURS: lambda: run_playbook(guest, "ours"),
         WITHOUT_TEST: lambda: run_playbook(guest, "ours", verify_smoke_test=False),
-        PEER: lambda: run_playbook(guest, "peer"),
+        WRITTEN: lambda: run_playbook(guest, "peer", AS_WRITTEN),
+        TUNED: lambda: run_playbook(guest, "peer", peer_gather_facts=False),
     }
     times = {name: [] for name in ways}
     try:
@@ -48,7 +52,7 @@ def main():
         guest.down()
     median = {name: statistics.median(found) for name, found in times.items()}
     for name in (OURS, WITHOUT_TEST):
-        for other in (SHELL, PEER):
+        for other in (SHELL, WRITTEN, TUNED):
             print("first converge, %s / %s: %.2f" % (name, other, median[name] / median[other]))
 
 

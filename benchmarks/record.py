@@ -12,6 +12,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lab"))
@@ -46,16 +47,17 @@ sys.exit(done.returncode)
 """
 
 
-def run_playbook(guest, name, **variables):
-    """Run PLAYBOOKS[name] on the guest and return Ansible's counts for it."""
+def run_playbook(guest, name, environment=None, **variables):
+    """Run PLAYBOOKS[name] on the guest and return Ansible's counts for it. environment: further variables for Ansible."""
     inventory = guest.folder / "inventory.json"
     inventory.write_text(json.dumps({"all": {"hosts": {guest.name: guest.variables()}}}))
     argv = ["ansible-playbook", "-i", str(inventory), PLAYBOOKS[name]]
     argv += ["-e", json.dumps(dict(variables, thin_pool_devices=["/dev/vdb"]))]
-    environment = dict(os.environ, ANSIBLE_CALLBACK_RESULT_FORMAT="json", ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
-    environment["ANSIBLE_COLLECTIONS_PATH"] = str(ROOT / ".venv" / "peer")
-    environment["ANSIBLE_SSH_ARGS"] = "-o ControlMaster=no"  # a kept connection would not see the recorder
-    done = subprocess.run(argv, cwd=str(ROOT), env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    json_out = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
+    with tempfile.TemporaryDirectory(prefix="direct-lvm-") as sockets:  # a guest that was restored knows no kept connection
+        here = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".venv" / "peer"), "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets}
+        given = dict(os.environ, **json_out, **here, **(environment or {}))
+        done = subprocess.run(argv, cwd=str(ROOT), env=given, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit("%s failed: %s" % (" ".join(argv), done.stdout))
     return json.JSONDecoder().raw_decode(done.stdout, done.stdout.index("{"))[0]["stats"][guest.name]  # a table may follow
@@ -82,7 +84,7 @@ def record(guest, name):
     guest.forget_connection()
     guest.wait()  # sshd reads its configuration again
     guest.ssh("rm -f /opt/recorded")
-    stats = run_playbook(guest, name)
+    stats = run_playbook(guest, name)  # over a new connection, which sees the recorder
     if stats["changed"]:
         sys.exit("the second run changed something: %s" % stats)
     recorded = [json.loads(line) for line in guest.ssh("cat /opt/recorded").stdout.splitlines()]
