@@ -115,12 +115,11 @@ def around(spec, host):
         stop.append(
             Command(("systemctl", "stop") + services, "stop Docker; its socket too, which would start it again", STOP_TIMEOUT)
         )
+        timeout = (spec.docker or DockerStorage("", "", "")).start_timeout
         start += [
             Command(("systemctl", "reset-failed", "docker.service"), "forget former failed starts", ok=(0, 1)),
-            Command(
-                ("systemctl", "start", "--no-block") + services, "start Docker without waiting for a unit that may never be ready"
-            ),
-            WaitForDocker(found.host, "wait until the daemon answers", (spec.docker or DockerStorage("", "", "")).start_timeout),
+            Command(("systemctl", "start") + services, "start Docker", timeout),
+            WaitForDocker(found.host, "wait until the daemon answers", timeout),
         ]
         start += containers(found, "start", running, "start the containers again that ran before")
     if with_containerd and host.containerd.unit.active_state != "inactive":

@@ -26,7 +26,7 @@ ON = "lvchange --activate y vgdocker/thinpool"
 STOP, RESET, START, ANSWERS = (
     "systemctl stop docker.socket docker.service",
     "systemctl reset-failed docker.service",
-    "systemctl start --no-block docker.socket docker.service",
+    "systemctl start docker.socket docker.service",
     "docker info",
 )
 DOCKER = [RESET, START, ANSWERS]
