@@ -164,7 +164,8 @@ def _vg(row):
 
 def _lv(row, vg, segments):
     first = segments[0]
-    half = row["lv_active"] == "active" and row["lv_live_table"] == ""
+    # "" beside an inactive table, "unknown" without any: a command killed right after it made the device (tried with 2.03.16).
+    half = row["lv_active"] == "active" and row["lv_live_table"] != "live table present"
     return Lv(
         name=row["lv_name"].strip("[]"),
         vg=vg,

@@ -43,8 +43,9 @@ def report(suite, state):
     full = load(suite, state, "fullreport-all.json")
     if full is None:
         rows = {kind: load(suite, state, kind + "s.json")["report"][0][kind] for kind in ("lv", "pv", "vg")}
-        absent = {"lv_device_open": "", "lv_skip_activation": "", "lv_live_table": "unknown"}
-        lvs = [dict(absent, **row) for row in rows["lv"]]
+        tables = {"active": "live table present"}
+        absent = {"lv_device_open": "", "lv_skip_activation": ""}
+        lvs = [dict(absent, lv_live_table=tables.get(row["lv_active"], "unknown"), **row) for row in rows["lv"]]
         groups = [[vg] for vg in rows["vg"]] + [[]]
         full = {"report": []}
         for group in groups:

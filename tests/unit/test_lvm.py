@@ -47,6 +47,21 @@ def test_what_seg_monitor_says(told, monitored):
     assert lvm.parse(answer).lv("vgdocker", "thinpool").monitored is monitored
 
 
+@pytest.mark.parametrize(
+    ("table", "half"),
+    [("live table present", False), ("", True), ("unknown", True)],
+    ids=["whole", "killed-when-the-table-was-loaded", "killed-when-the-device-was-made"],
+)
+def test_what_a_killed_activation_leaves_is_not_active(table, half):
+    """LVM calls each of them active. The words of a guest whose lvcreate was killed before and after DM_TABLE_LOAD."""
+    answer = states.load("bookworm", "07-complete-profile-attached", "fullreport-all.json")
+    for group in answer["report"]:
+        for lv in group.get("lv", ()):
+            lv["lv_live_table"] = table if lv["lv_name"] == "thinpool" else lv["lv_live_table"]
+    pool = lvm.parse(answer).lv("vgdocker", "thinpool")
+    assert (pool.active, pool.half) == (not half, half)
+
+
 def test_missing_and_exported():
     missing = states.report("bookworm", "26-vg-missing-pv")
     assert [pv.missing for pv in missing.pvs] == [False, True]
