@@ -84,7 +84,7 @@ def carry_out(steps, done):
 def one(step):
     """Carry a single step out."""
     if isinstance(step, Command):
-        commands.run(step.argv, timeout=step.timeout, ok=step.ok)
+        ask(step)
     elif isinstance(step, WriteFile):
         files.write_text(step.path, step.text, step.mode)
         files.relabel(step.path)
@@ -116,6 +116,14 @@ def one(step):
         files.remove_tree(step.path)
     else:
         raise TypeError("no such step: %r" % (step,))
+
+
+def ask(step):
+    """Run a command, and hold what it prints to what the step says. Raises commands.CommandFailed."""
+    printed = commands.run(step.argv, timeout=step.timeout, ok=step.ok).out
+    unsaid = [line for line in step.says if line not in printed.replace(" ", "").split("\n")]
+    if unsaid:
+        raise commands.CommandFailed(step.argv, "does not say %s" % ", ".join(unsaid), printed[:200])
 
 
 def if_fails(step, done):

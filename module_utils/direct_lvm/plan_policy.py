@@ -49,6 +49,9 @@ def plan_policy(pool, host):
                 ("lvmconfig", "--metadataprofile", pool.profile_name)
                 + ("activation/thin_pool_autoextend_threshold", "activation/thin_pool_autoextend_percent"),
                 "have LVM read the profile: a broken one is ignored silently later",
+                says=tuple(
+                    "thin_pool_autoextend_%s=%d" % setting for setting in (("threshold", pool.threshold), ("percent", pool.percent))
+                ),
             )
         )
     if lv is None or lv.profile != pool.profile_name:

@@ -12,12 +12,16 @@ from .model import Container, Disk, Image
 
 
 class Command(NamedTuple):
-    """Run argv. timeout in seconds, None: the module's command_timeout. ok: return codes that mean success."""
+    """Run argv. timeout in seconds, None: the module's command_timeout. ok: return codes that mean success.
+
+    says: lines that it has to print, without the spaces in them; for a command that is asked and changes nothing.
+    """
 
     argv: Tuple[str, ...]
     why: str
     timeout: Optional[int] = None
     ok: Tuple[int, ...] = (0,)
+    says: Tuple[str, ...] = ()
 
 
 class IfFails(NamedTuple):

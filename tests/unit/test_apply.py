@@ -24,6 +24,7 @@ def ran(monkeypatch):
             raise commands.CommandFailed(argv, "failed with return code 5")
         if argv[0].startswith("crash"):
             raise KeyError(argv[0])
+        return commands.Result(tuple(argv), 0, "\tthreshold = 80\n\tpercent=2", "")
 
     monkeypatch.setattr(commands, "run", run)
     monkeypatch.setattr(daemon, "journal", lambda *_service: "the daemon's words")
@@ -35,6 +36,13 @@ def test_nothing_is_done_after_a_step_that_failed(ran):
     with pytest.raises(commands.CommandFailed):
         apply.carry_out((step("a"), step("fail"), step("b")), done)
     assert (ran, done) == (["a", "fail"], [step("a")])
+
+
+def test_a_command_that_does_not_say_what_it_has_to_has_failed(ran):
+    said = [step("a")._replace(says=("\tthreshold=80",)), step("b")._replace(says=("\tthreshold=80", "\tpercent=20")), step("c")]
+    with pytest.raises(commands.CommandFailed, match="`b.*` does not say \tpercent=20: threshold = 80"):
+        apply.carry_out(said, apply.Done())
+    assert ran == ["a", "b"]
 
 
 @pytest.mark.parametrize("wrong", ["fail", "crash"])
