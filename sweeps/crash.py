@@ -259,7 +259,7 @@ def table(outcomes):
         words = outcome.case.name.split()
         kind = re.sub(r" (io_submit|ioctl) \d+$", "", " ".join(words[2:])) if words[0].isdigit() else words[-1]
         command = " ".join(words[:2]) if words[0].isdigit() else "file write"
-        group = next((g for g in ("kill", "cut") if kind.startswith(g) or kind.endswith(g)), "error")
+        group = next((g for g in ("kill", "cut") if re.search(r"\b" + g, kind)), "error")
         counts = rows.setdefault(command, {})
         counts.setdefault(group, []).append(outcome.verdict)
     lines = ["%-18s %14s %14s %14s" % ("", "killed", "power cut", "error")]

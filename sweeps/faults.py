@@ -72,7 +72,7 @@ first() {
     echo "== first"
     PATH=/opt/crash/bin:$PATH $2 python3 -m ansible.modules.direct_lvm /opt/crash/args-first.json < /dev/null 2>&1
     echo "== log"; cat /run/crash/log 2> /dev/null
-    echo "== during"; tail -n 1 /run/crash/during 2> /dev/null
+    echo "== during"; grep -E 'KILL|INJECTED' /run/crash/during 2> /dev/null
     echo "== left"; lvs -a --noheadings -o lv_name,lv_attr,lv_size,lv_tags vgdocker 2>&1
     ls -A /etc/lvm/profile | grep direct-lvm-new
 }

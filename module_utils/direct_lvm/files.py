@@ -55,7 +55,7 @@ def write_text(path, text, mode=0o644):
     if mode is None:
         mode = stat.S_IMODE(former.st_mode) if former else 0o644
     temporary = "%s.direct-lvm-new" % path  # one name: what a killed run leaves is overwritten by the next
-    with io.open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+    with named(temporary), io.open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         if former:
             os.fchown(stream.fileno(), former.st_uid, former.st_gid)
         os.fchmod(stream.fileno(), mode)  # after the owner: a change of that takes set-id bits away
@@ -64,6 +64,17 @@ def write_text(path, text, mode=0o644):
         os.fsync(stream.fileno())
     os.rename(temporary, path)
     sync_folder(folder)
+
+
+@contextmanager
+def named(path):
+    """Have an OSError about an open file name it: the kernel knows only its number then."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = path
+        raise
 
 
 def real_file(path):
@@ -152,7 +163,8 @@ def sync_folder(folder):
     """fsync a folder, so that a rename or unlink in it survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        with named(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

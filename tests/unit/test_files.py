@@ -56,3 +56,17 @@ def test_of_a_link_the_link_is_counted_and_removed(tmp_path):
     assert files.tree_size(str(link)) < 100000
     files.remove_tree(str(link))
     assert (tmp_path / "there" / "data").exists()
+
+
+@pytest.mark.parametrize(("call", "named"), [("fchmod", "file.direct-lvm-new"), ("fsync", "file.direct-lvm-new"), ("fsync", "")])
+def test_what_fails_about_an_open_file_or_its_folder_is_told_by_name(tmp_path, monkeypatch, call, named):
+    real = getattr(os, call)
+
+    def fail(descriptor, *mode):
+        if os.path.samestat(os.fstat(descriptor), os.stat(str(tmp_path / named))):
+            raise OSError(5, "Input/output error")
+        return real(descriptor, *mode)
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(OSError, match="Input/output error: '%s'" % (tmp_path / named)):
+        files.write_text(str(tmp_path / "file"), "text")
