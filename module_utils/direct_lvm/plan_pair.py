@@ -43,7 +43,6 @@ def check_pair(spec, host, former):
             return
         used, at = lv.data_percent or 0.0, host.transaction
     where = which_metadata(found, former)
-    check_image_records(found, former, where)
     # A folder alone is none: Docker writes its transaction before it makes the first device.
     if used and (where is None or found.transaction is None):
         raise Refused(
@@ -52,6 +51,7 @@ def check_pair(spec, host, former):
             "If %s was emptied or moved, bring it back from a backup.\nOr remove the pool, all data in it are lost, and start "
             "afresh: ansible-playbook playbooks/remove.yml -e thin_pool_remove_data=true, then site.yml" % path,
         )
+    check_image_records(found, former, where)
     if where is None or None in (found.transaction, at):
         return
     if found.transaction < at:
