@@ -18,7 +18,7 @@ import re
 import stat
 import string
 
-from . import signatures
+from . import mountinfo, signatures
 from .model import Disk, Signature
 
 SYS = "/sys"
@@ -192,25 +192,9 @@ def _phrase(folder):
 # --- procfs: mounts, swap, processes ---------------------------------------------------------------------
 
 
-def _plain(text):
-    """Undo the octal escapes of mountinfo and swaps."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), text)
-
-
-def parse_mountinfo(text):
-    """[(device number, mount point, source)] from /proc/PID/mountinfo (proc(5)); other lines are left out."""
-    found = []
-    for line in text.split("\n"):
-        before, after = line.partition(" - ")[::2]
-        fields, rest = before.split(" "), after.split(" ")
-        if len(fields) > 5 and len(rest) > 1:
-            found.append((fields[2], _plain(fields[4]), _plain(rest[1])))
-    return found
-
-
 def parse_swaps(text):
     """[path] from /proc/swaps (proc(5))."""
-    return [_plain(line.split()[0]) for line in text.split("\n")[1:] if line.split()]
+    return [mountinfo.plain(line.split()[0]) for line in text.split("\n")[1:] if line.split()]
 
 
 def _numbers_of(source):
@@ -231,7 +215,7 @@ def _mounted():
         {_read(device, "dev") for device in _links(folder, "devices")} for folder in glob.glob(os.path.join(SYS, "fs/btrfs/*"))
     ]
     found = []
-    for number, point, source in parse_mountinfo(_read(PROC, "self/mountinfo")):
+    for number, point, source in mountinfo.parse(_read(PROC, "self/mountinfo")):
         numbers = {number}
         if number.startswith("0:") and source.startswith("/dev/"):
             numbers = _numbers_of(source)
@@ -266,7 +250,7 @@ def _opened_by(number, writing):
         if same and not (writing and flags & os.O_ACCMODE == os.O_RDONLY):
             return "process %s (%s)" % (parts[-3], _read(PROC, parts[-3], "comm"))
     for found in glob.glob(os.path.join(PROC, "[0-9]*/mountinfo")):  # containers and services with their own mounts
-        if any(number == mounted for mounted, _point, _source in parse_mountinfo(_read(found))):
+        if any(number == mounted for mounted, _point, _source in mountinfo.parse(_read(found))):
             return "a mount in the namespace of process %s (%s)" % (
                 found.split("/")[-2],
                 _read(os.path.dirname(found), "comm"),

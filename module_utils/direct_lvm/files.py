@@ -10,14 +10,13 @@ import errno
 import fcntl
 import io
 import os
-import re
 import shutil
 import stat
 import time
 from contextlib import contextmanager
 from shlex import quote
 
-from . import commands
+from . import commands, mountinfo
 from .model import Refused
 
 MOUNTS = "/proc/self/mountinfo"
@@ -138,11 +137,10 @@ def remove_tree(path):
 
 
 def mounts(path):
-    """(mount point, ...) at and below a folder, parents first, bind mounts too (proc_pid_mountinfo(5))."""
-    real = os.path.realpath(path)
-    fields = [line.split(" ") for line in (read_text(MOUNTS) or "").splitlines()]
-    points = [re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal.group(1), 8)), one[4]) for one in fields if one[4:]]
-    return tuple(sorted({point for point in points if os.path.join(point, "").startswith(os.path.join(real, ""))}))
+    """(mount point, ...) at and below a folder, parents first, bind mounts too."""
+    real = os.path.join(os.path.realpath(path), "")
+    points = {point for _number, point, _source in mountinfo.parse(read_text(MOUNTS) or "")}
+    return tuple(sorted(point for point in points if os.path.join(point, "").startswith(real)))
 
 
 def tree_size(path):

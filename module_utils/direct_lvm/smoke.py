@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from typing import NamedTuple
 
-from . import commands, files
+from . import commands, files, mountinfo
 from .model import Refused
 
 MIB = 1 << 20
@@ -134,8 +134,8 @@ def root_device(pid, pool):
 
     A runtime that puts containers into virtual machines shows none: then the whole pool has to tell.
     """
-    lines = (files.read_text("%s/%d/mountinfo" % (PROC, pid)) or "").splitlines()
-    roots = [line.split(" ")[2] for line in lines if line.split(" ")[4:5] == ["/"]]  # proc_pid_mountinfo(5)
+    text = files.read_text("%s/%d/mountinfo" % (PROC, pid)) or ""
+    roots = [number for number, point, _source in mountinfo.parse(text) if point == "/"]
     if not roots:
         return None
     device = tuple(roots[-1].split(":"))
