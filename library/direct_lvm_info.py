@@ -36,6 +36,10 @@ options:
     description: Name of the LVM profile that should be attached, without C(.profile).
     type: str
     default: docker-thinpool
+  lsblk:
+    description: Whether C(lsblk) is asked too.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -70,6 +74,10 @@ host:
       C(warning)) per subject (C(data), C(metadata), C(reserve), C(monitoring), C(pool), C(engine)). Both are empty if all is well.
   type: dict
   returned: always
+block_devices:
+  description: The type (C(disk), C(lvm), ...) of each device-mapper name and disk, as C(lsblk) shows them.
+  type: dict
+  returned: when O(lsblk=true)
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -106,6 +114,10 @@ def main():
         if pools:
             seen = containerd.observe_containerd(ContainerdStorage("", "", "", ""), host.docker.unit)
             host = host._replace(snapshotter_pools=pools, containerd=seen)
+        asked = {}
+        if given["lsblk"]:
+            lines = commands.run(["lsblk", "--raw", "--noheadings", "--output", "NAME,TYPE"]).out.splitlines()
+            asked["block_devices"] = dict(line.partition(" ")[::2] for line in lines)
     except Refused as refusal:
         module.fail_json(msg=str(refusal))
     except (commands.CommandFailed, OSError) as failure:
@@ -115,7 +127,7 @@ def main():
     shown = report.summary(pool, host)
     if shown["vg"] and shown["vg"]["moving"]:
         shown["vg"]["moving"]["watched"] = watched
-    module.exit_json(changed=False, host=dict(shown, **told))
+    module.exit_json(changed=False, host=dict(shown, **told), **asked)
 
 
 if __name__ == "__main__":

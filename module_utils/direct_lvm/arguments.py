@@ -68,3 +68,4 @@ ARGUMENTS = {
 }
 
 INFO_ARGUMENTS = {name: POOL[name] for name in ("vg", "name", "autoextend_threshold", "autoextend_percent", "profile_name")}
+INFO_ARGUMENTS["lsblk"] = {"type": "bool", "default": False}

@@ -40,7 +40,7 @@ def site(tmp_path):
         inventory = tmp_path / "inventory.json"
         inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": shared}}))
         environment = dict(os.environ, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_NOCOLOR="1")
-        environment.update(ANSIBLE_LIBRARY="%s:%s" % (STUBS, ROOT / "library"), PATH="%s:%s" % (STUBS / "bin", os.environ["PATH"]))
+        environment.update(ANSIBLE_LIBRARY="%s:%s" % (STUBS, ROOT / "library"))
         argv = ["ansible-playbook", "-i", str(inventory), "playbooks/site.yml", *arguments]
         done = subprocess.run(
             argv, cwd=str(ROOT), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
@@ -94,6 +94,19 @@ def test_too_many_failures_begin_no_further_batch(site, tmp_path):
     assert re.search(r"1.5 s", rows["breaks-0"])
     assert rows["needs-3"].split()[1:] == ["not", "begun"]
     assert hooks(tmp_path) == ["breaks-0", "breaks-2", "needs-1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "apart"),
+    [("needs", [], False), ("moves", [], True), ("needs", ["hook.yml"], True)],
+    ids=["nothing in between", "a disk to be emptied", "a hook before the switch"],
+)
+def test_pool_and_switch_are_one_call_unless_something_is_due_in_between(site, tmp_path, kind, before, apart):
+    hooks_before = {"docker_storage_before_switch": [str(tmp_path / name) for name in before]}
+    code, printed, rows = site(kind, "-e", json.dumps(hooks_before))
+    assert code == 0, printed
+    assert "devicemapper on stub-thinpool" in rows[kind + "-0"]
+    assert ("TASK [thin_pool : " in printed) == apart
 
 
 def test_a_rerun_changes_nobody(site):

@@ -3,6 +3,8 @@
 from ansible.module_utils.basic import AnsibleModule
 
 options = ("vg", "name", "autoextend_threshold", "autoextend_percent", "profile_name")
-module = AnsibleModule(argument_spec={name: {"type": "str"} for name in options}, supports_check_mode=True)
+arguments = dict({name: {"type": "str"} for name in options}, lsblk={"type": "bool"})
+module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
 pool = {"device": "/dev/mapper/stub-thinpool", "size": 2**30, "growth_steps_left": 1}
-module.exit_json(changed=False, host={"engine": "devicemapper", "pool": pool, "danger": {}, "warnings": []})
+seen = {"stub-thinpool_tdata": "lvm", "stub-thinpool_tmeta": "lvm"}
+module.exit_json(changed=False, block_devices=seen, host={"engine": "devicemapper", "pool": pool, "danger": {}, "warnings": []})
