@@ -215,13 +215,13 @@ def _mounted():
         {_read(device, "dev") for device in _links(folder, "devices")} for folder in glob.glob(os.path.join(SYS, "fs/btrfs/*"))
     ]
     found = []
-    for number, point, source in mountinfo.parse(_read(PROC, "self/mountinfo")):
-        numbers = {number}
-        if number.startswith("0:") and source.startswith("/dev/"):
-            numbers = _numbers_of(source)
+    for mount in mountinfo.parse(_read(PROC, "self/mountinfo")):
+        numbers = {mount.number}
+        if mount.number.startswith("0:") and mount.source.startswith("/dev/"):
+            numbers = _numbers_of(mount.source)
             for members in filesystems:
                 numbers |= members if members & numbers else set()
-        found.append((point, numbers))
+        found.append((mount.point, numbers))
     return found
 
 
@@ -250,7 +250,7 @@ def _opened_by(number, writing):
         if same and not (writing and flags & os.O_ACCMODE == os.O_RDONLY):
             return "process %s (%s)" % (parts[-3], _read(PROC, parts[-3], "comm"))
     for found in glob.glob(os.path.join(PROC, "[0-9]*/mountinfo")):  # containers and services with their own mounts
-        if any(number == mounted for mounted, _point, _source in mountinfo.parse(_read(found))):
+        if any(mount.number == number for mount in mountinfo.parse(_read(found))):
             return "a mount in the namespace of process %s (%s)" % (
                 found.split("/")[-2],
                 _read(os.path.dirname(found), "comm"),

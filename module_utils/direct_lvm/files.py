@@ -139,7 +139,7 @@ def remove_tree(path):
 def mounts(path):
     """(mount point, ...) at and below a folder, parents first, bind mounts too."""
     real = os.path.join(os.path.realpath(path), "")
-    points = {point for _number, point, _source in mountinfo.parse(read_text(MOUNTS) or "")}
+    points = {mount.point for mount in mountinfo.parse(read_text(MOUNTS) or "")}
     return tuple(sorted(point for point in points if os.path.join(point, "").startswith(real)))
 
 

@@ -7,17 +7,32 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import re
+from typing import NamedTuple
+
+
+class Mount(NamedTuple):
+    """One mount. number: MAJOR:MINOR of its file system."""
+
+    number: str
+    point: str
+    file_system: str
+    source: str
 
 
 def parse(text):
-    """[(device number, mount point, source)] from /proc/PID/mountinfo; other lines are left out."""
+    """[Mount] from /proc/PID/mountinfo; other lines are left out."""
     found = []
     for line in text.split("\n"):
         before, after = line.partition(" - ")[::2]
         fields, rest = before.split(" "), after.split(" ")
         if len(fields) > 5 and len(rest) > 1:
-            found.append((fields[2], plain(fields[4]), plain(rest[1])))
+            found.append(Mount(fields[2], plain(fields[4]), rest[0], plain(rest[1])))
     return found
+
+
+def root(text):
+    """The Mount that a process with this mountinfo has as its root, the last on /; None when there is none."""
+    return next((mount for mount in reversed(parse(text)) if mount.point == "/"), None)
 
 
 def plain(text):

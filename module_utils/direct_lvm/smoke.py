@@ -135,10 +135,10 @@ def root_device(pid, pool):
     A runtime that puts containers into virtual machines shows none: then the whole pool has to tell.
     """
     text = files.read_text("%s/%d/mountinfo" % (PROC, pid)) or ""
-    roots = [number for number, point, _source in mountinfo.parse(text) if point == "/"]
-    if not roots:
+    root = mountinfo.root(text)
+    if not root:
         return None
-    device = tuple(roots[-1].split(":"))
+    device = tuple(root.number.split(":"))
     words = commands.run(dmsetup("table", device), ok=None).out.split()
     columns = ["--columns", "--noheadings", "--separator", ":", "-o", "major,minor"]
     number = commands.run(["dmsetup", "info", *columns, kernel_name(pool)]).out.strip()

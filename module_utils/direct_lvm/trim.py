@@ -16,7 +16,7 @@ import re
 import struct
 from typing import NamedTuple
 
-from . import files, smoke, thin_devices
+from . import files, mountinfo, smoke, thin_devices
 from .model import Refused
 
 FITRIM = 0xC0185879  # linux/fs.h: _IOWR('X', 121, struct fstrim_range); alpha, mips, powerpc and sparc number it otherwise
@@ -60,10 +60,11 @@ def roots(pool):
         except OSError:  # it has ended, or is a zombie
             continue
         seen.add(namespace)
-        number, file_system = root_mount(text)
-        if number in thin:
+        root = mountinfo.root(text)
+        device = thin.get(root.number) if root else None
+        if device:
             identity = re.findall(r"[0-9a-f]{64}", cgroup)
-            found.setdefault(number, Root(thin[number], number, file_system, pid, identity[-1] if identity else thin[number]))
+            found.setdefault(device, Root(device, root.number, root.file_system, pid, identity[-1] if identity else device))
     return sorted(found.values())
 
 
@@ -76,17 +77,6 @@ def numbers(pool):
         if number:
             found[number.strip()] = name
     return found
-
-
-def root_mount(text):
-    """(MAJOR:MINOR, file system type) of what is mounted on / in a mountinfo file (proc(5)), ("", "") when nothing is."""
-    number, file_system = "", ""
-    for line in text.splitlines():
-        left, _dash, right = line.partition(" - ")
-        words = left.split()
-        if words[4:5] == ["/"] and right.split():
-            number, file_system = words[2], right.split()[0]
-    return number, file_system
 
 
 def why_not(root):

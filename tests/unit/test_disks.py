@@ -15,13 +15,13 @@ from module_utils.direct_lvm.model import Disk, Signature
 
 @given(st.one_of(st.text(), st.text(alphabet="17:/\\04 \t\n-x\0", min_size=9)))
 def test_any_text_in_proc_is_read(text):
-    assert all(number and "\n" not in number for number, _point, _source in mountinfo.parse(text))
+    assert all(mount.number and "\n" not in mount.number for mount in mountinfo.parse(text))
     assert len(disks.parse_swaps(text)) <= text.count("\n")
 
 
 def test_mountinfo_and_swaps():
     line = r"36 35 98:0 /mnt1 /mnt\0402 rw,noatime master:1 - ext3 /dev/root rw,errors=continue"
-    assert mountinfo.parse(line) == [("98:0", "/mnt 2", "/dev/root")]
+    assert mountinfo.parse(line) == [("98:0", "/mnt 2", "ext3", "/dev/root")]
     assert disks.parse_swaps("Filename\tType\n/dev/sdb1   partition 1 0 -2\n") == ["/dev/sdb1"]
 
 

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 import yaml
 
-from module_utils.direct_lvm import files, smoke, thin_devices, trim
+from module_utils.direct_lvm import files, mountinfo, smoke, thin_devices, trim
 from module_utils.direct_lvm.model import Refused
 
 POOL = "vgdocker-thinpool"
@@ -23,14 +23,15 @@ IDENTITY = "a1" * 32
     ("text", "found"),
     [
         (MOUNTED % ("253:5", "xfs"), ("253:5", "xfs")),
-        ("", ("", "")),
-        ("1 2 0:1 / /proc rw - proc proc rw\n", ("", "")),
+        ("", None),
+        ("1 2 0:1 / /proc rw - proc proc rw\n", None),
         ("1 0 0:2 / / rw - rootfs rootfs rw\n2 1 8:1 / / rw shared:1 master:3 - ext4 /dev/sda1 rw\n", ("8:1", "ext4")),
     ],
     ids=["container", "ended", "no-root", "initramfs-below"],
 )
 def test_what_a_process_has_as_its_root(text, found):
-    assert trim.root_mount(text) == found
+    root = mountinfo.root(text)
+    assert (root and (root.number, root.file_system)) == found
 
 
 @pytest.fixture
