@@ -41,7 +41,7 @@ cat /etc/docker/daemon.json
 @pytest.fixture(scope="module")
 def guest(boot):
     """A guest with an overlay2 Docker that holds something, and a snapshot of that called 'before'."""
-    one = boot("switch", disks=("4G",))
+    one = boot("switch", disks=("4G", "3G"))
     remote.install(one)
     one.ssh('mkdir -p /etc/docker; echo \'{\n  "log-driver": "journald"\n}\' > /etc/docker/daemon.json; systemctl restart docker')
     one.ssh("bash -s", stdin=CONTENT)
@@ -202,33 +202,56 @@ def test_a_lost_controller_leaves_docker_running(before):
     assert not module(guest)["changed"]
 
 
-LOOP_LVM = r"""
+# Docker on devicemapper before: the article's starting point, and what the article makes, on another disk.
+DEVICEMAPPER = r"""
 set -eu
 systemctl stop docker.socket docker
 rm -rf /var/lib/docker/*
-echo '{"storage-driver": "devicemapper"}' > /etc/docker/daemon.json
-systemctl start docker
+%s
+systemctl daemon-reload
+systemctl start docker.socket docker
 docker import -c 'CMD ["sh"]' /usr/local/share/busybox.tar app:1 > /dev/null
 docker run --rm -v data:/d app:1 dd if=/dev/urandom of=/d/file bs=1M count=3 2> /dev/null
-systemctl stop docker.socket docker
-rm /etc/docker/daemon.json
-systemctl start docker.socket docker
+"""
+LOOP_LVM = """echo '{"storage-driver": "devicemapper"}' > /etc/docker/daemon.json"""
+NOT_CHOSEN = "systemctl stop docker.socket docker; rm /etc/docker/daemon.json; systemctl start docker.socket docker"
+OLDER_POOL = r"""
+vgcreate --quiet docker /dev/vdc
+lvcreate --quiet --wipesignatures y --yes --name thinpool --extents 95%%VG docker
+lvcreate --quiet --wipesignatures y --yes --name thinpoolmeta --extents 1%%VG docker
+lvconvert --quiet --yes --zero n --chunksize 512K --thinpool docker/thinpool --poolmetadata docker/thinpoolmeta
+mkdir -p /etc/systemd/system/docker.service.d
+cat > %s << END
+[Service]
+ExecStart=
+ExecStart=/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock --storage-driver=devicemapper \
+  --storage-opt=dm.thinpooldev=/dev/mapper/docker-thinpool --storage-opt dm.use_deferred_removal=true
+END
 """
 
 
-def test_from_loop_files_and_back(before):
-    """The article's starting point: both sides call their folders devicemapper."""
+@pytest.mark.parametrize(
+    ("made", "then", "why", "shown"),
+    [
+        (LOOP_LVM, NOT_CHOSEN, "loop-lvm", "Data loop file: /var/lib/docker"),
+        (OLDER_POOL % DROPIN, "true", "an older thin pool", "Pool Name: docker-thinpool"),
+    ],
+    ids=["loop files", "an older pool"],
+)
+def test_from_devicemapper_and_back(before, made, then, why, shown):
+    """Both sides call their folders devicemapper."""
     guest, _content = before
-    guest.ssh("bash -s", stdin=LOOP_LVM)
+    guest.ssh("bash -s", stdin=DEVICEMAPPER % made)
+    guest.ssh(then)
     read = "docker images -q; docker run --rm --pull never -v data:/d app:1 sha256sum /d/file"
     content = guest.ssh(read).stdout
-    assert "Data loop file" in guest.ssh("docker info 2>/dev/null").stdout
+    assert shown in guest.ssh("docker info 2>/dev/null").stdout
     done = module(guest)
-    assert "loop-lvm" in " ".join(step["why"] for step in done["steps"])
+    assert why in " ".join(step["why"] for step in done["steps"]), done
     assert driver(guest) == ("devicemapper", "vgdocker-thinpool")
     assert guest.ssh(read).stdout == content
     assert module(guest, state="former")["changed"]
-    assert "Data loop file" in guest.ssh("docker info 2>/dev/null").stdout
+    assert shown in guest.ssh("docker info 2>/dev/null").stdout
     assert guest.ssh(read).stdout == content
     assert module(guest)["changed"]
     assert driver(guest) == ("devicemapper", "vgdocker-thinpool")
