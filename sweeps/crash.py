@@ -262,10 +262,10 @@ def table(outcomes):
         group = next((g for g in ("kill", "cut") if re.search(r"\b" + g, kind)), "error")
         counts = rows.setdefault(command, {})
         counts.setdefault(group, []).append(outcome.verdict)
-    lines = ["%-18s %14s %14s %14s" % ("", "killed", "power cut", "error")]
+    lines = ["%-28s %14s %14s %14s" % ("", "killed", "power cut", "error")]
     for command, counts in sorted(rows.items(), key=lambda row: int(row[0].split()[0]) if row[0][0].isdigit() else 999):
         cells = ["%d/%d" % (counts[g].count("converged"), len(counts[g])) if g in counts else "-" for g in ("kill", "cut", "error")]
-        lines.append("%-18s %14s %14s %14s" % (command, *cells))
+        lines.append("%-28s %14s %14s %14s" % (command, *cells))
     return "\n".join(lines)
 
 
