@@ -23,9 +23,10 @@ from typing import NamedTuple, Optional, Tuple
 
 from . import switch_record
 from .daemon_json import given_back, merge, paths, without
-from .docker_conflicts import settings_of
+from .docker_conflicts import settings_of, storage_flags
 from .model import MANAGED, VENDOR_COMMAND, Former, Refused
 from .steps import Command, Move, RemoveFile, Switch, WaitForDocker, WriteFile
+from .systemd import Word
 
 STOP_TIMEOUT = 120
 FORMER, OURS, STRAY = ".before-direct-lvm", ".direct-lvm", ".in-between"
@@ -38,6 +39,7 @@ SAME_DRIVER_FOLDERS = DRIVER_FOLDERS + ("containers",)
 IMAGE_STORE = '{"features": {"containerd-snapshotter": true}, "storage-driver": "devmapper"}'
 # A swarm's containers: SERVICE.SLOT.TASK, or SERVICE.NODE.TASK (moby, daemon/cluster/executor/container, taskName).
 TASK = re.compile(r"\.([0-9]+|[0-9a-z]{25})\.[0-9a-z]{25}\Z")
+ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "%": "%%", "$": "$$"})  # within a quoted word, systemd.service(5)
 OVERLAY2 = '{"storage-driver": "overlay2"}'
 OVERLAY2_NO_IMAGE_STORE = '{"features": {"containerd-snapshotter": false}, "storage-driver": "overlay2"}'
 
@@ -68,7 +70,23 @@ def former_of(found):
     dropin = found.dropin_text
     if dropin and dropin.startswith(MANAGED) and not pool:
         dropin = None  # written for the pool, and never in force
+    if pool and "dm.thinpooldev" not in (dropin or "") + (found.daemon_json or "") + found.unit.command:
+        dropin = as_it_runs(found.unit, pool)
     return Former("begun", driver, pool, dropin, found.daemon_json)
+
+
+def as_it_runs(unit, pool):
+    """A drop-in for a Docker on a pool that no file names: its settings were set aside while it runs, as our refusals ask for.
+
+    By daemon.json it has no flags of its own; then the pool is what is known.
+    """
+    flags = storage_flags([Word(text, "") for text in unit.arguments]).get("", [])
+    flags = flags or ["--storage-driver devicemapper", "--storage-opt dm.thinpooldev=/dev/mapper/" + pool]
+    return "%s\n# As Docker ran before it was switched.\n[Service]\nExecStart=\nExecStart=%s %s\n" % (
+        MANAGED,
+        unit.command,
+        " ".join('%s "%s"' % tuple(flag.translate(ESCAPED).split(" ", 1)) for flag in flags),
+    )
 
 
 def overlay2(found):
