@@ -40,7 +40,7 @@ class Line(NamedTuple):
 ONE, TWO = """-e '{"thin_pool_devices": ["/dev/sdb"]}'""", """-e '{"thin_pool_devices": ["/dev/sdc"]}'"""
 DRIVER = "docker info --format '{{.Driver}}' | grep -qx "
 LINES = (
-    Line("playbooks/site.yml %s --check --diff" % ONE, ["pvcreate", r"changed=0 .*failed=0"], after="! vgs vgdocker"),
+    Line("playbooks/site.yml %s --check --diff" % ONE, ["pvcreate", r"to be changed, \d+ steps"], after="! vgs vgdocker"),
     Line(
         "lvmops.direct_lvm.site " + ONE,
         [r"changed=[1-9]", "overlay2 .*devicemapper on vgdocker-thinpool"],
