@@ -14,7 +14,7 @@
 # make test-runners   site.yml under ansible-runner and ansible-pull, on a stub host; the context of an execution environment
 # make bench        what a fleet costs that is as wanted: one line per ratio (some minutes); benchmarks/README.md has the long form
 # make crash-sweep    kill, cut the power, fail every command of a fresh run (about an hour)
-# make switch-sweep   the same while Docker changes its storage (about an hour)
+# make switch-sweep   the same while Docker changes its storage (an hour and a half)
 
 SHELL := /bin/bash
 BIN := $(CURDIR)/.venv/bin
