@@ -70,13 +70,13 @@ def former_of(found):
     dropin = found.dropin_text
     if dropin and dropin.startswith(MANAGED) and not pool:
         dropin = None  # written for the pool, and never in force
-    if pool and "dm.thinpooldev" not in (dropin or "") + (found.daemon_json or "") + found.unit.command:
+    if pool and not re.search("storage-(driver|opt)", (dropin or "") + (found.daemon_json or "") + found.unit.command):
         dropin = as_it_runs(found.unit, pool)
     return Former("begun", driver, pool, dropin, found.daemon_json)
 
 
 def as_it_runs(unit, pool):
-    """A drop-in for a Docker on a pool that no file names: its settings were set aside while it runs, as our refusals ask for.
+    """A drop-in for a Docker on a pool that no file chooses: its settings were set aside while it runs, as our refusals ask for.
 
     By daemon.json it has no flags of its own; then the pool is what is known.
     """
