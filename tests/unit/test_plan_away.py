@@ -48,7 +48,7 @@ def test_the_way_back_restores_what_was_there():
     ]
     assert [step.driver for step in fresh if isinstance(step, WaitForDocker)] == ["overlay2"]
     assert '"back"' in fresh[-1].text
-    former = FRESH._replace(info=OLD_POOL, dropin_text=MANAGED + "\nfor the old pool\n")
+    former = FRESH._replace(info=OLD_POOL, dropin_text=MANAGED + "\n[Service]\nExecStart=/x --storage-driver=devicemapper\n")
     written = [step.text for step in way_back(former) if isinstance(step, WriteFile) and step.path == DROPIN]
     assert written == [former.dropin_text]
 
