@@ -20,6 +20,7 @@ from test_plan_docker import (
     STOP,
     TEXT,
     UNIT,
+    VENDOR,
     WANTED,
     WEB,
     due,
@@ -27,7 +28,7 @@ from test_plan_docker import (
     lines,
 )  # fmt: skip
 
-from module_utils.direct_lvm import plan
+from module_utils.direct_lvm import plan, plan_switch
 from module_utils.direct_lvm.daemon_json import merge
 from module_utils.direct_lvm.model import MANAGED, Former, Refused
 from module_utils.direct_lvm.steps import Move, RemoveFile, Switch, WaitForDocker, WriteFile
@@ -51,6 +52,29 @@ def test_the_way_back_restores_what_was_there():
     former = FRESH._replace(info=OLD_POOL, dropin_text=MANAGED + "\n[Service]\nExecStart=/x --storage-driver=devicemapper\n")
     written = [step.text for step in way_back(former) if isinstance(step, WriteFile) and step.path == DROPIN]
     assert written == [former.dropin_text]
+
+
+AS_IT_RAN = MANAGED + "\n# As Docker ran before it was switched.\n[Service]\nExecStart=\nExecStart=" + VENDOR + " %s\n"
+NAMED = '--storage-driver "devicemapper" --storage-opt "dm.thinpooldev=/dev/mapper/old-pool"'
+BY_FLAGS = ("/usr/sbin/dockerd", "--storage-driver=devicemapper", "-H", "fd://")
+BY_FLAGS += ("--storage-opt", "dm.thinpooldev=/dev/mapper/old-pool", "--storage-opt=dm.min_free_space=5%")
+MADE_BY_DOCKER = '{"storage-driver": "devicemapper", "storage-opts": ["dm.directlvm_device=/dev/sdc"]}'
+IN_DAEMON_JSON = '{"storage-opts": ["dm.thinpooldev=/dev/mapper/old-pool"]}'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "daemon_json", "dropin"),
+    [
+        (BY_FLAGS, None, AS_IT_RAN % (NAMED + ' --storage-opt "dm.min_free_space=5%%"')),
+        (BY_FLAGS[:1], "{}", AS_IT_RAN % NAMED),
+        (BY_FLAGS[:1], IN_DAEMON_JSON, None),
+        (BY_FLAGS[:1], MADE_BY_DOCKER, None),
+    ],
+    ids=["drop-in-set-aside", "daemon-json-emptied", "daemon-json-names-it", "daemon-json-names-the-disk"],
+)
+def test_the_way_back_to_an_older_pool_names_it(arguments, daemon_json, dropin):
+    found = FRESH._replace(info=OLD_POOL, daemon_json=daemon_json, unit=UNIT._replace(arguments=arguments))
+    assert plan_switch.former_of(found) == Former("begun", "devicemapper", "old-pool", dropin, daemon_json)
 
 
 def test_folders_of_both_sides_with_one_name_are_told_apart():

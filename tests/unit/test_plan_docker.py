@@ -5,7 +5,7 @@ import re
 import pytest
 import states
 
-from module_utils.direct_lvm import plan, plan_switch, report, switch_record
+from module_utils.direct_lvm import plan, report, switch_record
 from module_utils.direct_lvm.model import (
     MANAGED,
     Container,
@@ -275,29 +275,6 @@ REFUSED = [
         "playbooks/cleanup.yml",
     ),
 ]
-
-
-AS_IT_RAN = MANAGED + "\n# As Docker ran before it was switched.\n[Service]\nExecStart=\nExecStart=" + VENDOR + " %s\n"
-NAMED = '--storage-driver "devicemapper" --storage-opt "dm.thinpooldev=/dev/mapper/old-pool"'
-BY_FLAGS = ("/usr/sbin/dockerd", "--storage-driver=devicemapper", "-H", "fd://")
-BY_FLAGS += ("--storage-opt", "dm.thinpooldev=/dev/mapper/old-pool", "--storage-opt=dm.min_free_space=5%")
-MADE_BY_DOCKER = '{"storage-driver": "devicemapper", "storage-opts": ["dm.directlvm_device=/dev/sdc"]}'
-IN_DAEMON_JSON = '{"storage-opts": ["dm.thinpooldev=/dev/mapper/old-pool"]}'
-
-
-@pytest.mark.parametrize(
-    ("arguments", "daemon_json", "dropin"),
-    [
-        (BY_FLAGS, None, AS_IT_RAN % (NAMED + ' --storage-opt "dm.min_free_space=5%%"')),
-        (BY_FLAGS[:1], "{}", AS_IT_RAN % NAMED),
-        (BY_FLAGS[:1], IN_DAEMON_JSON, None),
-        (BY_FLAGS[:1], MADE_BY_DOCKER, None),
-    ],
-    ids=["drop-in-set-aside", "daemon-json-emptied", "daemon-json-names-it", "daemon-json-names-the-disk"],
-)
-def test_the_way_back_to_an_older_pool_names_it(arguments, daemon_json, dropin):
-    found = FRESH._replace(info=OLD_POOL, daemon_json=daemon_json, unit=UNIT._replace(arguments=arguments))
-    assert plan_switch.former_of(found) == Former("begun", "devicemapper", "old-pool", dropin, daemon_json)
 
 
 @pytest.mark.parametrize(("docker", "sentence"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
