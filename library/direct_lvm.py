@@ -293,6 +293,11 @@ to_come:
   type: list
   elements: dict
   returned: when something was carried out
+loads:
+  description: The steps of images that are still to be loaded, as in RV(steps), when O(docker.load_images) is false.
+  type: list
+  elements: dict
+  returned: success
 engine:
   description: The storage engine of this host, as C(name), and the reason, as C(why). C(null) when only the pool is wanted.
   type: dict
@@ -326,50 +331,11 @@ host:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.direct_lvm import apply, commands, files, plan, report
+from ..module_utils.direct_lvm import apply, commands, files
 from ..module_utils.direct_lvm.arguments import ARGUMENTS
+from ..module_utils.direct_lvm.converge import converge
 from ..module_utils.direct_lvm.model import Refused
-from ..module_utils.direct_lvm.observe import observe
 from ..module_utils.direct_lvm.spec import read_spec
-from ..module_utils.direct_lvm.steps import Switch, UntilMoved
-
-
-def converge(module, spec, result):
-    """Observe, plan, carry out, observe and plan again. Returns the warnings.
-
-    Fills result as it goes, so that a failure tells how far it came.
-    """
-    host = observe(spec)
-    result["host"] = report.summary(spec.pool, host)
-    result["waiting_for"] = [disk.asked for disk in host.disks if disk.path is None]
-    steps = plan.plan(spec, host)
-    result["restarts"] = [step.service for step in steps if isinstance(step, Switch)]
-    engine = plan.engine(spec, host)
-    result["engine"] = dict(engine._asdict()) if engine else None
-    result["diff"] = report.diff(steps)
-    if module.check_mode:
-        apply.look_ahead(steps)
-    if module.check_mode or not steps:
-        result.update(changed=bool(steps), steps=report.describe(steps))
-        return plan.warnings(spec, host)
-    done = apply.Done()
-    try:
-        for _round in range(3):  # what is not done after that is told below
-            if apply.carry_out(steps, done):
-                break
-            steps = plan.plan(spec, observe(spec))
-    finally:
-        result.update(changed=bool(done), steps=report.describe(done), downtime=round(done.downtime, 1))
-    after = observe(spec)
-    result["host"] = report.summary(spec.pool, after)
-    needed = report.describe(plan.plan(spec, after))
-    result["to_come"] = needed
-    if needed and not any(isinstance(step, UntilMoved) for step in steps):
-        raise Refused(
-            "all steps were carried out, yet these are still needed: "
-            + "; ".join(" ".join(step.get("argv", ())) or step["why"] for step in needed)
-        )
-    return plan.warnings(spec, after)
 
 
 def main():
@@ -381,10 +347,10 @@ def main():
         files.must_be_root()
         commands.bound, commands.bound_variable = module.params["command_timeout"], "thin_pool_command_timeout"
         if module.check_mode:
-            warnings = converge(module, spec, result)
+            warnings = converge(spec, module.check_mode, result)
         else:
             with files.only_one_run(module.params["lock_timeout"]):
-                warnings = converge(module, spec, result)
+                warnings = converge(spec, module.check_mode, result)
     except Refused as refusal:
         module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
     except (commands.CommandFailed, apply.SwitchFailed, OSError) as failure:

@@ -168,9 +168,17 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.direct_lvm import commands, docker, files, image_archive, images
+from ..module_utils.direct_lvm import (
+    commands,
+    container_records,
+    docker,
+    files,
+    image_archive,
+    images,
+    switch_record,
+)
 from ..module_utils.direct_lvm.docker_inspect import parse_image
-from ..module_utils.direct_lvm.model import Refused
+from ..module_utils.direct_lvm.model import Changed, Refused
 
 
 def listing(setup, folder):
@@ -194,14 +202,16 @@ def listing(setup, folder):
 
 def is_kept(host, folder, container):
     """Whether the record of a container's settings is there and still right. Docker is asked only when it is there."""
-    there = os.path.exists(images.record_path(folder, container))
-    return there and images.is_kept(folder, images.find_container(host, container.id))
+    there = os.path.exists(container_records.record_path(folder, container))
+    return there and container_records.is_kept(folder, container_records.find_container(host, container.id))
 
 
 def wanted_image(host, given):
     """The Image that the parameters name: of Docker for state saved, else first of the archives. Raises Refused."""
     if given["state"] == "saved":
         fields = images.inspect(host, "image", given["image"])
+        if fields is None and images.is_id(given["image"]):
+            raise images.gone("image %s" % given["image"])
         if fields is None:
             raise Refused("Docker has no image %s" % given["image"], "Look at: docker images --all --no-trunc")
         return parse_image(fields)
@@ -232,10 +242,11 @@ def one_image(module, host, result):
         removable = os.path.exists(path) and not given["keep"]
         result["changed"] = removable or not images.is_loaded(host, image, folder)
     else:
-        moved = [] if images.is_loaded(host, image, folder) else images.moved_tags(host, image)
-        result["changed"] = images.load(host, image, folder, timeout, given["keep"])
-        for tag, former in moved:
-            module.warn("tag %s named image %s until now, which is still there: docker tag %s NAME" % (tag, former, former))
+        former = switch_record.parse(files.read_text(switch_record.PATH))
+        names = former.names if former else None
+        result["changed"], sentences = images.load(host, image, folder, timeout, given["keep"], names)
+        for sentence in sentences:
+            module.warn(sentence)
 
 
 def one_container(module, host, result):
@@ -243,15 +254,15 @@ def one_container(module, host, result):
     given, folder = module.params, module.params["dir"]
     if given["state"] != "saved":
         raise Refused("a container cannot be %s, only saved" % given["state"], "Start it anew from its image and its record.")
-    fields = images.find_container(host, given["container"])
-    container = images.container_of(fields)
-    tags = [images.commit_tag(container)] if given["commit"] else []
-    result.update(id=container.id, tags=tags, file=images.record_path(folder, container))
+    fields = container_records.find_container(host, given["container"])
+    container = container_records.container_of(fields)
+    tags = [container_records.commit_tag(container)] if given["commit"] else []
+    result.update(id=container.id, tags=tags, file=container_records.record_path(folder, container))
     if module.check_mode:
-        committed = not given["commit"] or images.is_committed(host, fields)
-        result["changed"] = not (committed and images.is_kept(folder, fields))
+        committed = not given["commit"] or container_records.is_committed(host, fields)
+        result["changed"] = not (committed and container_records.is_kept(folder, fields))
     else:
-        result["changed"] = images.save_container(host, container.id, folder, given["commit"], given["command_timeout"])
+        result["changed"] = container_records.save_container(host, container.id, folder, given["commit"], given["command_timeout"])
 
 
 def work(module, result):
@@ -282,6 +293,8 @@ def main():
         files.must_be_root()
         os.umask(0o077)
         work(module, result)
+    except Changed as change:  # nothing is left to be done for it
+        module.warn(str(change))
     except Refused as refusal:
         module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
     except (commands.CommandFailed, OSError) as failure:

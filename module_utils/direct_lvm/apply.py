@@ -10,11 +10,13 @@ import os
 import signal
 import time
 from contextlib import contextmanager
+from itertools import takewhile
 
-from . import commands, containerd, daemon, disks, files, images, thin_devices
-from .model import Refused
+from . import commands, container_records, containerd, daemon, disks, docker_content, files, images, thin_devices
+from .model import Changed, Refused
 from .steps import (
     ArchiveImage,
+    AssertContent,
     CheckConfiguration,
     Command,
     DropSnapshots,
@@ -28,6 +30,7 @@ from .steps import (
     RemoveFile,
     RemoveThinDevices,
     RemoveTree,
+    StartContainers,
     Switch,
     UntilMoved,
     WaitForContainerd,
@@ -43,9 +46,18 @@ class SwitchFailed(Exception):
 
 
 class Done(list):
-    """The steps that have happened, in order. downtime: seconds for which Docker did not answer meanwhile."""
+    """The steps that have happened, in order. downtime: seconds for which Docker did not answer meanwhile.
+
+    stopped_at: when a service was first stopped or restarted since the last critical section began, in seconds since the
+    epoch; None while none was.  sentences: what the operator has to be told.
+    """
 
     downtime = 0.0
+    stopped_at = None
+
+    def __init__(self):
+        super(Done, self).__init__()
+        self.sentences = []
 
 
 def carry_out(steps, done):
@@ -69,8 +81,10 @@ def carry_out(steps, done):
             continue
         if isinstance(step, Command) and step.argv[:2] == ("systemctl", "stop"):
             stopped = time.monotonic()
+        if interrupts(step):
+            done.stopped_at = done.stopped_at or time.time()
         try:
-            one(step)
+            one(step, done)
         except Exception:
             done.downtime += time.monotonic() - stopped if stopped else 0.0
             raise
@@ -81,7 +95,12 @@ def carry_out(steps, done):
     return True
 
 
-def one(step):
+def interrupts(step):
+    """Whether a step ends a daemon that serves."""
+    return isinstance(step, Command) and step.argv[:2] in (("systemctl", "stop"), ("systemctl", "restart"))
+
+
+def one(step, done):
     """Carry a single step out."""
     if isinstance(step, Command):
         ask(step)
@@ -107,9 +126,13 @@ def one(step):
     elif isinstance(step, ArchiveImage):
         images.save(step.host, step.image, step.folder, IMAGE_TIMEOUT)
     elif isinstance(step, LoadImage):
-        images.load(step.host, step.image, step.folder, IMAGE_TIMEOUT, step.keep)
+        done.sentences += images.load(step.host, step.image, step.folder, IMAGE_TIMEOUT, step.keep, step.names)[1]
     elif isinstance(step, KeepContainer):
-        images.save_container(step.host, step.container.id, step.folder, step.commit, IMAGE_TIMEOUT)
+        container_records.save_container(step.host, step.container.id, step.folder, step.commit, IMAGE_TIMEOUT)
+    elif isinstance(step, AssertContent):
+        docker_content.check(step)
+    elif isinstance(step, StartContainers):
+        docker_content.start(step, done.stopped_at)
     elif isinstance(step, RemoveThinDevices):
         thin_devices.remove(step)
     elif isinstance(step, RemoveTree):
@@ -169,24 +192,44 @@ def must_be_as_seen(step):
 
 
 def switch(step, done):
-    """The critical section. When any step of it fails, the way back is taken before the failure is told."""
+    """The critical section. When any step of it fails, the way back is taken before the failure is told.
+
+    Raises Changed when Docker holds something else than was planned for, and serves as before; SwitchFailed for the rest.
+    """
     name = {"docker": "Docker"}.get(step.service, step.service)
+    done.stopped_at = None
     with hang_ups_ignored():
         try:
             carry_out(step.steps, done)
         except Exception as failure:  # whatever it is: the daemon must not stay down
             log = daemon.journal(step.service)
-            try:
-                back = Done()
-                carry_out(step.way_back, back)
-                done.downtime += back.downtime
-            except Exception as worse:
-                raise SwitchFailed(
-                    "%s\nThe way back failed too, %s is down: %s\nThe daemon's log:\n%s" % (failure, name, worse, log)
-                ) from worse
-            raise SwitchFailed(
-                "%s\n%s runs again as before, with its former configuration and data.\nThe daemon's log:\n%s" % (failure, name, log)
-            ) from failure
+            serves = take_back(step, done, failure, name, log)
+            if isinstance(failure, Changed):
+                raise
+            raise SwitchFailed("%s\n%s\nThe daemon's log:\n%s" % (failure, serves, log)) from failure
+
+
+def take_back(step, done, failure, name, log):
+    """The way back of a switch that failed. Returns how the daemon is then, as a sentence. Raises SwitchFailed when it fails too.
+
+    A daemon that was not stopped is not restarted: only the settings that were written go back.
+    """
+    back, stopped = Done(), done.stopped_at is not None
+    back.stopped_at = done.stopped_at
+    undo = step.way_back if stopped else takewhile(lambda each: not interrupts(each), step.way_back)
+    serves = "%s runs again as before, with its former configuration and data." % name
+    try:
+        carry_out(undo, back)
+    except Exception as worse:
+        state = "%s is down" % name if stopped else "%s was not stopped, and serves" % name
+        raise SwitchFailed("%s\nThe way back failed too, %s: %s\nThe daemon's log:\n%s" % (failure, state, worse, log)) from worse
+    finally:
+        done.downtime += back.downtime
+    try:
+        carry_out(step.afterwards, back)
+    except Exception as worse:
+        raise SwitchFailed("%s\n%s Yet what follows failed: %s\nThe daemon's log:\n%s" % (failure, serves, worse, log)) from worse
+    return serves if stopped else "%s was not stopped, and serves as before." % name
 
 
 @contextmanager

@@ -16,7 +16,8 @@ import re
 import time
 from typing import Dict, NamedTuple, Optional
 
-from . import commands, docker_conflicts, docker_root, engines, files, images, switch_record, systemd
+from . import commands, docker_conflicts, docker_content, docker_root, engines, files, images, switch_record, systemd
+from .containerd import docker_address
 from .docker_info import (
     info_problems,
     parse_info_json,
@@ -28,7 +29,7 @@ from .docker_info import (
 from .docker_inspect import least_bytes, nameless, parse_image
 from .docker_options import check_options
 from .model import VENDOR_COMMAND, Docker, Refused, Unit
-from .plan_switch import OURS
+from .plan_switch import OURS, is_image_store
 
 __all__ = (  # what the planner and the modules use of Docker, whichever file it stands in
     "check_options", "info_problems", "observe_docker", "observe_info", "storage_kind",
@@ -38,6 +39,7 @@ INFO_TIMEOUT = 60
 BOOT_TIMEOUT = 120  # a host that has just booted may still be starting Docker
 SNAPS = ("/snap/docker/current", "/var/lib/snapd/snap/docker/current")
 ROOTLESS = "/run/user/*/docker.sock"
+NAMESPACE = "moby"  # of containerd, for Docker's containers and images (moby, daemon/config)
 UNDER_WAY = ("activating", "deactivating", "reloading")
 
 
@@ -103,6 +105,7 @@ def observe_docker(wanted):
 
 def observe_more(found, wanted):
     """The model.Docker with what only a switch needs to know: the program on disk, content, archives, folders."""
+    found = observe_content(found, wanted)  # first: what comes after this is new
     program = daemon_program(found.unit)
     version = found.version
     if program is not None and not (version and is_running(program, found.unit.main_pid)):
@@ -131,6 +134,25 @@ def observe_more(found, wanted):
         rootless=tuple(sorted(glob.glob(ROOTLESS))),
         transaction=docker_root.open_transaction(found.root, state),
     )
+
+
+def observe_content(found, wanted):
+    """The model.Docker with content, store and namespace. A containerd that does not answer matters only where it has images."""
+    words = docker_conflicts.daemon_words(found.unit, dict(found.env_files), wanted.dropin)
+    names = docker_conflicts.json_values(found.daemon_json, "containerd-namespace")
+    names += docker_conflicts.flag_values(words, "containerd-namespace")
+    namespace = names[-1] if names else NAMESPACE
+    kept_there = found.info is not None and is_image_store(found.info)
+    store = None
+    if wanted.dropin and (kept_there or engines.is_image_store(wanted.engine, found.version)):
+        store = (docker_address(found.unit), namespace)
+    try:
+        content = docker_content.content(found.root, store)
+    except commands.CommandFailed:
+        if kept_there:
+            raise
+        content = docker_content.content(found.root)
+    return found._replace(content=content, store=store, namespace=namespace)
 
 
 def leftovers(found, wanted):

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 
 from . import commands, files, image_archive
 from .docker_inspect import objects, parse_image
-from .model import Container, Image, Refused
+from .model import Changed, Container, Image, Refused
 
 BATCH = 200  # IDs on one command line: 71 characters each
 MARGIN = 1 << 20  # bytes: the archive's own records, beside 5 % for tar's headers
@@ -39,7 +39,6 @@ ARGUMENTS = {  # of the module direct_lvm_images
 }
 LEFT = """The storage that Docker left still has it. Go back there: ansible-playbook playbooks/rollback.yml
 (after a rollback: playbooks/site.yml). From there the next run archives it anew."""
-LASTING = ("Id", "Name", "Image", "Path", "Args", "Config", "HostConfig", "Mounts", "Driver")  # what no restart changes
 
 
 # --- what Docker holds -----------------------------------------------------------------------------------------
@@ -66,8 +65,19 @@ def described(host):
     found = {}
     for start in range(0, len(ids), BATCH):
         argv = docker(host, "inspect", "--type", "image", *ids[start : start + BATCH])
-        found.update((fields["Id"], fields) for fields in objects(argv, commands.run_json(argv)[0]))
+        found.update((fields["Id"], fields) for fields in objects(argv, inspected(argv)))
     return [found[each] for each in ids if each in found]
+
+
+def inspected(argv):
+    """The JSON value of a `docker inspect` of several objects. One that is gone meanwhile is left out: Docker prints the others."""
+    result = commands.run(argv, ok=None)
+    if result.rc != 0 and "no such " not in result.err.lower():
+        raise commands.CommandFailed(argv, "failed with return code %d" % result.rc, result.err)
+    try:
+        return json.loads(result.out)
+    except (ValueError, RecursionError) as error:
+        raise commands.CommandFailed(argv, "printed what is not JSON (%s)" % error, result.out[:200]) from error
 
 
 def inspect(host, kind, name):
@@ -179,6 +189,16 @@ def without_layers(host, image):
     )
 
 
+def is_id(name):
+    """Whether this is an image's whole ID, and no name."""
+    return re.match(r"sha256:[0-9a-f]{64}\Z", name) is not None
+
+
+def gone(what):
+    """For an image or a container that somebody removed after Docker was looked at: there is nothing of it to keep any more."""
+    return Changed("%s was removed while it was to be kept." % what, "See who removes it: docker events --since 10m")
+
+
 def label(image):
     """An image for people: its first tag, or its short ID."""
     return image.tags[0] if image.tags else image.id[:7] + image.id[7 : 7 + SHORT]
@@ -221,6 +241,8 @@ def save(host, image, folder, timeout):
                 raise no_space(folder, image, error.err) from error
             if "empty export" in error.err:
                 raise without_layers(host, image) from error
+            if inspect(host, "image", image.id) is None:
+                raise gone("image %s" % label(image)) from error
             raise
         sync_file(fresh)
         image_archive.verify(fresh, image)
@@ -272,25 +294,32 @@ def is_loaded(host, image, folder):
     return there is not None and not missing_tags(host, image, there)
 
 
-def moved_tags(host, image):
-    """[(tag, ID)] of tags that name another image in Docker now and that loading this image would take from it.
+def named_elsewhere(host, image, names):
+    """([(tag, ID)] that somebody moved to another image since Docker came to this side, [(tag, ID)] that it had before).
 
-    The other image stays, without that name.
+    names: model.Former.names, what each tag named when Docker came; None when that is not known, and nothing was moved then.
+    The first stay with the newer image, loading takes the second ones; the other image stays in either case.
     """
-    named = [(tag, inspect(host, "image", tag)) for tag in image.tags]
-    return [(tag, there["Id"]) for tag, there in named if there and there["Id"] != image.id]
+    current = [(tag, inspect(host, "image", tag)) for tag in image.tags]
+    pairs = [(tag, fields["Id"]) for tag, fields in current if fields and fields["Id"] != image.id]
+    moved = [pair for pair in pairs if names is not None and pair not in names]
+    return moved, [pair for pair in pairs if pair not in moved]
 
 
-def load(host, image, folder, timeout, keep):
-    """Make sure that Docker has an image of an archive, with all its tags. False when nothing was to be done.
+def load(host, image, folder, timeout, keep, names=None):
+    """Make sure that Docker has an image of an archive, with all its tags but those that name a newer image.
 
-    timeout in seconds, for `docker load`. keep False: the archive is removed once the image is there.
+    Returns (whether anything was done, [sentence about a tag]). timeout in seconds, for `docker load`. keep False: the
+    archive is removed once the image is there.  names: see named_elsewhere().
     The archive is verified first: `docker load` itself does not look at layers that Docker has already.
     """
     path = archive_path(folder, image.id)
-    loaded = is_loaded(host, image, folder)
+    there = found_as(host, image, path)
+    moved, taken = named_elsewhere(host, image._replace(id=there or image.id), names)
+    loaded = there is not None and not set(missing_tags(host, image, there)) - {tag for tag, _number in moved}
     if loaded and (keep or not os.path.exists(path)):
-        return False
+        return False, []
+    sentences = []
     if not loaded:
         if not os.path.exists(path):
             raise Refused("image %s has no archive: there is no %s" % (label(image), path), LEFT)
@@ -305,94 +334,19 @@ def load(host, image, folder, timeout, keep):
                 "`docker load --input %s` reported success, yet Docker has no image %s" % (path, image.id),
                 "Its archive is kept. Docker said: %s" % " ".join(printed.split()),
             )
-        for tag in missing_tags(host, image, there):
+        for tag, number in moved:  # `docker load` has just moved it
+            commands.run(docker(host, "tag", number, tag))
+        for tag in set(missing_tags(host, image, there)) - {tag for tag, _number in moved}:
             commands.run(docker(host, "tag", there, tag))
+        sentences = [
+            "tag %s stays with image %s, which got it after Docker's storage was changed; image %s has no such tag now. "
+            "To give it one: docker tag %s NAME" % (tag, number, there, there)
+            for tag, number in moved
+        ]
+        sentences += [
+            "tag %s named image %s until now, which is still there: docker tag %s NAME" % (tag, number, number)
+            for tag, number in taken
+        ]
     if not keep:
         files.remove(path)
-    return True
-
-
-# --- containers ------------------------------------------------------------------------------------------------
-
-
-def record_path(folder, container):
-    """Where the record of a container is: FOLDER/container-NAME-SHORTID.json."""
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", container.name)
-    return os.path.join(folder, "container-%s-%s.json" % (name, container.id[:SHORT]))
-
-
-def commit_tag(container):
-    """The tag of the image made of a container: its name, as far as a repository may be called so, and its short ID."""
-    name = re.sub(r"[^a-z0-9]+", "-", container.name.lower()).strip("-") or "container"
-    return "direct-lvm/%s:%s" % (name, container.id[:SHORT])
-
-
-def lasting(fields):
-    """The part of a container's `docker inspect` that stays the same while nobody changes the container."""
-    kept = {key: fields.get(key) for key in LASTING}
-    kept["Mounts"] = sorted((fields.get("Mounts") or ()), key=lambda mount: json.dumps(mount, sort_keys=True))
-    kept["Networks"] = sorted((fields.get("NetworkSettings") or {}).get("Networks") or ())
-    return kept
-
-
-def is_kept(folder, fields):
-    """Whether a container, given as `docker inspect` describes it, has a record that is still right."""
-    text = files.read_text(record_path(folder, container_of(fields)))
-    try:
-        return text is not None and lasting(json.loads(text)[0]) == lasting(fields)
-    except (ValueError, LookupError, AttributeError, TypeError):
-        return False
-
-
-def is_committed(host, fields):
-    """Whether the image made of a container is there and not older than the container's last start or end."""
-    there = inspect(host, "image", commit_tag(container_of(fields)))
-    state = fields.get("State") or {}
-    times = [instant(state.get(key)) for key in ("StartedAt", "FinishedAt")]
-    return there is not None and instant(there.get("Created")) >= max(times)
-
-
-def instant(text):
-    """A time of Docker's (RFC 3339 in UTC, a fraction of any length) as something that compares."""
-    whole, _point, fraction = (text or "").rstrip("Z").partition(".")
-    return whole, fraction.ljust(9, "0")
-
-
-def container_of(fields):
-    """A Container from an object of `docker inspect`."""
-    state = fields.get("State") or {}
-    return Container(
-        fields["Id"],
-        (fields.get("Name") or fields["Id"]).lstrip("/"),
-        fields.get("Config", {}).get("Image", ""),
-        state.get("Status", ""),
-        bool(state.get("Running")),
-    )
-
-
-def find_container(host, container_id):
-    """What `docker inspect` says of a container. Raises Refused when there is none."""
-    fields = inspect(host, "container", container_id)
-    if fields is None:
-        raise Refused("Docker has no container %s" % container_id, "Look at: docker ps --all --no-trunc")
-    return fields
-
-
-def save_container(host, container_id, folder, commit, timeout):
-    """Keep a container's settings as a file, and with commit its changed files as an image. False: nothing to do.
-
-    The record is what `docker inspect` prints, for root only: environment variables hold secrets. timeout in seconds, for
-    `docker commit`, which pauses a running container meanwhile: files caught while they are written would be torn.
-    What a running container writes after its commit is in no image.
-    """
-    fields = find_container(host, container_id)
-    changed = False
-    if not is_kept(folder, fields):
-        make_folder(folder)
-        text = json.dumps([fields], indent=2, sort_keys=True) + "\n"
-        files.write_text(record_path(folder, container_of(fields)), text, mode=0o600)
-        changed = True
-    if commit and not is_committed(host, fields):
-        commands.run(docker(host, "commit", fields["Id"], commit_tag(container_of(fields))), timeout=timeout)
-        changed = True
-    return changed
+    return True, sentences

@@ -27,6 +27,10 @@ class Refused(Exception):
         self.way_out = way_out
 
 
+class Changed(Refused):
+    """Docker holds something else than when it was looked at: look and plan anew. Docker serves as before when this is raised."""
+
+
 # --- what is wanted -----------------------------------------------------------------------------------
 
 
@@ -231,6 +235,17 @@ class Container(NamedTuple):
     running: bool
 
 
+class Content(NamedTuple):
+    """What Docker's data root holds, by its files alone. images: "DRIVER/ID" of all that a graph driver has.
+
+    names: (DRIVER or "containerd", name, image ID), sorted.  containers: the IDs of all, of any driver.
+    """
+
+    images: Tuple[str, ...] = ()
+    names: Tuple[Tuple[str, str, str], ...] = ()
+    containers: Tuple[str, ...] = ()
+
+
 class Former(NamedTuple):
     """What Docker had before it was switched, and how far the switch came: kept in switch_record.PATH.
 
@@ -238,6 +253,7 @@ class Former(NamedTuple):
     driver: the former storage driver.  pool: the former pool's device-mapper name when that driver was on one.
     dropin, daemon_json: the texts of both files, None: there was none.
     pending: images that were archived and are not loaded yet on the side where Docker is now.
+    names: (name, image ID) that this side had when Docker came: a name that is elsewhere now was moved by somebody since.
     """
 
     state: str
@@ -246,6 +262,7 @@ class Former(NamedTuple):
     dropin: Optional[str] = None
     daemon_json: Optional[str] = None
     pending: Tuple[Image, ...] = ()
+    names: Tuple[Tuple[str, str], ...] = ()
 
 
 class Docker(NamedTuple):
@@ -262,6 +279,9 @@ class Docker(NamedTuple):
     build_cache: whether BuildKit has built here by a graph driver.  plugins: how many Docker manages.
     nameless: references by digest of images that have no tag.  rootless: sockets of users' own daemons.
     env_files: (path, text) of the unit's EnvironmentFile=s, in order.
+    content: what the data root held before anything else was asked, None when no switch may be due.
+    store: (containerd's socket, namespace) when the images are, or will be, in containerd; None otherwise.
+    namespace: containerd's namespace of Docker's containers.
     former: None when no switch was ever begun.  left: (path, bytes) of what the former driver left; only to clean.
     """
 
@@ -292,6 +312,9 @@ class Docker(NamedTuple):
     rootless: Tuple[str, ...] = ()
     host: str = "unix:///var/run/docker.sock"
     env_files: Tuple[Tuple[str, str], ...] = ()
+    content: Optional[Content] = None
+    store: Optional[Tuple[str, str]] = None
+    namespace: str = "moby"
 
     def begun(self):
         """Whether a switch was begun and cut off: what runs now may be neither side."""

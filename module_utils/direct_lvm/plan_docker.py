@@ -8,7 +8,7 @@ __metaclass__ = type
 
 import re
 
-from . import docker, engines, geometry, images, plan_pair, plan_switch, switch_record
+from . import container_records, docker, engines, geometry, images, plan_pair, plan_switch, switch_record
 from .model import Refused
 from .plan_pool import device_name
 from .steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile, RemoveTree
@@ -38,17 +38,18 @@ def plan_docker(spec, host, image_store):
         there = there._replace(moves=(), after=())
         here = there._replace(dropin=found.dropin_text, daemon_json=found.daemon_json)
         switch = plan_switch.switch(spec, found, here, there, None)
-        return [switch, *plan_switch.started_again(found), *finish(found, wanted, "done")]
+        return [*switch, *plan_switch.started_again(found), *finish(found, wanted, "done")]
     if not image_store:
         plan_pair.check_pair(spec, host, former)
     check_room(spec, host, image_store)
     kept = keep_content(found, wanted)
-    record = former._replace(state="done", pending=pending(found, former))
+    names = plan_switch.names_on_pool(found, former, image_store)
+    record = former._replace(state="done", pending=pending(found, former), names=names)
     here = plan_switch.former_side(spec, found, former, image_store)
     check_moves(found, there)
     loads = finish(found._replace(former=record), wanted, "done")
     kind = docker.storage_kind(found.info) if found.info else ""
-    return kept + [plan_switch.switch(spec, found, here, there, record, KINDS.get(kind, kind))] + loads
+    return kept + plan_switch.switch(spec, found, here, there, record, KINDS.get(kind, kind)) + loads
 
 
 def check_docker(found, image_store):
@@ -123,7 +124,7 @@ def finish(found, wanted, state):
     steps = []
     if wanted.load:
         steps = [
-            LoadImage(found.host, image, wanted.archive, wanted.keep_archives, "bring %s across" % title(image))
+            LoadImage(found.host, image, wanted.archive, wanted.keep_archives, "bring %s across" % title(image), former.names)
             for image in former.pending
         ]
     if steps or former.state == "begun":
@@ -157,7 +158,7 @@ def keep_content(found, wanted):
         for one in found.containers
     ]
     tags = {tag for image in found.images for tag in image.tags}
-    if wanted.commit and not {images.commit_tag(one) for one in found.containers} <= tags:
+    if wanted.commit and not {container_records.commit_tag(one) for one in found.containers} <= tags:
         steps.append(PlanAgain("the images that were made of containers have to come across too"))
     todo = [image for image in found.images if image.id not in found.archived]
     need = sum(images.needed_bytes(image) for image in todo)
@@ -315,10 +316,11 @@ def plan_back(spec, host):
     there = plan_switch.former_side(spec, found, former, image_store)
     here = plan_switch.pool_side(spec, found, former, pool, image_store)
     check_moves(found, there)
-    record = former._replace(state="back", pending=pending(found, former))
+    names = plan_switch.names_of_former(found, former)
+    record = former._replace(state="back", pending=pending(found, former), names=names)
     loads = finish(found._replace(former=record), wanted, "back")
     kind = "it is down, and what only the pool has is left behind" if without else ""
-    return kept + [plan_switch.switch(spec, found, here, there, record, kind)] + loads
+    return kept + plan_switch.switch(spec, found, here, there, record, kind) + loads
 
 
 def plan_clean(spec, host):

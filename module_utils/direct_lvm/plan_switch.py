@@ -24,8 +24,8 @@ from typing import NamedTuple, Optional, Tuple
 from . import switch_record
 from .daemon_json import given_back, merge, paths, without
 from .docker_conflicts import settings_of, storage_flags
-from .model import MANAGED, VENDOR_COMMAND, Former, Refused
-from .steps import Command, Move, RemoveFile, Switch, WaitForDocker, WriteFile
+from .model import MANAGED, VENDOR_COMMAND, Content, Former, Refused
+from .steps import AssertContent, Command, Move, RemoveFile, StartContainers, Switch, WaitForDocker, WriteFile
 from .systemd import Word
 
 STOP_TIMEOUT = 120
@@ -214,35 +214,73 @@ def strays(found, former):
 
 
 def switch(spec, found, here, there, record, kind=""):
-    """The Switch from one Side to another. record: the model.Former to write, "begun" before, its own state at the end.
+    """[step] from one Side to another: a last look, the record, the Switch. record: the model.Former to write, "begun" before,
+    its own state at the end.
 
-    record None: the same storage with other settings; nothing moves and nothing is recorded.  kind: what Docker has now.
+    record None: the same storage with other settings; nothing moves, is hidden, or is recorded.  kind: what Docker has now.
     """
-    before, after, back = (), (), ()
+    before, after, back, check = [], (), (), ()
     if record:
-        before = (
-            note(record._replace(state="begun"), "note what Docker has now%s, for the way back" % (" (%s)" % kind if kind else "")),
-        )
+        what = " (%s)" % kind if kind else ""
+        before = [note(record._replace(state="begun"), "note what Docker has now%s, for the way back" % what)]
         after = (note(record, "note that Docker is there"),)
         undone = "done" if record.state == "back" else "back"
         back = (note(record._replace(state=undone, pending=()), "note that Docker went back"),)
+    if record and found.content is not None:
+        before.insert(0, unchanged(found, False, "see that nothing has come since Docker was looked at"))
+        check = (unchanged(found, True, "see that nothing has come: what is not known now would be hidden"),)
     running = tuple(one.id for one in found.containers if one.running) if there.moves or record else ()
     stop = containers(found, "stop", running, "stop the containers that do not come along: live-restore would keep them running")
-    restart = started_again(found) if running else ()
-    return Switch(
-        before + stop + to_side(spec, found, there, here) + after,
-        to_side(spec, found, here, there) + restart + back,
-        "change Docker's storage",
-    )
+    return [
+        *before,
+        Switch(
+            stop + to_side(spec, found, there, here, check) + after,
+            to_side(spec, found, here, there),
+            "change Docker's storage",
+            afterwards=started_again(found) + back,
+        ),
+    ]
+
+
+def unchanged(found, stopped, why):
+    """The step that compares what Docker holds with what was planned. stopped: whether Docker is down by then."""
+    image_store = found.info is not None and is_image_store(found.info)
+    return AssertContent(found.root, found.content, found.store if image_store else None, found.namespace, stopped, why)
+
+
+def is_image_store(info):
+    """Whether containerd keeps this Docker's images, with whichever snapshotter."""
+    return info.field("driver-type").startswith("io.containerd.snapshotter")
+
+
+def names_at(found, folder):
+    """((name, image ID), ...) of one side: the folder below image/ where its graph driver's list is, or docker_content.STORE."""
+    return tuple((name, number) for driver, name, number in (found.content or Content()).names if driver == folder)
+
+
+def names_on_pool(found, former, image_store):
+    """What names_at() tells of the pool's side: its list may stand aside, and before that there may be the former pool's own."""
+    if image_store:
+        return names_at(found, "containerd")
+    if "image/devicemapper" + OURS in found.root_state:
+        return names_at(found, "devicemapper" + OURS)
+    return () if former.driver == "devicemapper" or is_loop(found) else names_at(found, "devicemapper")
+
+
+def names_of_former(found, former):
+    """What names_at() tells of the former side."""
+    aside = former.driver + FORMER
+    known = names_at(found, aside if "image/" + aside in found.root_state else former.driver)
+    return known or (names_at(found, "containerd") if former.driver not in DEFAULT_DRIVERS else ())
 
 
 def started_again(found):
-    """(docker start,) of what ran before Docker was stopped, the oldest first; () for nothing.
+    """(StartContainers,) for what ran before Docker was stopped, the oldest first, known or not.
 
     Those with a restart policy, or kept by live-restore, run already, which is no failure. A swarm makes its own ones anew.
     """
     ids = tuple(one.id for one in reversed(found.containers) if one.running and not TASK.search(one.name))
-    return containers(found, "start", ids, "start the containers again that ran before")
+    return (StartContainers(found.host, found.root, ids, STOP_TIMEOUT, "start the containers again that ran before"),)
 
 
 def containers(found, verb, ids, why):
@@ -255,8 +293,8 @@ def note(record, why):
     return WriteFile(switch_record.PATH, switch_record.render(record), why, 0o600)
 
 
-def to_side(spec, found, side, other):
-    """Stop, set aside, write, reload, bring in, start, wait: Docker on that side, whatever was done of it before.
+def to_side(spec, found, side, other, check=()):
+    """Stop, check, set aside, write, reload, bring in, start, wait: Docker on that side, whatever was done of it before.
 
     When the drop-in is all that changes, it is written while Docker still serves, for systemd takes as long to read it as
     a fifth of a restart: a host that loses its power in between comes up with it.
@@ -276,7 +314,7 @@ def to_side(spec, found, side, other):
         side.chunk_size,
     )
     early = not (side.moves or side.after) and found.daemon_json == side.daemon_json == other.daemon_json
-    return ((*settings, stop) if early else (stop, *side.moves, *settings, *side.after)) + (start, wait)
+    return ((*settings, stop, *check) if early else (stop, *check, *side.moves, *settings, *side.after)) + (start, wait)
 
 
 def write_settings(spec, found, side, other):

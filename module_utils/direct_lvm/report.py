@@ -10,6 +10,7 @@ from . import docker_info, files, geometry
 from .model import TAG
 from .steps import (
     ArchiveImage,
+    AssertContent,
     CheckConfiguration,
     Command,
     DropSnapshots,
@@ -21,13 +22,20 @@ from .steps import (
     RemoveFile,
     RemoveThinDevices,
     RemoveTree,
+    StartContainers,
     Switch,
     UntilMoved,
     WaitForContainerd,
     WriteFile,
 )
 
-CHECKS = {PlanAgain: "docker images", CheckConfiguration: "containerd config dump", WaitForContainerd: "ctr plugins ls"}
+CHECKS = {
+    PlanAgain: "docker images",
+    AssertContent: "what Docker holds",
+    CheckConfiguration: "containerd config dump",
+    StartContainers: "docker ps",
+    WaitForContainerd: "ctr plugins ls",
+}
 
 
 def summary(pool, host):
@@ -187,6 +195,8 @@ def describe(steps):
             what = {"moves": step.device}
         elif isinstance(step, RemoveThinDevices):
             what = {"argv": ["dmsetup", "remove", "--retry", "(each thin device of %s)" % step.pool]}
+        elif isinstance(step, StartContainers) and step.ids:
+            what = {"argv": ["docker", "--host", step.host, "start", *step.ids]}
         elif isinstance(step, DropSnapshots):
             what = {"argv": ["ctr", "snapshots", "--snapshotter", "devmapper", "rm"]}
         else:

@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from typing import NamedTuple, Optional, Tuple
 
-from .model import Container, Disk, Image
+from .model import Container, Content, Disk, Image
 
 
 class Command(NamedTuple):
@@ -96,13 +96,14 @@ class ArchiveImage(NamedTuple):
 
 
 class LoadImage(NamedTuple):
-    """docker load of one archived image, unless Docker has it. keep: whether the archive stays."""
+    """docker load of one archived image, unless Docker has it. keep: whether the archive stays.  names: see model.Former."""
 
     host: str
     image: Image
     folder: str
     keep: bool
     why: str
+    names: Tuple[Tuple[str, str], ...] = ()
 
 
 class KeepContainer(NamedTuple):
@@ -182,10 +183,42 @@ class RemoveTree(NamedTuple):
     why: str
 
 
+class AssertContent(NamedTuple):
+    """Raise model.Changed unless Docker holds what was planned for: asked right before it is stopped, and again after.
+
+    root: its data root.  store: (containerd's socket, namespace) when containerd has the images, None otherwise.
+    stopped: whether Docker is down, so that no container of this namespace may have a process left.
+    """
+
+    root: str
+    content: Content
+    store: Optional[Tuple[str, str]]
+    namespace: str
+    stopped: bool
+    why: str
+
+
+class StartContainers(NamedTuple):
+    """Start these containers, and those that nobody knew of when the plan was made but that ended when Docker was stopped.
+
+    root: Docker's data root.  timeout in seconds.
+    """
+
+    host: str
+    root: str
+    ids: Tuple[str, ...]
+    timeout: int
+    why: str
+
+
 class Switch(NamedTuple):
-    """The critical section: all of steps, or the way back. service: the daemon that is restarted in it."""
+    """The critical section: all of steps, or the way back and what follows it. service: the daemon that is restarted in it.
+
+    way_back: ends with a daemon that answers.  afterwards: due after it, or alone when the daemon was not stopped yet.
+    """
 
     steps: Tuple
     way_back: Tuple
     why: str
     service: str = "docker"
+    afterwards: Tuple = ()

@@ -21,7 +21,9 @@ def parse(text):
     try:
         given = json.loads(text)
         pending = tuple(Image(one["id"], tuple(one["tags"]), int(one["size"])) for one in given["pending"])
-        former = Former(given["state"], given["driver"], given["pool"], given["dropin"], given["daemon_json"], pending=pending)
+        names = tuple((str(name), str(number)) for name, number in given.get("names", ()))  # older records have none
+        texts = (given["state"], given["driver"], given["pool"], given["dropin"], given["daemon_json"])
+        former = Former(*texts, pending=pending, names=names)
     except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise unreadable(repr(error)) from error
     texts = (former.state, former.driver, former.pool, former.dropin or "", former.daemon_json or "")

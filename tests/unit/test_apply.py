@@ -4,9 +4,19 @@ import os
 
 import pytest
 
-from module_utils.direct_lvm import apply, commands, daemon, disks, files
-from module_utils.direct_lvm.model import Disk, Refused, Signature
-from module_utils.direct_lvm.steps import Command, Move, MustBeAsSeen, MustBeBlank, PlanAgain, Switch, WaitForDocker, WriteFile
+from module_utils.direct_lvm import apply, commands, daemon, disks, docker_content, files
+from module_utils.direct_lvm.model import Changed, Content, Disk, Refused, Signature
+from module_utils.direct_lvm.steps import (
+    AssertContent,
+    Command,
+    Move,
+    MustBeAsSeen,
+    MustBeBlank,
+    PlanAgain,
+    Switch,
+    WaitForDocker,
+    WriteFile,
+)
 
 
 def step(name):
@@ -45,17 +55,54 @@ def test_a_command_that_does_not_say_what_it_has_to_has_failed(ran):
     assert ran == ["a", "b"]
 
 
+STOP, START = Command(("systemctl", "stop"), "test"), Command(("systemctl", "start"), "test")
+
+
 @pytest.mark.parametrize("wrong", ["fail", "crash"])
 def test_the_way_back_is_taken_whatever_failed(ran, wrong):
+    section = Switch((step("a"), STOP, step(wrong), step("b")), (step("back"), START), "test", afterwards=(step("note"),))
     with pytest.raises(apply.SwitchFailed, match="Docker runs again as before") as failure:
-        apply.carry_out((step("a"), Switch((step(wrong), step("b")), (step("back"),), "test")), apply.Done())
-    assert ran == ["a", wrong, "back"]
+        apply.carry_out((section,), apply.Done())
+    assert ran == ["a", "systemctl", wrong, "back", "systemctl", "note"]
     assert "the daemon's words" in str(failure.value)
 
 
-def test_a_way_back_that_fails_too_is_told(ran):
-    with pytest.raises(apply.SwitchFailed, match="Docker is down"):
-        apply.carry_out((Switch((step("fail"),), (step("fail-too"),), "test"),), apply.Done())
+def test_a_docker_that_was_not_stopped_is_not_restarted_and_its_settings_go_back(ran):
+    section = Switch((step("fail"), STOP), (step("settings"), STOP, START), "test", afterwards=(step("note"),))
+    done = apply.Done()
+    with pytest.raises(apply.SwitchFailed, match="Docker was not stopped, and serves as before"):
+        apply.carry_out((section,), done)
+    assert ran == ["fail", "settings", "note"]
+    assert done.downtime == 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "back", "afterwards", "words"),
+    [
+        ((STOP, step("fail")), (step("fail-too"),), (), "The way back failed too, Docker is down"),
+        ((step("fail"),), (step("fail-too"),), (), "The way back failed too, Docker was not stopped, and serves"),
+        ((STOP, step("fail")), (START,), (step("fail-too"),), "Docker runs again as before.* Yet what follows failed"),
+    ],
+    ids=["docker-is-down", "docker-serves", "the-record-cannot-be-written"],
+)
+def test_a_way_back_that_fails_too_is_told_as_it_is(ran, steps, back, afterwards, words):
+    with pytest.raises(apply.SwitchFailed, match=words):
+        apply.carry_out((Switch(steps, back, "test", afterwards=afterwards),), apply.Done())
+
+
+@pytest.mark.parametrize("when", ["before the stop", "after the stop"])
+def test_content_that_is_new_is_no_failure_but_a_new_plan(ran, monkeypatch, when):
+    """The way back is taken, so that nothing is hidden, and then the change is told as such."""
+
+    def check(_step):
+        raise Changed("Docker holds something else than when it was looked at: container web.")
+
+    monkeypatch.setattr(docker_content, "check", check)
+    look = AssertContent("/x", Content(), None, "moby", True, "test")
+    steps = (look, STOP, step("b")) if when == "before the stop" else (STOP, look, step("b"))
+    with pytest.raises(Changed, match="container web"):
+        apply.carry_out((Switch(steps, (step("settings"), STOP, START), "test"),), apply.Done())
+    assert ran == ["settings"] if when == "before the stop" else ["systemctl", "settings", "systemctl", "systemctl"]
 
 
 def test_downtime_lasts_from_the_stop_until_docker_answers_or_is_put_back(ran, monkeypatch):
@@ -137,21 +184,21 @@ def test_check_mode_looks_at_what_a_real_run_would_overwrite(ran, monkeypatch, t
 def test_moves_are_done_once(tmp_path):
     (tmp_path / "ours").mkdir()
     move = Move(str(tmp_path / "ours"), str(tmp_path / "aside"), "test", (str(tmp_path / "former"),))
-    apply.one(move)
+    apply.one(move, apply.Done())
     assert (tmp_path / "ours").is_dir()  # only while the former one is there
     (tmp_path / "former").mkdir()
     for _time in range(2):
-        apply.one(move)
+        apply.one(move, apply.Done())
         assert sorted(path.name for path in tmp_path.iterdir()) == ["aside", "former"]
     (tmp_path / "ours").mkdir()
-    apply.one(move)
+    apply.one(move, apply.Done())
     assert (tmp_path / "ours").is_dir()  # nothing is moved over what is there
 
 
 def test_a_file_is_replaced_with_its_mode(tmp_path):
     path = tmp_path / "daemon.json"
     for mode, wanted in ((0o600, 0o600), (None, 0o600), (0o644, 0o644)):
-        apply.one(WriteFile(str(path), "{}\n", "test", mode))
+        apply.one(WriteFile(str(path), "{}\n", "test", mode), apply.Done())
         assert path.stat().st_mode & 0o777 == wanted
 
 
@@ -161,14 +208,14 @@ def test_a_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path):
         folder.mkdir()
     link.symlink_to("../srv/daemon.json")
     for text in ("{}\n", '{"debug": true}\n'):  # the first time nothing is where the link leads
-        apply.one(WriteFile(str(link), text, "test", None))
+        apply.one(WriteFile(str(link), text, "test", None), apply.Done())
         assert (link.is_symlink(), real.read_text()) == (True, text)
         assert [path.name for folder in (real.parent, link.parent) for path in folder.iterdir()] == ["daemon.json"] * 2
 
 
 def test_a_link_to_what_is_no_file_is_replaced_itself(tmp_path):
     (tmp_path / "masked.conf").symlink_to("/dev/null")
-    apply.one(WriteFile(str(tmp_path / "masked.conf"), "x\n", "test"))
+    apply.one(WriteFile(str(tmp_path / "masked.conf"), "x\n", "test"), apply.Done())
     assert (tmp_path / "masked.conf").read_text() == "x\n"
     assert not (tmp_path / "masked.conf").is_symlink()
 
@@ -179,7 +226,7 @@ def test_a_file_is_replaced_with_its_owner_and_group(tmp_path):
     path.write_text("{}")
     os.chown(str(path), 1001, 1002)
     for mode in (None, 0o640):
-        apply.one(WriteFile(str(path), '{"debug": true}\n', "test", mode))
+        apply.one(WriteFile(str(path), '{"debug": true}\n', "test", mode), apply.Done())
         assert (path.stat().st_uid, path.stat().st_gid) == (1001, 1002)
 
 
@@ -195,7 +242,7 @@ def test_a_written_file_and_its_folder_get_the_policys_labels(tmp_path, monkeypa
         enforce.write_text("0")
     monkeypatch.setattr(files, "SELINUX", str(enforce))
     monkeypatch.setattr(commands, "PATH", "%s:/usr/bin:/bin" % tmp_path if rc is not None else str(tmp_path))
-    apply.one(WriteFile(str(path), "{}\n", "test"))
+    apply.one(WriteFile(str(path), "{}\n", "test"), apply.Done())
     assert path.read_text() == "{}\n"
     called = enabled and rc is not None
     assert (log.read_text() if log.exists() else "") == ("%s %s\n{}\n" % (path.parent, path) if called else "")
@@ -203,4 +250,4 @@ def test_a_written_file_and_its_folder_get_the_policys_labels(tmp_path, monkeypa
 
 def test_an_unknown_step_is_a_mistake():
     with pytest.raises(TypeError):
-        apply.one("step")
+        apply.one("step", apply.Done())

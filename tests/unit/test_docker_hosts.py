@@ -53,7 +53,7 @@ RESTARTS = [
 
 @pytest.mark.parametrize(("there", "started"), [row[1:] for row in RESTARTS], ids=[row[0] for row in RESTARTS])
 def test_a_restart_for_other_settings(there, started):
-    again = [START + " ".join(started)] if started else []
+    again = [START + " ".join(started) if started else "docker ps"]
     assert due(DONE._replace(dropin_text="x", containers=there)) == EARLY + again
 
 

@@ -1,82 +1,20 @@
-"""Images carried across: what Docker says of them, save, load, and containers."""
+"""Images carried across: what Docker says of them, save and load."""
 
 import json
 import os
-import re
 import shutil
 
 import pytest
 from archives import LAYOUTS, SAVED, TAGS, TINY, classic, content, oci, with_layer, write_tar
-from hypothesis import given
-from hypothesis import strategies as st
+from fake_docker import HOST, FakeDocker
 from states import recorded
 
 from module_utils.direct_lvm import commands, docker_inspect, image_archive, images
 from module_utils.direct_lvm.image_archive import Damaged
 from module_utils.direct_lvm.images import Container, Image
-from module_utils.direct_lvm.model import Refused
-
-HOST = "unix:///run/d.sock"
-
+from module_utils.direct_lvm.model import Changed, Refused
 
 # --- what Docker says ------------------------------------------------------------------------------------------
-
-
-class FakeDocker:
-    """Stands in for commands.run: the daemon's images and tags, and Docker 20.10's words.
-
-    store: {ID: set of tags}.  layers: {ID: RootFS.Layers}.  archives written by save are copies of `whole`.
-    """
-
-    def __init__(self, monkeypatch, store=(), whole=SAVED):
-        self.store = {image.id: set(image.tags) for image in store}
-        self.created, self.layers, self.asked, self.whole = {}, {}, [], whole
-        self.loads, self.drops, self.save_error, self.container = TINY, (), None, None
-        monkeypatch.setattr(commands, "run", self.run)
-
-    def run(self, argv, timeout=None, ok=(0,)):
-        assert argv[:3] == ["docker", "--host", HOST]
-        self.asked.append(argv[3:])
-        rc, out, err = getattr(self, "do_" + argv[3])(*argv[4:])
-        if ok is not None and rc not in ok:
-            raise commands.CommandFailed(argv, "failed with return code %d" % rc, err or out)
-        return commands.Result(tuple(argv), rc, out, err)
-
-    def find(self, name):
-        return next((each for each, tags in self.store.items() if name == each or name in tags), None)
-
-    def do_inspect(self, _type, kind, name):
-        if kind == "container":
-            return (0, json.dumps([self.container]), "") if self.container else (1, "[]\n", "Error: No such container: " + name)
-        found = self.find(name)
-        if found is None:
-            return 1, "[]\n", "Error: No such image: " + name
-        fields = {"Id": found, "RepoTags": sorted(self.store[found]), "Size": 7, "Created": self.created.get(found, "")}
-        return 0, json.dumps([dict(fields, RootFS={"Layers": list(self.layers.get(found, ()))})]), ""
-
-    def do_save(self, _output, path, *_names):
-        if self.save_error:
-            return 1, "", self.save_error
-        shutil.copy(self.whole, path)
-        return 0, "", ""
-
-    def do_load(self, _input, _path):
-        for tags in self.store.values():
-            tags -= set(self.loads.tags)
-        self.store[self.loads.id] = set(self.loads.tags) - set(self.drops)
-        return 0, "".join("Loaded image: %s\n" % tag for tag in self.loads.tags) or "Loaded image ID: %s\n" % self.loads.id, ""
-
-    def do_tag(self, there, tag):
-        self.store[there].add(tag)
-        return 0, "", ""
-
-    def do_commit(self, _container, tag):
-        self.store["sha256:" + "c" * 64] = {tag}
-        self.created["sha256:" + "c" * 64] = "2026-11-25T03:00:00.1Z"
-        return 0, "", ""
-
-    def verbs(self):
-        return [words[0] for words in self.asked if words[0] != "inspect"]
 
 
 def answers(monkeypatch, given):
@@ -269,35 +207,64 @@ def folder(tmp_path):
 
 def test_load_brings_id_and_tags_back_once(monkeypatch, folder):
     docker = FakeDocker(monkeypatch)
-    assert images.load(HOST, TINY, folder, 60, True)
+    assert images.load(HOST, TINY, folder, 60, True)[0]
     assert docker.store == {TINY.id: {"tiny:2"}}
-    assert not images.load(HOST, TINY, folder, 60, True)
+    assert not images.load(HOST, TINY, folder, 60, True)[0]
     assert docker.verbs() == ["load"]
     assert images.is_archived(folder, TINY)
 
 
 def test_load_removes_the_archive_when_it_is_not_kept_also_after_an_interruption(monkeypatch, folder):
     docker = FakeDocker(monkeypatch, [TINY])
-    assert images.load(HOST, TINY, folder, 60, False)
+    assert images.load(HOST, TINY, folder, 60, False)[0]
     assert os.listdir(folder) == []
-    assert not images.load(HOST, TINY, folder, 60, False)
+    assert not images.load(HOST, TINY, folder, 60, False)[0]
     assert docker.verbs() == []
 
 
 def test_a_tag_that_load_dropped_is_set_again(monkeypatch, folder):
     docker = FakeDocker(monkeypatch)
     docker.drops = ("tiny:2",)
-    assert images.load(HOST, TINY, folder, 60, True)
+    assert images.load(HOST, TINY, folder, 60, True)[0]
     assert docker.store == {TINY.id: {"tiny:2"}}
     assert docker.verbs() == ["load", "tag"]
 
 
-def test_a_tag_that_moved_meanwhile_is_told(monkeypatch, folder):
-    other = Image("sha256:" + "1" * 64, ("tiny:2",), 1)
-    docker = FakeDocker(monkeypatch, [other])
-    assert images.moved_tags(HOST, TINY) == [("tiny:2", other.id)]
-    assert images.load(HOST, TINY, folder, 60, True)
-    assert docker.store == {other.id: set(), TINY.id: {"tiny:2"}}
+OTHER = Image("sha256:" + "1" * 64, ("tiny:2",), 1)
+
+
+@pytest.mark.parametrize(
+    ("situation", "names", "kept", "word"),
+    [
+        ("nobody knows what the tag named when Docker came", None, TINY.id, "named image"),
+        ("the tag names what it named when Docker came", (("tiny:2", OTHER.id),), TINY.id, "named image"),
+        ("somebody gave a new tag to another image since", (), OTHER.id, "stays with image"),
+        ("somebody moved the tag since", (("tiny:2", "sha256:" + "2" * 64),), OTHER.id, "stays with image"),
+    ],
+)
+def test_a_tag_that_was_moved_since_docker_came_stays_with_the_newer_image(monkeypatch, folder, situation, names, kept, word):
+    docker = FakeDocker(monkeypatch, [OTHER])
+    changed, sentences = images.load(HOST, TINY, folder, 60, True, names)
+    assert changed
+    assert set(docker.store) == {OTHER.id, TINY.id}  # whoever loses the name is still there
+    assert [number for number, tags in docker.store.items() if "tiny:2" in tags] == [kept]
+    (sentence,) = sentences
+    assert word in sentence
+    assert OTHER.id in sentence
+    assert images.load(HOST, TINY, folder, 60, True, names) == (False, [])  # the next run leaves it so
+
+
+def test_an_image_that_is_removed_while_docker_is_asked_is_left_out(monkeypatch):
+    docker = FakeDocker(monkeypatch, [TINY, OTHER])
+    docker.vanish = OTHER.id
+    assert [image.id for image in images.list_images(HOST)] == [TINY.id]
+
+
+def test_an_image_that_is_removed_before_it_is_saved_changes_the_plan(monkeypatch, tmp_path):
+    docker = FakeDocker(monkeypatch)
+    docker.save_error = "Error response from daemon: reference does not exist"
+    with pytest.raises(Changed, match="was removed while it was to be kept"):
+        images.save(HOST, TINY, str(tmp_path), 60)
 
 
 def test_a_damaged_archive_is_not_loaded(monkeypatch, tmp_path):
@@ -327,8 +294,8 @@ def test_a_store_that_gives_other_ids_is_recognised_by_tag_and_layers(monkeypatc
     docker = FakeDocker(monkeypatch)
     docker.loads = Image("sha256:" + "3" * 64, ("tiny:2",), 1)
     docker.layers[docker.loads.id] = image_archive.layers_in(SAVED, TINY.id)
-    assert images.load(HOST, TINY, folder, 60, True)
-    assert not images.load(HOST, TINY, folder, 60, True)
+    assert images.load(HOST, TINY, folder, 60, True)[0]
+    assert not images.load(HOST, TINY, folder, 60, True)[0]
     assert docker.verbs() == ["load"]
 
 
@@ -339,61 +306,6 @@ def test_a_dangling_image_in_such_a_store_is_recognised_by_the_archives_other_id
     docker.loads = by_manifest
     path = write_tar(images.archive_path(str(tmp_path), by_config.id), members)
     docker.layers[by_manifest.id] = image_archive.layers_in(path, by_config.id)
-    assert images.load(HOST, by_config, str(tmp_path), 60, True)
-    assert not images.load(HOST, by_config, str(tmp_path), 60, True)
+    assert images.load(HOST, by_config, str(tmp_path), 60, True)[0]
+    assert not images.load(HOST, by_config, str(tmp_path), 60, True)[0]
     assert docker.verbs() == ["load"]
-
-
-# --- containers ------------------------------------------------------------------------------------------------
-
-
-def test_a_container_is_kept_once_and_for_root_only(monkeypatch, tmp_path):
-    docker, folder = FakeDocker(monkeypatch), str(tmp_path / "f")
-    docker.container = json.loads(recorded("docker", "inspect-container-20.10.24.json"))[0]
-    number = docker.container["Id"]
-    assert images.save_container(HOST, number, folder, False, 60)
-    assert os.listdir(folder) == ["container-Up.c_c-39a9596b2b79.json"]
-    path = os.path.join(folder, os.listdir(folder)[0])
-    assert os.stat(path).st_mode & 0o777 == 0o600
-    with open(path, encoding="utf-8") as stream:
-        assert json.load(stream) == [docker.container]
-    docker.container["State"]["Pid"] = 9
-    docker.container["NetworkSettings"]["SandboxID"] = "x"
-    assert not images.save_container(HOST, number, folder, False, 60)
-    docker.container["HostConfig"]["Memory"] = 1 << 30
-    assert images.save_container(HOST, number, folder, False, 60)
-    assert docker.verbs() == []
-
-
-def test_a_commit_is_made_anew_only_after_a_later_start_or_end(monkeypatch, tmp_path):
-    docker = FakeDocker(monkeypatch)
-    docker.container = json.loads(recorded("docker", "inspect-container-20.10.24.json"))[0]
-    number = docker.container["Id"]
-    assert images.save_container(HOST, number, str(tmp_path), True, 60)
-    assert docker.asked[-1] == ["commit", number, "direct-lvm/up-c-c:39a9596b2b79"]
-    assert not images.save_container(HOST, number, str(tmp_path), True, 60)
-    docker.container["State"]["FinishedAt"] = "2026-11-25T03:00:00.09Z"
-    assert not images.save_container(HOST, number, str(tmp_path), True, 60)
-    docker.container["State"]["FinishedAt"] = "2026-11-25T03:00:00.11Z"
-    assert images.save_container(HOST, number, str(tmp_path), True, 60)
-    assert docker.verbs() == ["commit", "commit"]
-
-
-def test_a_record_that_is_no_json_is_written_anew(monkeypatch, tmp_path):
-    fields = json.loads(recorded("docker", "inspect-container-20.10.24.json"))[0]
-    for text in ("", "x", "[]", "[1]", "{}", "null"):
-        (tmp_path / "container-Up.c_c-39a9596b2b79.json").write_text(text)
-        assert not images.is_kept(str(tmp_path), fields)
-
-
-def test_a_container_that_is_gone_is_refused(monkeypatch, tmp_path):
-    FakeDocker(monkeypatch)
-    with pytest.raises(Refused, match="Docker has no container web"):
-        images.save_container(HOST, "web", str(tmp_path), True, 60)
-
-
-@given(st.text(alphabet="abzABZ019_.-", min_size=1, max_size=40))
-def test_every_container_name_makes_a_repository_name(name):
-    tag = images.commit_tag(Container("0123456789abcdef", name, "", "", False))
-    component = "[a-z0-9]+(?:(?:[._]|__|[-]+)[a-z0-9]+)*"  # distribution/reference
-    assert re.match("^%s/%s:0123456789ab$" % (component, component), tag)

@@ -134,7 +134,7 @@ TABLE = [  # situation, containerd, Docker, the lines
         "docker-is-down-and-set-up-for-the-store",
         READY,
         THERE._replace(info=None, problem="x", unit=OFF, root_state=("image/overlay2", "containers")),
-        [*START[:2], STOP, *START[2:]],
+        [*START[:2], STOP, *START[2:], "docker ps"],
     ),
     (
         "the-store-is-on-with-another-driver",
@@ -142,12 +142,12 @@ TABLE = [  # situation, containerd, Docker, the lines
         NEW._replace(daemon_json='{"features": {"containerd-snapshotter": true}}'),
         STORED,
     ),
-    ("daemon-json-changed", READY, THERE._replace(daemon_json="{}"), [STOP, JSON, *START]),
+    ("daemon-json-changed", READY, THERE._replace(daemon_json="{}"), [STOP, JSON, *START, "docker ps"]),
     (
         "systemd-has-not-read-dockers-dropin",
         READY,
         THERE._replace(unit=UNIT._replace(need_reload=True)),
-        [*START[:2], STOP, *START[2:]],
+        [*START[:2], STOP, *START[2:], "docker ps"],
     ),
     (
         "the-graph-drivers-dropin-goes",
@@ -301,7 +301,7 @@ def test_metadata_of_a_pool_that_is_gone_are_refused_before_a_new_one_is_made(st
 
 def test_daemon_json_keeps_other_features_and_its_indentation():
     text = '{\n  "debug": true,\n  "features": {\n    "buildkit": true\n  },\n  "bip": "10.1.0.1/24"\n}\n'
-    (switch,) = plan.plan(both(), host(READY, NEW._replace(daemon_json=text)))
+    switch = only_switch(plan.plan(both(), host(READY, NEW._replace(daemon_json=text))))
     (merged,) = written(switch.steps, JSON)
     assert merged == (
         '{\n  "debug": true,\n  "features": {\n    "buildkit": true,\n    "containerd-snapshotter": true\n  },\n'
@@ -312,7 +312,7 @@ def test_daemon_json_keeps_other_features_and_its_indentation():
 
 
 def test_daemon_json_of_the_graph_driver_gets_the_snapshotters_name():
-    (switch,) = plan.plan(both(), host(READY, NEW._replace(daemon_json='{"storage-driver": "devicemapper"}')))
+    switch = only_switch(plan.plan(both(), host(READY, NEW._replace(daemon_json='{"storage-driver": "devicemapper"}'))))
     assert '"storage-driver": "devmapper"' in written(switch.steps, JSON)[0]
 
 
@@ -341,13 +341,13 @@ def test_the_way_back_of_a_change_brings_the_older_texts():
 
 def test_the_way_back_of_dockers_switch():
     fresh = NEW._replace(dropin_text=MANAGED + "\nnever in force\n", daemon_json='{"debug": true}')
-    (switch,) = plan.plan(both(), host(READY, fresh))
+    switch = only_switch(plan.plan(both(), host(READY, fresh)))
     assert switch.service == "docker"
     assert written(switch.way_back, JSON) == ['{"debug": true}']
     assert [type(step) for step in switch.way_back if getattr(step, "path", "") == DROPIN] == [RemoveFile]
     assert [step.driver for step in switch.steps + switch.way_back if isinstance(step, WaitForDocker)] == ["devmapper", "overlay2"]
-    assert lines(switch.way_back) == [STOP, JSON, DROPIN, *START, RECORD]
-    assert '"back"' in switch.way_back[-1].text
+    assert lines(switch.way_back + switch.afterwards) == [STOP, JSON, DROPIN, *START, "docker ps", RECORD]
+    assert '"back"' in switch.afterwards[-1].text
 
 
 DEBUG = '{"debug": true}'

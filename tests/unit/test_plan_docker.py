@@ -59,6 +59,7 @@ STOP = "systemctl stop docker.socket docker.service"
 RESTART = [STOP, DROPIN, *CORE]  # with folders to set aside, or daemon.json to write
 EARLY = [DROPIN, *CORE[:2], STOP, *CORE[2:]]
 SWITCH = [RECORD, *EARLY, RECORD]
+AGAIN = [*EARLY, "docker ps"]  # and what ran while nobody knew of it
 ARCHIVE = ["archive " + BUSYBOX.id, "archive " + DANGLING.id]
 LOAD = ["load " + BUSYBOX.id, "load " + DANGLING.id, RECORD]
 
@@ -154,13 +155,13 @@ TABLE = [
     ("killed-after-start", DONE._replace(former=Former("begun", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
     ("controller-lost-before-loading", DONE._replace(former=Former("done", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
     # The same pool with other settings: a restart, nothing moves.
-    ("dropin-changed", DONE._replace(dropin_text=MANAGED + "\nolder\n"), EARLY),
-    ("vendor-command-has-changed", DONE._replace(unit=UNIT._replace(command="/usr/bin/dockerd")), EARLY),
-    ("systemd-has-not-read-it", DONE._replace(unit=UNIT._replace(need_reload=True)), EARLY[1:]),
+    ("dropin-changed", DONE._replace(dropin_text=MANAGED + "\nolder\n"), AGAIN),
+    ("vendor-command-has-changed", DONE._replace(unit=UNIT._replace(command="/usr/bin/dockerd")), AGAIN),
+    ("systemd-has-not-read-it", DONE._replace(unit=UNIT._replace(need_reload=True)), AGAIN[1:]),
     (
         "killed-before-the-restart",
         DONE._replace(unit=UNIT._replace(arguments=("dockerd", "--storage-opt", "dm.fs=ext4"))),
-        EARLY[1:],
+        AGAIN[1:],
     ),
     ("started-with-what-is-wanted", DONE._replace(unit=UNIT._replace(arguments=tuple(STARTED))), []),
     (
@@ -169,13 +170,13 @@ TABLE = [
         [*EARLY, "docker --host unix:///var/run/docker.sock start " + WEB.id],
     ),
     # The same, cut off after its stop: it comes up on the pool, whether its files were written or not.
-    ("killed-between-stop-and-start", DOWN, EARLY[1:]),
-    ("killed-between-stop-and-start-after-cleanup", DOWN._replace(former=None), EARLY[1:]),
-    ("stopped-with-older-settings", DOWN._replace(dropin_text=TEXT + "\n# older\n"), EARLY),
+    ("killed-between-stop-and-start", DOWN, AGAIN[1:]),
+    ("killed-between-stop-and-start-after-cleanup", DOWN._replace(former=None), AGAIN[1:]),
+    ("stopped-with-older-settings", DOWN._replace(dropin_text=TEXT + "\n# older\n"), AGAIN),
     (
         "failed-with-images-still-to-be-loaded",
         DOWN._replace(former=Former("done", "overlay2", pending=(BUSYBOX, DANGLING))),
-        [*EARLY[1:], *LOAD],
+        [*AGAIN[1:], *LOAD],
     ),
     (
         "no-socket-unit",
@@ -215,7 +216,7 @@ def test_a_docker_that_failed_with_its_pool_starts_once_that_is_active():
     lvs = tuple(lv._replace(active=False, monitored=None) if lv.segtype == "thin-pool" else lv for lv in there.lvm.lvs)
     steps = lines(plan.plan(states.spec()._replace(docker=WANTED), there._replace(lvm=there.lvm._replace(lvs=lvs))))
     assert "lvchange --activate y vgdocker/thinpool" in steps
-    assert steps[-len(EARLY) + 1 :] == EARLY[1:]
+    assert steps[-len(AGAIN) + 1 :] == AGAIN[1:]
 
 
 def test_a_docker_that_is_down_does_not_start_on_a_pool_that_is_not_its_own():
@@ -229,9 +230,9 @@ def test_a_docker_that_is_down_does_not_start_on_a_pool_that_is_not_its_own():
 def test_settings_in_daemon_json_that_were_not_written_yet_start_docker_all_the_same():
     text = JSON.daemon_json_text
     json_down = DOWN._replace(dropin_text=JSON.dropin_text, daemon_json=text)
-    assert due(json_down, JSON) == EARLY[1:]
+    assert due(json_down, JSON) == AGAIN[1:]
     older = json_down._replace(daemon_json=text.replace("]", ', "dm.fs=ext4"]'))
-    assert due(older, JSON) == [STOP, "/etc/docker/daemon.json", *CORE]
+    assert due(older, JSON) == [STOP, "/etc/docker/daemon.json", *CORE, "docker ps"]
 
 
 def test_archives_that_are_there_are_named_as_such_and_not_read_twice():
@@ -367,7 +368,7 @@ def test_daemon_json_is_merged_and_nothing_else_of_it_changes():
     fresh = FRESH._replace(
         daemon_json='{\n  "log-driver": "journald",\n  "storage-driver": "overlay2",\n  "bip": "10.1.0.1/24"\n}\n'
     )
-    (switch,) = plan.plan(states.spec()._replace(docker=JSON), host(fresh))
+    _record, switch = plan.plan(states.spec()._replace(docker=JSON), host(fresh))
     text = next(step.text for step in switch.steps if getattr(step, "path", "").endswith("daemon.json"))
     assert text == (
         '{\n  "log-driver": "journald",\n  "storage-driver": "devicemapper",\n  "bip": "10.1.0.1/24",\n'

@@ -242,7 +242,7 @@ def block(tmp_path, monkeypatch):
 def test_only_thin_devices_of_the_pool_are_taken_down_and_one_in_use_is_told(block):
     assert thin_devices.names("pool") == ("docker-1-base", "docker-1-busy")
     with pytest.raises(Refused, match="docker-1-busy of pool pool is in use: Device or resource busy"):
-        apply.one(RemoveThinDevices("pool", "test"))
+        apply.one(RemoveThinDevices("pool", "test"), apply.Done())
     assert block == [
         "umount --all-targets /dev/mapper/docker-1-base",
         "dmsetup remove --retry docker-1-base",

@@ -114,7 +114,7 @@ class Machine:
             if number == stop:
                 return True
             if isinstance(step, (Move, WriteFile, RemoveFile)):
-                apply.one(step)
+                apply.one(step, apply.Done())
             elif isinstance(step, Command) and step.argv[1] == "stop":
                 self.side = ""
             elif isinstance(step, Command) and step.argv[1] == "start":
