@@ -20,7 +20,7 @@ def main():
     kind, docker = module.params["pool"]["vg"], module.params["docker"]
     mark = pathlib.Path(module.params["pool"]["profile_name"])  # a file of this host's own
     done = kind == "ok" or mark.exists()
-    told = {"host": host(done), "steps": [], "waiting_for": []}
+    told = {"host": host(done), "steps": [], "waiting_for": [], "loads": []}
     if kind == "refused":
         module.fail_json(msg="/dev/sdb holds ext4.\nthe way out", changed=False, **told)
     if not done:
