@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Run an external command: argv only, never a shell, a fixed locale, no standard input, a bound on time."""
+"""Run an external command: argv only, never a shell, an environment of our own, no standard input, bounds on time and output."""
 
 from __future__ import absolute_import, division, print_function
 
@@ -8,16 +8,30 @@ __metaclass__ = type
 
 import json
 import os
+import pwd
+import selectors
 import shutil
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from typing import NamedTuple, Tuple
 
-PATH = os.pathsep.join(
-    [os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"]
-).strip(os.pathsep)
+SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 
+
+def search_path(given):
+    """Where programs are looked for: the caller's PATH as far as it is absolute, then the system's folders, sbin too.
+
+    A relative entry, or an empty one, is a folder that depends on where the module was started: another user's, with sudo.
+    """
+    return os.pathsep.join([folder for folder in given.split(os.pathsep) if folder.startswith("/")] + [SYSTEM_PATH])
+
+
+PATH = search_path(os.environ.get("PATH", ""))
+LIMIT = 64 << 20  # bytes that a command may print: `lvm fullreport` of 10,000 LVs has a fifth of that
+PIECE = 1 << 16  # bytes read at once
+SHOWN = 4000  # characters of a command's own words in a sentence
 
 bound = 120  # seconds for a command without a bound of its own; the module sets it once, from its parameter command_timeout
 bound_variable = ""  # the role variable that sets bound, for the operator; "" in a module in which none does
@@ -41,11 +55,15 @@ class CommandFailed(Exception):
         self.problem = problem
         self.err = err.strip()
         text = "`%s` %s" % (" ".join(self.argv), problem)
-        super(CommandFailed, self).__init__(text + (": " + self.err if self.err else "."))
+        super(CommandFailed, self).__init__(text + (": " + shortened(self.err) if self.err else "."))
+
+
+class TooMuch(Exception):
+    """A command printed more than LIMIT bytes."""
 
 
 class Session(subprocess.Popen):
-    """A command in a session of its own. AnsibleModule.run_command knows no bound on time, and stops nothing that hangs."""
+    """A command in a session of its own. AnsibleModule.run_command has no bound on time or output, and stops nothing that hangs."""
 
     def __init__(self, argv, environment):
         super(Session, self).__init__(
@@ -57,6 +75,31 @@ class Session(subprocess.Popen):
             start_new_session=True,
             cwd="/",
         )
+
+    def answer(self, timeout):
+        """(standard output, standard error) as bytes, once the command has ended and closed both.
+
+        Raises subprocess.TimeoutExpired, and TooMuch as soon as both together have more than LIMIT bytes.
+        """
+        end, printed, left = time.monotonic() + timeout, {self.stdout: [], self.stderr: []}, LIMIT
+        with selectors.DefaultSelector() as waiting:
+            for stream in printed:
+                waiting.register(stream, selectors.EVENT_READ)
+            while waiting.get_map():
+                for key, _events in waiting.select(max(0, end - time.monotonic())):
+                    piece = os.read(key.fd, PIECE)
+                    printed[key.fileobj].append(piece)
+                    left -= len(piece)
+                    if not piece:
+                        waiting.unregister(key.fileobj)
+                if left < 0:
+                    raise TooMuch
+                if waiting.get_map() and time.monotonic() >= end:
+                    raise subprocess.TimeoutExpired(self.args, timeout)
+        self.wait(timeout=max(0, end - time.monotonic()))
+        self.stdout.close()
+        self.stderr.close()
+        return b"".join(printed[self.stdout]), b"".join(printed[self.stderr])
 
     def stop(self):
         """Kill the command with everything that it started, and do not wait for what cannot be killed.
@@ -75,27 +118,49 @@ def find(name):
     return shutil.which(name, path=PATH)
 
 
+def shortened(text):
+    """A command's own words for a sentence: without their middle when they are many."""
+    return text if len(text) <= SHOWN else "%s\n[...]\n%s" % (text[: SHOWN // 2], text[-SHOWN // 2 :])
+
+
+def environment():
+    """All that a command sees of the environment. Nothing of the caller's but PATH: what else is there changes what commands do.
+
+    LVM_SYSTEM_DIR and LVM_COMMAND_PROFILE have LVM read another configuration, LVM_SUPPRESS_* and LVM_EXPECTED_EXIT_STATUS
+    change its answers (lvm(8)), DM_* where device-mapper keeps its nodes and who makes them (libdm, dm_lib_init), BLKID_FILE,
+    BLKID_CONF and LIBBLKID_DEBUG what blkid knows (blkid(8)), DOCKER_* and CONTAINERD_* which daemon is asked and how, SYSTEMD_*
+    and DBUS_SYSTEM_BUS_ADDRESS what systemctl prints and whom it asks (systemctl(1)), LD_* which code runs, TMPDIR where
+    files go.
+    HOME is that of the user who runs this: sudo may leave the caller's, and Docker's client reads .docker/config.json there.
+    LVM complains about every inherited descriptor unless LVM_SUPPRESS_FD_WARNINGS is set (lvm(8)).
+    """
+    try:
+        home = pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        home = "/"
+    return {"PATH": PATH, "HOME": home, "LC_ALL": "C", "LVM_SUPPRESS_FD_WARNINGS": "1"}
+
+
 def run(argv, timeout=None, ok=(0,)):
     """Run argv and return its Result.
 
     timeout in seconds, None for the common bound; ok: return codes that are not a failure, None accepts all of them.
-    Raises CommandFailed. A command that hangs is killed with everything that it started.
-    Without DOCKER_*: DOCKER_TLS_VERIFY, DOCKER_CONTENT_TRUST and DOCKER_API_VERSION have the client fail on its own host's socket.
-    LVM complains about every inherited descriptor unless LVM_SUPPRESS_FD_WARNINGS is set (lvm(8)).
+    Raises CommandFailed. A command that hangs, or prints more than LIMIT, is killed with everything that it started.
     """
     more = " (it gets more time with %s: %d)" % (bound_variable, 2 * bound) if bound_variable and not timeout else ""
     timeout = timeout or bound
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
-    environment = dict(mine, LC_ALL="C", LANG="C", PATH=PATH, LVM_SUPPRESS_FD_WARNINGS="1")
     try:
-        session = Session(argv, environment)
-    except OSError as error:
+        session = Session(argv, environment())
+    except (OSError, ValueError) as error:  # ValueError: a word with a NUL, or one that no file name can have
         raise CommandFailed(argv, "could not be started", str(error)) from error
     try:
-        out, err = session.communicate(timeout=timeout)
+        out, err = session.answer(timeout)
     except subprocess.TimeoutExpired:
         session.stop()
         raise CommandFailed(argv, "did not finish within %d s and was stopped%s" % (timeout, more)) from None
+    except TooMuch:
+        session.stop()
+        raise CommandFailed(argv, "printed more than %d MiB and was stopped" % (LIMIT >> 20)) from None
     result = Result(tuple(argv), session.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
     if ok is not None and result.rc not in ok:
         raise CommandFailed(argv, "failed with return code %d" % result.rc, result.err or result.out)
