@@ -5,7 +5,7 @@
 # make collection   build the collection lvmops.direct_lvm in build/
 # make sanity       ansible-test sanity, galaxy-importer and antsibull-docs on it; make sanity-matrix: on three ansible-cores
 # make docs         write docs/variables.md from the roles' argument specs
-# make test-long          the unit tests with 10,000 examples of each property of hostile input instead of 100
+# make test-long          the unit tests with 10,000 examples of each property of hostile input, others in each run, instead of the same 100
 # make test-pythons       the unit tests on Python 3.6 to 3.13
 # make test-controllers   the collection with ansible-core 2.16 to 2.21, or CORES=2.16: each provisions a guest (five minutes each)
 # make molecule-vagrant   the main job on your own Vagrant: VirtualBox, or VAGRANT_DEFAULT_PROVIDER=libvirt

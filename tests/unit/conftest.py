@@ -10,6 +10,8 @@ from hypothesis import settings
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-settings.register_profile("long", max_examples=10000, deadline=None)
-settings.register_profile("default", deadline=None)  # a busy machine is no failure
+# A busy machine is no failure, hence no deadlines. `make test` and CI draw the same examples in each run; the long form draws
+# others each time, whatever CI's own profile of Hypothesis says. What it finds becomes an @example or a row of its test.
+settings.register_profile("default", deadline=None, derandomize=True, database=None)
+settings.register_profile("long", deadline=None, derandomize=False, max_examples=10000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

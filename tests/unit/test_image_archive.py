@@ -23,7 +23,7 @@ from archives import (
     with_layer,
     write_tar,
 )
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from module_utils.direct_lvm import image_archive
@@ -178,50 +178,62 @@ def judged(data, path):
 LEGACY = ("json", "VERSION", "repositories")
 
 
-def unread(data):
-    """The byte ranges of members that only Docker before 1.10 reads, and of headers' fields that say nothing of content."""
+def loaded(data):
+    """What `docker load` reads of a tar: name, kind, link and content of its members in order, without LEGACY and folders."""
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        return [
-            (member.offset, member.offset_data + -(-member.size // 512) * 512)
-            for member in tar
-            if member.isdir() or os.path.basename(member.name) in LEGACY
-        ]
+        members = [member for member in tar if not member.isdir() and os.path.basename(member.name) not in LEGACY]
+        return [(each.name, each.type, each.linkname, tar.extractfile(each).read() if each.isfile() else b"") for each in members]
 
 
-many = settings(max_examples=150, deadline=None)
+def flipped(at, bit):
+    data = bytearray(content())
+    data[at] ^= 1 << bit
+    return bytes(data)
 
 
-@many
 @given(st.integers(0, len(content()) - 1))
 def test_an_archive_that_is_cut_short_anywhere_is_damaged(length):
     with scratch() as path:
         assert judged(content()[:length], path)
 
 
-@many
+# Of a header's checksum the number counts: six octal digits, a NUL and a blank, of which neither Python's tarfile nor Go's
+# archive/tar (parseOctal) looks at the blank.
+@example(at=3227, bit=0)
+@example(at=3226, bit=5)
 @given(st.integers(0, len(content()) - 1), st.integers(0, 7))
 def test_a_flipped_bit_is_found_wherever_docker_load_would_read_it(at, bit):
-    data = bytearray(content())
-    data[at] ^= 1 << bit
+    data = flipped(at, bit)
     with scratch() as path:
-        if judged(bytes(data), path) is None:
-            assert any(start <= at < end for start, end in unread(content())) or is_padding(at)
+        assert judged(data, path) or loaded(data) == loaded(content())
 
 
-def is_padding(at):
-    """Whether a byte is behind a member's content, up to the end of its block."""
-    with tarfile.open(SAVED) as tar:
-        return any(member.offset_data + member.size <= at < member.offset_data + -(-member.size // 512) * 512 for member in tar)
+def test_what_docker_load_reads_is_nearly_all_of_the_archive():
+    """The property above is no excuse for everything: most bytes of members that count are content or header."""
+    read = sum(len(data) + 512 for _name, _kind, _link, data in loaded(content()))
+    assert read > len(content().rstrip(b"\0")) // 2
 
 
-@many
+@pytest.mark.parametrize(
+    ("byte", "bit"),
+    [(offset, bit) for offset in range(148, 156) for bit in range(8)],
+    ids=lambda number: str(number),
+)
+def test_each_bit_of_a_headers_checksum(byte, bit):
+    """POSIX pax: ustar header, chksum at 148. What leaves the number as it is leaves the archive as it is."""
+    data = flipped(3072 + byte, bit)
+    field = data[3072 + 148 : 3072 + 156].split(b"\0")[0].strip(b" ")
+    same = field.isdigit() and not set(field) & set(b"89") and int(field, 8) == int(content()[3072 + 148 : 3072 + 154], 8)
+    with scratch() as path:
+        assert (judged(data, path) is None) == same
+
+
 @given(st.binary(max_size=3000))
 def test_garbage_is_damaged_and_nothing_else_is_raised(data):
     with scratch() as path:
         assert judged(data, path)
 
 
-@many
 @given(st.integers(0, len(content()) - 1), st.binary(min_size=1, max_size=600))
 def test_overwritten_pieces_never_raise_anything_else(at, data):
     with scratch() as path:
