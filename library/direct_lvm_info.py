@@ -85,23 +85,17 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.direct_lvm import commands, containerd, docker, files, health, lvm, report
 from ..module_utils.direct_lvm.arguments import INFO_ARGUMENTS
 from ..module_utils.direct_lvm.containerd_config import ContainerdStorage
-from ..module_utils.direct_lvm.model import DockerStorage, Host, Pool, Refused
+from ..module_utils.direct_lvm.model import DockerStorage, Host, Refused
 from ..module_utils.direct_lvm.plan_policy import profile_path
+from ..module_utils.direct_lvm.spec import read_watched
 
 
 def main():
     """Run the module."""
     module = AnsibleModule(argument_spec=INFO_ARGUMENTS, supports_check_mode=True)
     given = module.params
-    pool = Pool(
-        devices=(),
-        vg=given["vg"],
-        name=given["name"],
-        threshold=given["autoextend_threshold"],
-        percent=given["autoextend_percent"],
-        profile_name=given["profile_name"],
-    )
     try:
+        pool = read_watched(given)
         files.must_be_root()
         watched = lvm.is_moving()  # asked first: a move that ends in between is no longer in the report
         host = Host(

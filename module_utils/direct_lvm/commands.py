@@ -6,9 +6,9 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import json
 import os
 import pwd
+import re
 import selectors
 import shutil
 import signal
@@ -16,6 +16,8 @@ import subprocess
 import time
 from contextlib import suppress
 from typing import NamedTuple, Tuple
+
+from . import strict_json
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 
@@ -113,6 +115,11 @@ class Session(subprocess.Popen):
             self.wait(timeout=GRACE)
 
 
+def number(text):
+    """The number that 1 to 18 ASCII digits are, None for another text: str.isdigit() takes others, of which int() takes some."""
+    return int(text) if re.match(r"[0-9]{1,18}\Z", text) else None
+
+
 def find(name):
     """The full path of a tool, None when it is not installed. Looks into the sbin folders too."""
     return shutil.which(name, path=PATH)
@@ -121,6 +128,11 @@ def find(name):
 def shortened(text):
     """A command's own words for a sentence: without their middle when they are many."""
     return text if len(text) <= SHOWN else "%s\n[...]\n%s" % (text[: SHOWN // 2], text[-SHOWN // 2 :])
+
+
+def decoded(data):
+    """What a command printed as text. A NUL, which no path may have, is replaced like what is no UTF-8."""
+    return data.decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
 def environment():
@@ -161,7 +173,7 @@ def run(argv, timeout=None, ok=(0,)):
     except TooMuch:
         session.stop()
         raise CommandFailed(argv, "printed more than %d MiB and was stopped" % (LIMIT >> 20)) from None
-    result = Result(tuple(argv), session.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+    result = Result(tuple(argv), session.returncode, decoded(out), decoded(err))
     if ok is not None and result.rc not in ok:
         raise CommandFailed(argv, "failed with return code %d" % result.rc, result.err or result.out)
     return result
@@ -171,6 +183,6 @@ def run_json(argv, timeout=None):
     """Run argv and return (the JSON value it printed, its Result). Raises CommandFailed, for unreadable JSON too."""
     result = run(argv, timeout=timeout)
     try:
-        return json.loads(result.out), result
-    except (ValueError, RecursionError) as error:
+        return strict_json.loads(result.out), result
+    except ValueError as error:
         raise CommandFailed(argv, "printed what is not JSON (%s)" % error, result.out[:200]) from error

@@ -13,7 +13,7 @@ import json
 import os
 import re
 
-from . import commands, files
+from . import commands, files, strict_json
 from .images import SHORT, docker, gone, inspect, make_folder
 from .model import Container, Refused
 
@@ -44,7 +44,7 @@ def is_kept(folder, fields):
     """Whether a container, given as `docker inspect` describes it, has a record that is still right."""
     text = files.read_text(record_path(folder, container_of(fields)))
     try:
-        return text is not None and lasting(json.loads(text)[0]) == lasting(fields)
+        return text is not None and lasting(strict_json.loads(text)[0]) == lasting(fields)
     except (ValueError, LookupError, AttributeError, TypeError):
         return False
 
@@ -69,8 +69,8 @@ def container_of(fields):
     return Container(
         fields["Id"],
         (fields.get("Name") or fields["Id"]).lstrip("/"),
-        fields.get("Config", {}).get("Image", ""),
-        state.get("Status", ""),
+        (fields.get("Config") or {}).get("Image") or "",
+        state.get("Status") or "",
         bool(state.get("Running")),
     )
 

@@ -7,13 +7,12 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import glob
-import json
 import os
 import re
 import tempfile
 import time
 
-from . import commands, docker_conflicts, files, systemd
+from . import commands, docker_conflicts, files, strict_json, systemd
 from .containerd_config import ADDRESS, CONFIG, PLUGIN, PLUGIN_TYPE, Containerd, pool_names, with_import
 from .model import Refused
 
@@ -135,9 +134,10 @@ def list_tasks(address, snapshots):
 def snapshotter_of(text):
     """The snapshotter in `ctr containers info`, "" when its client noted none, None when it cannot be told."""
     try:
-        return json.loads(text)["Snapshotter"]
-    except (KeyError, TypeError, ValueError, RecursionError):
+        named = strict_json.loads(text)["Snapshotter"]
+    except (KeyError, TypeError, ValueError):
         return None
+    return named if isinstance(named, str) else None
 
 
 def parse_snapshots(text):
@@ -147,16 +147,14 @@ def parse_snapshots(text):
         words = line.split()
         if len(words) in (2, 3):
             parents[words[0]] = words[1] if words[2:] else ""
-    order = []
-
-    def add(key):
-        if key in parents and key not in order:
-            add(parents[key])
-            order.append(key)
-
+    order = {}  # parents first; no recursion: they may be many, and an odd answer may have them in a ring
     for key in sorted(parents):
-        add(key)
-    return tuple(reversed(order))
+        line = {}
+        while key in parents and key not in order and key not in line:
+            line[key] = None
+            key = parents[key]
+        order.update(dict.fromkeys(reversed(list(line))))
+    return tuple(reversed(list(order)))
 
 
 def drop_snapshots(step):

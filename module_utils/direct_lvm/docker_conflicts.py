@@ -10,11 +10,11 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import json
 import os
 import re
 from shlex import quote
 
+from . import strict_json
 from .model import MANAGED
 from .systemd import command_words, exec_start, same, settings, variables
 
@@ -297,20 +297,12 @@ def read_json(text, new=None):
     text = (text if new is False else text.lstrip("\ufeff")).strip()
     if not text:
         return {}
-    try:
-        config, end = json.JSONDecoder(parse_constant=not_a_number).raw_decode(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    config, end = strict_json.first(text)
     if new and text[end:].strip():
         raise ValueError("something follows the closing brace")
     if config is not None and not isinstance(config, dict):
         raise ValueError("not an object")
     return config or {}
-
-
-def not_a_number(name):
-    """Refuse NaN and Infinity, which Python reads and Go does not."""
-    raise ValueError("%s is not a JSON number" % name)
 
 
 def flag_values(words, *names):

@@ -12,12 +12,11 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import glob
-import json
 import os
 import re
 import time
 
-from . import commands, files
+from . import commands, files, strict_json
 from .docker_root import entries
 from .model import Changed, Content, Refused
 
@@ -59,9 +58,9 @@ def repositories(path):
     """[(name, image ID)] of a graph driver's repositories.json: {"Repositories": {repository: {name: ID}}}."""
     text = files.read_text(path)
     try:
-        known = json.loads(text or "{}").get("Repositories", {}).values()
+        known = strict_json.loads(text or "{}").get("Repositories", {}).values()
         pairs = [pair for repository in known for pair in repository.items()]
-    except (AttributeError, ValueError, RecursionError) as error:
+    except (AttributeError, ValueError) as error:
         raise Refused(
             "%s, Docker's list of image names, cannot be read (%s)." % (path, error),
             "Docker itself reads it at its start. Look at it: python3 -m json.tool %s" % path,
@@ -152,8 +151,8 @@ def described_container(root, number):
 def container_config(root, number):
     """The object in a container's config.v2.json, {} when it is missing or no JSON object: its creation may have been cut off."""
     try:
-        fields = json.loads(files.read_text(os.path.join(root, "containers", number, "config.v2.json")) or "{}")
-    except (OSError, ValueError, RecursionError):
+        fields = strict_json.loads(files.read_text(os.path.join(root, "containers", number, "config.v2.json")) or "{}")
+    except (OSError, ValueError):
         return {}
     return fields if isinstance(fields, dict) else {}
 

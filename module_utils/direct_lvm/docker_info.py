@@ -9,9 +9,9 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import json
 import re
 
+from . import strict_json
 from .docker_conflicts import DATA_ROOT
 from .model import DockerInfo, Refused
 
@@ -40,27 +40,36 @@ def parse_info_json(text):
     A client that reaches no daemon prints its own part, an empty Driver and ServerErrors.
     """
     try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError):
-        return None, "is not JSON: %s" % text.strip()[:200]
+        fields = strict_json.loads(text)
+    except ValueError as error:
+        return None, "is not JSON (%s): %s" % (error, text.strip()[:200])
     if not isinstance(fields, dict):
         return None, "is not an object: %s" % text.strip()[:200]
     errors = as_list(fields.get("ServerErrors"))
     if errors or not fields.get("Driver"):
         return None, " ".join(str(error) for error in errors) or "the daemon names no storage driver"
+    if not isinstance(fields["Driver"], str):
+        return None, "the daemon names its storage driver %.60r" % (fields["Driver"],)
     counts = [fields.get("Images"), fields.get("Containers")]
-    if not all(isinstance(count, int) for count in counts):
+    if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
         return None, "the daemon does not count its images and containers"
+    if not is_root(fields.get("DockerRootDir") or DATA_ROOT):
+        return None, "the daemon names its data root %.60r" % (fields["DockerRootDir"],)
     pairs = [pair for pair in as_list(fields.get("DriverStatus")) if isinstance(pair, list) and pair[1:] and not pair[2:]]
     return DockerInfo(
         version=str(fields.get("ServerVersion") or ""),
-        driver=str(fields["Driver"]),
+        driver=fields["Driver"],
         status=tuple((str(name), without_blank(str(value))) for name, value in pairs),
-        root=str(fields.get("DockerRootDir") or DATA_ROOT),
+        root=fields.get("DockerRootDir") or DATA_ROOT,
         images=counts[0],
         containers=counts[1],
         warnings=tuple(str(line) for line in as_list(fields.get("Warnings"))),
     ), ""
+
+
+def is_root(value):
+    """Whether a value can be the path of a data root: others would lead nowhere, or below where this was started."""
+    return isinstance(value, str) and value.startswith("/") and value.isprintable()
 
 
 def as_list(value):
@@ -89,11 +98,14 @@ def parse_info_text(text, errors=""):
         return None, (errors.strip() or "the daemon names no storage driver")
     if not all(re.match(r"[0-9]{1,18}\Z", fields.get(name, "")) for name in ("Images", "Containers")):
         return None, "the daemon does not count its images and containers"
+    root = fields.get("Docker Root Dir") or fields.get("Root Dir") or DATA_ROOT
+    if not is_root(root):
+        return None, "the daemon names its data root %.60r" % root
     return DockerInfo(
         version=fields.get("Server Version", ""),
         driver=fields["Storage Driver"],
         status=tuple(status),
-        root=fields.get("Docker Root Dir") or fields.get("Root Dir") or DATA_ROOT,
+        root=root,
         images=int(fields["Images"]),
         containers=int(fields["Containers"]),
         warnings=tuple(warnings),

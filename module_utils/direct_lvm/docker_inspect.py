@@ -6,35 +6,69 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import functools
 import json
 import os
+import re
 
+from . import strict_json
 from .commands import CommandFailed
 from .model import Image
 
-KINDS = {
-    "Id": str,
+# What is read here of an image or a container; a list's one element is what each of its elements is. Anything but the ID may be
+# null: in Go that is an empty list or object.
+SHAPE = {
     "Name": str,
-    "RepoTags": list,
-    "RepoDigests": list,
+    "Created": str,
+    "RepoTags": [str],
+    "RepoDigests": [str],
     "Size": int,
     "VirtualSize": int,
-    "Config": dict,
-    "State": dict,
-    "RootFS": dict,
+    "Config": {"Image": str},
+    "State": {"Status": str, "Running": bool, "StartedAt": str, "FinishedAt": str},
+    "RootFS": {"Layers": [str]},
+    "Mounts": [dict],
+    "NetworkSettings": {"Networks": dict},
 }
+ID = re.compile(r"(?:sha256:)?[0-9A-Za-z]+\Z")
 
 
 def objects(argv, value):
     """What `docker inspect` printed, held to be objects with the fields that are read here. Raises CommandFailed."""
-    if isinstance(value, list) and all(isinstance(one, dict) and all(map(fits, KINDS, map(one.get, KINDS))) for one in value):
-        return value
-    raise CommandFailed(argv, "printed what does not describe images or containers", json.dumps(value)[:200])
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise CommandFailed(argv, "printed what does not describe images or containers", json.dumps(value)[:200])
+    for one in value:
+        identity = one.get("Id")
+        name = odd(one, SHAPE) if isinstance(identity, str) and ID.match(identity) else "Id"
+        if name:
+            told = json.dumps(functools.reduce(dict.__getitem__, name.split("."), dict(one, Id=identity)))
+            raise CommandFailed(argv, "printed `%s` of an image or a container that cannot be read" % name, told[:200])
+    return value
 
 
-def fits(name, value):
-    """Whether a field of `docker inspect` has its kind of value, or is not there; nothing is without an ID."""
-    return isinstance(value, KINDS[name]) or (value is None and name != "Id")
+def the_one(argv, text):
+    """The object in what `docker inspect` printed when it was asked for one thing. Raises CommandFailed."""
+    try:
+        found = objects(argv, strict_json.loads(text))
+    except ValueError as error:
+        raise CommandFailed(argv, "printed what is not JSON (%s)" % error, text[:200]) from error
+    if len(found) != 1:
+        raise CommandFailed(argv, "described %d of one" % len(found), text[:200])
+    return found[0]
+
+
+def odd(value, shape, name=""):
+    """The name of a part of a value that has not its shape, such as "State.Status"; "" when each has it, or is null."""
+    if value is None:
+        return ""
+    if isinstance(shape, dict) and isinstance(value, dict):
+        names = {key: (name + "." + key).lstrip(".") for key in shape}
+        return next(filter(None, (odd(value.get(key), shape[key], names[key]) for key in shape)), "")
+    if isinstance(shape, list):
+        return "" if isinstance(value, list) and all(isinstance(one, shape[0]) for one in value) else name
+    if shape is int:  # no bool, which is an int to Python
+        return "" if type(value) is int and 0 <= value < 2**63 else name
+    return "" if isinstance(shape, type) and isinstance(value, shape) else name
 
 
 def parse_image(fields):

@@ -9,11 +9,10 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import json
 import os
 import re
 
-from . import systemd
+from . import strict_json, systemd
 from .model import Refused
 from .plan_switch import FORMER, LOOP_FILE, OURS, SAME_DRIVER_FOLDERS, STRAY
 
@@ -64,9 +63,10 @@ def open_transaction(root, state):
     folder = "devicemapper" + (OURS if "devicemapper" + OURS in state else "")
     text = systemd.read_text(os.path.join(root, folder, "metadata", "transaction-metadata"))
     try:
-        return int(json.loads(text or "null")["open_transaction_id"])
-    except (KeyError, TypeError, ValueError, RecursionError):
+        number = strict_json.loads(text or "null")["open_transaction_id"]
+    except (KeyError, TypeError, ValueError):
         return None
+    return number if type(number) is int and number >= 0 else None
 
 
 def root_state(root):

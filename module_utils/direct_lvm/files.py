@@ -21,6 +21,7 @@ from .model import Refused
 
 MOUNTS = "/proc/self/mountinfo"
 LOCK = "/run/direct-lvm.lock"  # not /run/lock: on Debian anybody may make a file there, and hold it
+LIMIT = 64 << 20  # characters of a file: what others can fill, such as a process's mountinfo, must not take the host's memory
 SELINUX = "/sys/fs/selinux/enforce"  # there while SELinux is enabled, in permissive mode too (selinux(8))
 
 
@@ -31,14 +32,17 @@ def must_be_root():
 
 
 def read_text(path):
-    """The text of a file, None when it is not there. Undecodable bytes are kept as surrogates."""
+    """The text of a file, None when it is not there. Undecodable bytes are kept as surrogates. OSError past LIMIT characters."""
     try:
         with io.open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            return stream.read()
+            text = stream.read(LIMIT + 1)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
         raise
+    if len(text) > LIMIT:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+    return text
 
 
 def write_text(path, text, mode=0o644):

@@ -68,9 +68,9 @@ def growth_need(data, threshold, percent):
     """Extents that one autoextend step takes in the worst case, the pool being found 100 % full.
 
     dmeventd grows by max(percent, ceil(100 * used / threshold) - 100) percent of the current size, all or nothing
-    (lvextend --use-policies; measured, not in the manual). None when the threshold of 100 switches it off.
+    (lvextend --use-policies; measured, not in the manual). None when a threshold of 100 switches it off, or is none at all.
     """
-    if threshold >= 100:
+    if not 0 < threshold < 100:
         return None
     worst = max(percent, -(-100 * 100 // threshold) - 100)
     return -(-data * worst // 100)
@@ -78,7 +78,7 @@ def growth_need(data, threshold, percent):
 
 def growth_steps(layout, threshold, percent):
     """How many worst-case autoextend steps fit into the VG's free extents. None when autoextend is off."""
-    if threshold >= 100:
+    if not 0 < threshold < 100:
         return None
     steps, data, free = 0, layout.data, layout.free
     while steps < 100:
@@ -95,7 +95,7 @@ def autoextend_warning(layout, pool):
         return None
     need = growth_need(layout.data, pool.threshold, pool.percent)
     best = layout.total - 2 * layout.metadata
-    per_cent = int(100.0 * best / layout.total / (1 + float(need) / layout.data)) if layout.data else 0
+    per_cent = int(100.0 * best / layout.total / (1 + float(need) / layout.data)) if layout.data and layout.total else 0
     return (
         "autoextend can never run: one step of %s/%s needs %d extents (%s), VG %s has %d free (%s). "
         "dmeventd grows by percent of the pool's current size, all or nothing. "

@@ -16,7 +16,6 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import hashlib
-import json
 import os
 import posixpath
 import re
@@ -25,6 +24,7 @@ import zlib
 from contextlib import contextmanager
 from typing import Dict, NamedTuple
 
+from . import strict_json
 from .model import Refused
 
 BLOCK = 512  # of a tar; two zero blocks end it
@@ -133,7 +133,7 @@ def clean_name(member):
     name = posixpath.normpath(member.name)
     if name.startswith(("/", "../")) or name == "..":
         raise Damaged("it has a member %r, outside of itself" % member.name)
-    if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
+    if member.issparse() or not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
         raise Damaged("its member %r is neither a file nor a folder nor a link" % member.name)
     return name
 
@@ -199,8 +199,8 @@ def document(archive, name, kind):
         raise Damaged("%s has %d bytes" % (name, member.size))
     text = b"".join(pieces(archive, member))
     try:
-        value = json.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        value = strict_json.loads(text.decode("utf-8"))
+    except ValueError as error:
         raise Damaged("%s is not JSON (%s)" % (name, error)) from error
     if not isinstance(value, kind):
         raise Damaged("%s is not a JSON %s" % (name, "list" if kind is list else "object"))

@@ -12,14 +12,13 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import json
 import os
 import re
 import shutil
 from contextlib import contextmanager
 
-from . import commands, files, image_archive
-from .docker_inspect import objects, parse_image
+from . import commands, files, image_archive, strict_json
+from .docker_inspect import ID, objects, parse_image, the_one
 from .model import Changed, Container, Image, Refused
 
 BATCH = 200  # IDs on one command line: 71 characters each
@@ -75,8 +74,8 @@ def inspected(argv):
     if result.rc != 0 and "no such " not in result.err.lower():
         raise commands.CommandFailed(argv, "failed with return code %d" % result.rc, result.err)
     try:
-        return json.loads(result.out)
-    except (ValueError, RecursionError) as error:
+        return strict_json.loads(result.out)
+    except ValueError as error:
         raise commands.CommandFailed(argv, "printed what is not JSON (%s)" % error, result.out[:200]) from error
 
 
@@ -88,10 +87,7 @@ def inspect(host, kind, name):
         return None
     if result.rc != 0:
         raise commands.CommandFailed(argv, "failed with return code %d" % result.rc, result.err)
-    try:
-        return objects(argv, json.loads(result.out))[0]
-    except (ValueError, IndexError, RecursionError) as error:
-        raise commands.CommandFailed(argv, "printed what is not JSON (%s)" % error, result.out[:200]) from error
+    return the_one(argv, result.out)
 
 
 def list_containers(host):
@@ -103,6 +99,8 @@ def list_containers(host):
         if line.count("\t") < form.count("\t"):
             raise commands.CommandFailed(argv, "printed a line that does not describe a container", line[:200])
         number, names, image, status = line.split("\t", 3)
+        if not ID.match(number):
+            raise commands.CommandFailed(argv, "printed a container whose ID cannot be read", line[:200])
         name = next((each for each in names.split(",") if "/" not in each), names)  # others are links: web/db
         found.append(Container(number, name, image, status, status.startswith(("Up", "Restarting"))))
     return tuple(found)
@@ -285,7 +283,7 @@ def found_as(host, image, path):
 def missing_tags(host, image, there):
     """The tags of an image that Docker gives to no image or to another one than `there`, an ID."""
     found = inspect(host, "image", there)
-    return [tag for tag in image.tags if tag not in (found or {}).get("RepoTags", ())]
+    return [tag for tag in image.tags if tag not in ((found or {}).get("RepoTags") or ())]
 
 
 def is_loaded(host, image, folder):

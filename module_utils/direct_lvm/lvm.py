@@ -10,7 +10,7 @@ import glob
 import os
 import re
 
-from . import commands, files
+from . import commands, files, lvm_answer
 from .lvm_report import Lv, Lvm, Pv, Vg
 from .model import Refused
 
@@ -68,8 +68,9 @@ def ask():
             pvs=tuple(pv._replace(name=os.path.realpath(pv.name) if pv.name.startswith("/") else pv.name) for pv in report.pvs),
             lvs=tuple(lv._replace(moved_from=os.path.realpath(lv.moved_from)) if lv.moved_from else lv for lv in report.lvs),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise commands.CommandFailed(argv, "gave a report that cannot be read (%r)" % error, result.out[:200]) from error
+    except (KeyError, ValueError) as error:
+        why = "it tells no %s" % error.args[0] if isinstance(error, KeyError) else error
+        raise commands.CommandFailed(argv, "gave a report that cannot be read (%s)" % why, result.out[:200]) from error
 
 
 def check_version():
@@ -107,12 +108,12 @@ def version(text):
 
 
 def parse(answer, stderr=""):
-    """Read a fullreport, as json.loads gave it, into lvm_report.Lvm. Raises KeyError, TypeError or ValueError on other input.
+    """Read a fullreport, as JSON gave it, into lvm_report.Lvm. Raises KeyError or ValueError on other input.
 
     Segments repeat per LV when there are several: the first one stands for the LV, devices are joined.
     """
     pvs, vgs, lvs = [], [], []
-    for report in answer["report"]:
+    for report in lvm_answer.reports(answer):
         names = [vg["vg_name"] for vg in report.get("vg", ())]
         vg_name = names[0] if names else None
         vgs += [_vg(row) for row in report.get("vg", ())]

@@ -99,7 +99,7 @@ def kernel_transaction(lv):
     if lv is None or lv.segtype != "thin-pool" or not lv.active:
         return None
     words = commands.run(("dmsetup", "status", lv.dm_path)).out.split()
-    return int(words[3]) if words[2:3] == ["thin-pool"] and words[3:] and words[3].isdigit() else None
+    return commands.number(words[3]) if words[2:3] == ["thin-pool"] and words[3:] else None
 
 
 def check_monitoring():

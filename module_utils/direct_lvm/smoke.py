@@ -149,9 +149,10 @@ def mapped(device):
     """Bytes of the pool's chunks that a thin device has, others' or not: "0 SECTORS thin MAPPED_SECTORS HIGHEST"."""
     status = commands.run(dmsetup("status", device)).out
     words = status.split()
-    if words[2:3] != ["thin"] or not words[3:] or not words[3].isdigit():
+    sectors = commands.number("".join(words[3:4]))
+    if words[2:3] != ["thin"] or sectors is None:
         raise Refused("the container's thin device does not tell what it has: %s" % " ".join(words), "Look at: dmesg | grep thin")
-    return int(words[3]) * SECTOR
+    return sectors * SECTOR
 
 
 def dmsetup(verb, device):

@@ -68,7 +68,7 @@ class DockerClient:
     def pid(self):
         """Its first process, 0 when Docker does not tell."""
         told = commands.run(self.argv + ["inspect", "--format", "{{.State.Pid}}", NAME], timeout=self.timeout).out.strip()
-        return int(told) if told.isdigit() else 0
+        return commands.number(told) or 0
 
     def write(self, megabytes):
         """Have dd write in the container, until it ends."""
@@ -117,7 +117,7 @@ class ContainerdClient:
     def pid(self):
         """Its first process in `ctr tasks ls` (TASK PID STATUS), 0 when containerd does not tell."""
         rows = [line.split() for line in commands.run(self.argv + ["tasks", "ls"], timeout=self.timeout).out.splitlines()]
-        return next((int(row[1]) for row in rows if row[:1] == [NAME] and row[1:] and row[1].isdigit()), 0)
+        return next((commands.number(row[1]) or 0 for row in rows if row[:1] == [NAME] and row[1:]), 0)
 
     def write(self, megabytes):
         """Have dd write in the container, until it ends."""

@@ -92,6 +92,18 @@ def read_pool(given, needs_devices=True):
     return pool
 
 
+def read_watched(given):
+    """The parameters of the module direct_lvm_info -> a model.Pool without disks. Raises model.Refused like read_pool()."""
+    return Pool(
+        devices=(),
+        vg=_lvm_name(given["vg"], "vg", ()),
+        name=_lvm_name(given["name"], "name", RESERVED_PARTS),
+        threshold=_between(given["autoextend_threshold"], 50, 100, "autoextend_threshold", "lvm.conf(5)"),
+        percent=_between(given["autoextend_percent"], 1, 100, "autoextend_percent", "percent of its size"),
+        profile_name=_profile_name(given["profile_name"]),
+    )
+
+
 def read_docker(given):
     """The `docker` parameter -> model.DockerStorage. Raises model.Refused."""
     dropin = _file_in(given["dropin"], DROPIN_FOLDER % "docker", "conf", "docker_storage_dropin")

@@ -10,6 +10,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import errno
 import glob
 import os
 import re
@@ -22,6 +23,7 @@ from .model import Refused, Unit
 RUNNING = "/run/systemd/system"  # sd_booted(3)
 FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 PROPERTIES = "Id,LoadState,ActiveState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID"
+LIMIT = 16 << 20  # bytes of a file that sets something
 PREFIXES = "@-:+!|"  # special executable prefixes of systemd.service(5)
 ESCAPES = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " ",
@@ -65,6 +67,9 @@ def observe_unit(name, ours):
     if service not in blocks:
         raise commands.CommandFailed(result.argv, "said nothing about " + service, result.err or result.out[:200])
     shown = blocks[service]
+    pid = shown.get("MainPID", "0")
+    if not re.match(r"[0-9]{1,9}\Z", pid):
+        raise commands.CommandFailed(result.argv, "gave %.60r as the main process of %s" % (pid, service))
     dropins, changed = current_dropins(service, show_words(shown.get("DropInPaths", "")))
     paths = [shown.get("FragmentPath", "")] + [path for path in dropins if not same(path, ours)]
     files = [(path, read_text(path)) for path in paths if path]
@@ -81,9 +86,9 @@ def observe_unit(name, ours):
         socket_active=blocks.get(socket, {}).get("ActiveState") == "active",
         socket_exists=blocks.get(socket, {}).get("LoadState") == "loaded",
         socket_masked=blocks.get(socket, {}).get("LoadState") == "masked",
-        arguments=process_words(shown.get("MainPID", "0"), "cmdline"),
-        environment=process_words(shown.get("MainPID", "0"), "environ"),
-        main_pid=int(shown.get("MainPID", "0")),
+        arguments=process_words(pid, "cmdline"),
+        environment=process_words(pid, "environ"),
+        main_pid=int(pid),
     )
 
 
@@ -140,7 +145,10 @@ def read_text(path):
     """The text of a file, None when there is none. Undecodable bytes are replaced. Raises Refused."""
     try:
         with open(path, "rb") as stream:
-            return stream.read().decode("utf-8", "replace")
+            data = stream.read(LIMIT + 1)
+            if len(data) > LIMIT:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+            return data.decode("utf-8", "replace")
     except OSError as error:
         if not os.path.lexists(path):
             return None

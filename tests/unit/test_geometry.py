@@ -36,6 +36,7 @@ def test_the_worst_case_is_a_full_pool():
     assert geometry.growth_need(1400, 80, 20) == 350
     assert geometry.growth_need(1400, 50, 20) == 1400
     assert geometry.growth_need(1400, 100, 20) is None
+    assert geometry.growth_need(1400, 0, 20) is None
 
 
 def test_metadata_is_capped_and_has_a_minimum():

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from module_utils.direct_lvm import health, plan
 from module_utils.direct_lvm.containerd_config import Containerd
-from module_utils.direct_lvm.model import Docker, DockerInfo, Former, Unit
+from module_utils.direct_lvm.model import Docker, DockerInfo, Former, Refused, Unit
+from module_utils.direct_lvm.spec import read_watched
 
 POOL = states.ARTICLE
 OFF = POOL._replace(threshold=100)  # the article's sizes have no room to grow; that is told in tests of its own
@@ -193,3 +194,30 @@ def test_every_danger_has_a_sentence_and_the_other_way_round(data, metadata, mon
     order = [finding.severity for finding in found]
     assert order == sorted(order)
     assert ("monitoring" in health.danger(found)) == (not monitored)
+
+
+WATCHED = {
+    "vg": "vgdocker",
+    "name": "thinpool",
+    "autoextend_threshold": 80,
+    "autoextend_percent": 20,
+    "profile_name": "docker-thinpool",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"autoextend_threshold": 0}, "autoextend_threshold: 0 is out of range, 50 to 100"),
+        ({"autoextend_percent": 101}, "autoextend_percent: 101 is out of range, 1 to 100"),
+        ({"vg": "../x"}, "vg: '../x'"),
+        ({"name": "a\0b"}, "name: 'a"),
+        ({"profile_name": "../../passwd"}, "profile_name"),
+    ],
+    ids=["threshold", "percent", "vg", "name", "profile"],
+)
+def test_what_cannot_be_watched_is_refused(changes, words):
+    assert read_watched(WATCHED).threshold == 80
+    with pytest.raises(Refused) as raised:
+        read_watched(dict(WATCHED, **changes))
+    assert words in str(raised.value)

@@ -157,6 +157,17 @@ def test_a_member_that_is_a_device_is_refused(tmp_path):
         image_archive.verify(path, LAYOUTS["classic"][1])
 
 
+def test_a_sparse_member_is_refused(tmp_path):
+    """Docker writes none, and one of a few bytes may stand for petabytes of zeros, which would be read for years."""
+    path = write_tar(tmp_path / "a.tar", LAYOUTS["classic"][0])
+    with tarfile.open(path, "a") as tar:
+        member = tarfile.TarInfo("zeros")
+        member.type = tarfile.GNUTYPE_SPARSE
+        tar.addfile(member)
+    with pytest.raises(Damaged, match="member 'zeros' is neither a file nor"):
+        image_archive.verify(path, LAYOUTS["classic"][1])
+
+
 def test_a_huge_document_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(image_archive, "DOCUMENT", 10)
     with pytest.raises(Damaged, match="manifest.json has [0-9]+ bytes"):
