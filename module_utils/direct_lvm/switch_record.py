@@ -8,6 +8,7 @@ __metaclass__ = type
 
 import json
 
+from . import strict_json
 from .model import Former, Image, Refused
 
 PATH = "/var/lib/direct-lvm/switch.json"
@@ -19,15 +20,24 @@ def parse(text):
     if text is None:
         return None
     try:
-        given = json.loads(text)
-        pending = tuple(Image(one["id"], tuple(one["tags"]), int(one["size"])) for one in given["pending"])
-        names = tuple((str(name), str(number)) for name, number in given.get("names", ()))  # older records have none
+        given = strict_json.loads(text)
+        pending = tuple(Image(one["id"], tuple(one["tags"]), one["size"]) for one in given["pending"])
+        names = tuple((name, number) for name, number in given.get("names", ()))  # older records have none
         texts = (given["state"], given["driver"], given["pool"], given["dropin"], given["daemon_json"])
         former = Former(*texts, pending=pending, names=names)
-    except (KeyError, RecursionError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise unreadable(repr(error)) from error
     texts = (former.state, former.driver, former.pool, former.dropin or "", former.daemon_json or "")
-    if former.state not in STATES or not all(isinstance(one, str) for one in texts):
+    lists = [one["tags"] for one in given["pending"]]
+    texts += tuple(text for image in pending for text in (image.id, *image.tags))
+    texts += tuple(text for pair in former.names for text in pair)
+    sizes = [image.size for image in pending]
+    if (
+        former.state not in STATES
+        or not all(isinstance(one, str) for one in texts)
+        or not all(isinstance(one, list) for one in lists)
+        or not all(type(size) is int and 0 <= size < 2**63 for size in sizes)
+    ):
         raise unreadable("not what this tool writes")
     return former
 
