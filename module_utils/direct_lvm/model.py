@@ -13,6 +13,7 @@ __metaclass__ = type
 from typing import NamedTuple, Optional, Tuple
 
 from .lvm_report import Lvm
+from .quoting import safe
 
 
 class Refused(Exception):
@@ -22,9 +23,8 @@ class Refused(Exception):
     """
 
     def __init__(self, what, way_out=""):
-        super(Refused, self).__init__(what + ("\n" + way_out if way_out else ""))
-        self.what = what
-        self.way_out = way_out
+        self.what, self.way_out = safe(what), safe(way_out)
+        super(Refused, self).__init__(self.what + ("\n" + self.way_out if way_out else ""))
 
 
 class Changed(Refused):
