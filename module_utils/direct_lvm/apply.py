@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from itertools import takewhile
 
-from . import commands, container_records, containerd, daemon, disks, docker_content, files, images, thin_devices
+from . import commands, container_records, containerd, daemon, disks, docker_content, files, images, thin_devices, trees
 from .model import Changed, Refused
 from .steps import (
     ArchiveImage,
@@ -136,7 +136,7 @@ def one(step, done):
     elif isinstance(step, RemoveThinDevices):
         thin_devices.remove(step)
     elif isinstance(step, RemoveTree):
-        files.remove_tree(step.path)
+        trees.remove_tree(step.path)
     else:
         raise TypeError("no such step: %r" % (step,))
 

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Run an external command: argv only, never a shell, an environment of our own, no standard input, bounds on time and output."""
+"""Run an external command: argv only, never a shell, an environment of our own, an empty standard input, bounds on time and output."""
 
 from __future__ import absolute_import, division, print_function
 
@@ -36,6 +36,7 @@ PIECE = 1 << 16  # bytes read at once
 SHOWN = 4000  # characters of a command's own words in a sentence
 
 bound = 120  # seconds for a command without a bound of its own; the module sets it once, from its parameter command_timeout
+standard_input = subprocess.DEVNULL  # of every command; files.only_one_run sets it to its lock, an empty file
 bound_variable = ""  # the role variable that sets bound, for the operator; "" in a module in which none does
 GRACE = 5  # seconds that a killed command has to be gone
 
@@ -70,7 +71,7 @@ class Session(subprocess.Popen):
     def __init__(self, argv, environment):
         super(Session, self).__init__(
             list(argv),
-            stdin=subprocess.DEVNULL,
+            stdin=standard_input,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,

@@ -16,7 +16,7 @@ import re
 import time
 from typing import Dict, NamedTuple, Optional
 
-from . import commands, docker_conflicts, docker_content, docker_root, engines, files, images, switch_record, systemd
+from . import commands, docker_conflicts, docker_content, docker_root, engines, images, switch_record, systemd, trees
 from .containerd import docker_address
 from .docker_info import (
     info_problems,
@@ -167,7 +167,7 @@ def leftovers(found, wanted):
     paths += [os.path.join(found.root, name) for name in docker_root.aside(found.root) if not name.endswith(OURS)]
     if not wanted.keep_archives:
         paths += [os.path.join(wanted.archive, name) for name in docker_root.entries(wanted.archive) if images.SUFFIX.match(name)]
-    return tuple((path, files.tree_size(path)) for path in paths if os.path.exists(path))
+    return tuple((path, trees.tree_size(path)) for path in paths if os.path.exists(path))
 
 
 def has_driver(path):

@@ -1,6 +1,11 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Files: read, replace atomically, and the lock that keeps two runs on one host apart."""
+"""Files: read, replace atomically, rename, and the lock that keeps two runs on one host apart.
+
+Root writes into folders that others may write to as well: Debian gives the one of node_exporter's text files to user
+prometheus. So no path is handed to the kernel as a whole. Each folder on the way is opened in the one before it, a link is
+followed only where nobody but root can change it, and what is done to a file is done by its name in the opened folder.
+"""
 
 from __future__ import absolute_import, division, print_function
 
@@ -10,19 +15,37 @@ import errno
 import fcntl
 import io
 import os
-import shutil
 import stat
 import time
-from contextlib import contextmanager
-from shlex import quote
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
-from . import commands, mountinfo
+from . import commands
 from .model import Refused
+from .quoting import paste, printable
 
-MOUNTS = "/proc/self/mountinfo"
 LOCK = "/run/direct-lvm.lock"  # not /run/lock: on Debian anybody may make a file there, and hold it
 LIMIT = 64 << 20  # characters of a file: what others can fill, such as a process's mountinfo, must not take the host's memory
 SELINUX = "/sys/fs/selinux/enforce"  # there while SELinux is enabled, in permissive mode too (selinux(8))
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+SUFFIX = ".direct-lvm-new"  # of a temporary file: one name, so that the next run removes what a killed one left
+LINKS = 40  # as many as the kernel follows on one path, path_resolution(7)
+WRITABLE = stat.S_IWGRP | stat.S_IWOTH
+KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISBLK, "a block device"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+class Passed(NamedTuple):
+    """A folder on the way to a file, as it was when it was opened. status: os.stat_result."""
+
+    path: str
+    status: os.stat_result
 
 
 def must_be_root():
@@ -45,45 +68,221 @@ def read_text(path):
     return text
 
 
-def write_text(path, text, mode=0o644):
-    """Replace path by text: a temporary file beside it, fsync, rename, fsync of the folder. Makes missing folders.
+# --- folders ---------------------------------------------------------------------------------------------------
 
-    A link to a file stays one, and the file that is replaced keeps its owner and group.
-    mode None: the mode that the file has, 0644 for a new one.
+
+def is_closed(status):
+    """Whether nobody but root (in tests: this user) can make, rename or remove anything in a folder. status: its stat."""
+    return status.st_uid in (0, os.geteuid()) and not status.st_mode & WRITABLE
+
+
+@contextmanager
+def opened(path, make=None):
+    """Open a folder by an absolute path: (descriptor, [Passed] from / to the folder itself, links resolved).
+
+    make: the mode for the folder when it is not there, with its parents (0755), None: nothing is made.
+    Raises Refused for a link in a folder that others may write to, OSError with the path that failed.
     """
-    path = real_file(path)
-    folder = os.path.dirname(path)
-    os.makedirs(folder, exist_ok=True)
-    former = os.stat(path) if os.path.isfile(path) else None
-    if mode is None:
-        mode = stat.S_IMODE(former.st_mode) if former else 0o644
-    temporary = "%s.direct-lvm-new" % path  # one name: what a killed run leaves is overwritten by the next
-    with named(temporary), io.open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        if former:
-            os.fchown(stream.fileno(), former.st_uid, former.st_gid)
-        os.fchmod(stream.fileno(), mode)  # after the owner: a change of that takes set-id bits away
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.rename(temporary, path)
-    sync_folder(folder)
+    todo, passed, links = parts(os.path.join(os.getcwd(), path)), [], 0
+    descriptor = os.open("/", FOLDER)
+    try:
+        passed.append(Passed("/", os.fstat(descriptor)))
+        while todo:
+            part, parent = todo.pop(), passed[-1].path
+            if part == "." or (part == ".." and parent == "/"):
+                continue
+            here = os.path.dirname(parent) if part == ".." else os.path.join(parent, part)
+            with named(here):
+                target = link_target(part, descriptor)
+                if target is not None:
+                    must_be_ours(here, passed[-1])
+                    links += 1
+                    if links > LINKS:
+                        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                    todo += parts(target)
+                    if not target.startswith("/"):
+                        continue
+                    part, passed = "/", []
+                entered = enter(part, descriptor, None if make is None else 0o755 if todo else make)
+            os.close(descriptor)
+            descriptor = entered
+            there = Passed("/" if part == "/" else here, os.fstat(descriptor))
+            passed = passed[:-1] if part == ".." else [*passed, there]
+        yield descriptor, passed
+    finally:
+        os.close(descriptor)
+
+
+def parts(path):
+    """The names that a path consists of, the last one first."""
+    return [part for part in path.split("/") if part][::-1]
+
+
+def enter(part, folder, mode):
+    """The descriptor of a folder in an open one; made with that mode when it is missing, unless that is None."""
+    try:
+        return os.open(part, FOLDER, dir_fd=folder)
+    except OSError as error:
+        if error.errno != errno.ENOENT or mode is None:
+            raise
+    with suppress(FileExistsError):
+        os.mkdir(part, mode, dir_fd=folder)
+    return os.open(part, FOLDER, dir_fd=folder)
+
+
+def link_target(name, folder):
+    """Where a link in an open folder leads, None when there is no such link."""
+    try:
+        return os.readlink(name, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):
+            return None
+        raise
+
+
+def must_be_ours(link, folder):
+    """Raise Refused for a link that others than root could have made. folder: the Passed that holds it."""
+    if is_closed(folder.status):
+        return
+    raise Refused(
+        "%s is a link, and others than root may write to %s: root does not follow it." % (printable(link), printable(folder.path)),
+        "See where it leads, and name that folder itself: readlink -f %s" % paste(link),
+    )
+
+
+def weak_spot(passed, strict=False):
+    """Why others than root could put something else in the place of a folder, "" when they cannot. passed: of opened().
+
+    In a sticky folder they cannot rename what is not theirs (inode(7)). strict: no folder may belong to another user either;
+    else its owner is trusted, as the one for whom the files in it are written.
+    """
+    trusted = (0, os.geteuid())
+    for number, (path, status) in enumerate(passed):
+        after = passed[number + 1].status.st_uid if passed[number + 1 :] else 0
+        if strict and status.st_uid not in trusted:
+            return "%s belongs to user id %d" % (printable(path), status.st_uid)
+        if status.st_mode & WRITABLE and not (status.st_mode & stat.S_ISVTX and after in trusted):
+            who = "everybody" if status.st_mode & stat.S_IWOTH else "group id %d" % status.st_gid
+            return "%s may be written to by %s" % (printable(path), who)
+    return ""
+
+
+def sync_folder(folder):
+    """fsync a folder, so that a rename or unlink in it survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with named(folder):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
 def named(path):
-    """Have an OSError about an open file name it: the kernel knows only its number then."""
+    """Have an OSError name a path: of an open file the kernel knows only the number, of a name in an open folder no more."""
     try:
         yield
     except OSError as error:
-        if error.filename is None:
-            error.filename = path
+        name_it(error, path)
         raise
 
 
+def name_it(error, path):
+    """Have an OSError name this path, and no other."""
+    error.filename = path
+    if error.filename2 is not None:
+        del error.filename2  # None would be printed
+
+
+# --- files -----------------------------------------------------------------------------------------------------
+
+
+def write_text(path, text, mode=0o644):
+    """Replace path by text: a temporary file beside it, fsync, rename, fsync of the folder. Makes missing folders.
+
+    A link to a file stays one, and the file that is replaced keeps its owner and group; in a folder that others may write to
+    a link is replaced, and the file is root's. mode None: the mode that the file has, 0644 for a new one.
+    A write that fails removes its temporary file. Raises Refused for what is no regular file, such as /dev/null.
+    """
+    path = real_file(path)
+    place, name = os.path.split(path)
+    with opened(place, make=0o755) as (folder, passed):
+        former = status_of(name, folder)
+        must_be_file(path, former, "replaced")
+        regular = former is not None and stat.S_ISREG(former.st_mode)
+        if mode is None:
+            mode = stat.S_IMODE(former.st_mode) if regular else 0o644
+        with temporary(path, folder) as (stream, fresh):
+            if regular and is_closed(passed[-1].status):
+                os.fchown(stream.fileno(), former.st_uid, former.st_gid)
+            os.fchmod(stream.fileno(), mode)  # after the owner: a change of that takes set-id bits away
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+            os.rename(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
+        with named(place):
+            os.fsync(folder)
+
+
+@contextmanager
+def temporary(path, folder):
+    """(stream, name) of a new file beside path, in its open folder, for this user only. It goes when the block fails.
+
+    What a killed run left there is removed first. Where that is no file, but say a folder that another user made, the name gets
+    a number.
+    """
+    name = os.path.basename(path) + SUFFIX
+    with named(path + SUFFIX):
+        with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
+            os.unlink(name, dir_fd=folder)
+        try:
+            descriptor = os.open(name, NEW, 0o600, dir_fd=folder)
+        except FileExistsError:
+            name += "-%s" % os.urandom(8).hex()
+            descriptor = os.open(name, NEW, 0o600, dir_fd=folder)
+        try:
+            with io.open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+                yield stream, name
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name, dir_fd=folder)
+            raise
+
+
+def status_of(name, folder):
+    """The lstat of a name in an open folder, None when it is not there."""
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def must_be_file(path, status, verb):
+    """Raise Refused for a device, folder, FIFO or socket, which a rename would replace without a word. A link is no danger."""
+    kind = next((kind for test, kind in KINDS if status is not None and test(status.st_mode)), None)
+    if kind:
+        raise Refused(
+            "%s is %s, not a regular file: it is not %s." % (printable(path), kind, verb),
+            "Look at it: ls -ld %s\nName another path in what names this one." % paste(path),
+        )
+
+
 def real_file(path):
-    """The file that a path leads to. A link to something else, such as /dev/null, is itself what is replaced."""
-    real = os.path.realpath(path)
-    return real if os.path.isfile(real) or not os.path.lexists(real) else path
+    """The file that a path leads to, by links that nobody but root can change. Any other link is itself what is replaced."""
+    real = path
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for _link in range(LINKS):
+            place, name = os.path.split(real)
+            with opened(place) as (folder, passed):
+                target = link_target(name, folder)
+                if target is None:
+                    status = status_of(name, folder)
+                    real = os.path.join(passed[-1].path, name)
+                    return real if status is None or stat.S_ISREG(status.st_mode) else path
+                if not is_closed(passed[-1].status):
+                    return path
+                real = os.path.join(passed[-1].path, target.rstrip("/"))
+    return path
 
 
 def relabel(path):
@@ -99,82 +298,48 @@ def relabel(path):
 
 
 def remove(path):
-    """Remove a file if it is there."""
+    """Remove a file, or a link itself, if it is there. Raises Refused for what is neither."""
+    place, name = os.path.split(path)
     try:
-        os.unlink(path)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise
+        with opened(place) as (folder, _passed):
+            must_be_file(path, status_of(name, folder), "removed")
+            with named(path):
+                os.unlink(name, dir_fd=folder)
+            with named(place):
+                os.fsync(folder)
+    except FileNotFoundError:
         return
-    sync_folder(os.path.dirname(path))
 
 
 def move(source, target, only_if=()):
-    """Rename a folder, unless that was done before (source gone, or target there) or a path of only_if is not there."""
+    """Rename a folder, unless that was done before (source gone, or target there) or a path of only_if is not there.
+
+    Raises Refused for a source that is neither a folder nor a link to one.
+    """
     if os.path.lexists(target) or not all(map(os.path.lexists, (source, *only_if))):
         return
-    os.rename(source, target)
-    sync_folder(os.path.dirname(target))
+    if not os.path.isdir(source):
+        raise Refused("%s is no folder: it is not renamed." % printable(source), "Look at it: ls -ld %s" % paste(source))
+    with opened(os.path.dirname(source)) as (folder, _passed), opened(os.path.dirname(target)) as (other, _there):
+        with named(source):
+            os.rename(os.path.basename(source), os.path.basename(target), src_dir_fd=folder, dst_dir_fd=other)
+        with named(os.path.dirname(target)):
+            os.fsync(other)
 
 
-def remove_tree(path):
-    """Remove a file, or a folder and everything in it, links not followed; nothing when it is not there.
-
-    Of a mount point only what is on it. Raises Refused, and removes nothing, while something is mounted below it.
-    """
-    if not os.path.isdir(path) or os.path.islink(path):
-        remove(path)
-        return
-    there = mounts(path)
-    below = [point for point in there if point != os.path.realpath(path)]
-    if below:
-        raise Refused(
-            "%s is not removed: %s is mounted in it, and what is on that would go too." % (path, below[0]),
-            "If nobody uses it: umount %s" % " ".join(map(quote, reversed(below))),
-        )
-    if there:
-        for name in os.listdir(path):
-            remove_tree(os.path.join(path, name))
-        return
-    shutil.rmtree(path)
-    sync_folder(os.path.dirname(path))
-
-
-def mounts(path):
-    """(mount point, ...) at and below a folder, parents first, bind mounts too."""
-    real = os.path.join(os.path.realpath(path), "")
-    points = {mount.point for mount in mountinfo.parse(read_text(MOUNTS) or "")}
-    return tuple(sorted(point for point in points if os.path.join(point, "").startswith(real)))
-
-
-def tree_size(path):
-    """Bytes on disk of a file, or of a folder with everything in it, as du counts them; of a link itself."""
-    if os.path.islink(path) or not os.path.isdir(path):
-        return os.lstat(path).st_blocks * 512
-    total = 0
-    for folder, _folders, names in os.walk(path):
-        for name in [*names, "."]:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_blocks * 512
-            except OSError:  # gone meanwhile
-                continue
-    return total
-
-
-def sync_folder(folder):
-    """fsync a folder, so that a rename or unlink in it survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with named(folder):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+# --- the lock --------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def only_one_run(timeout):
-    """Hold the host's lock. Waits at most timeout seconds, then raises Refused. The kernel frees it with the process."""
-    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold the host's lock. Waits at most timeout seconds, then raises Refused. The kernel frees it with its last holder.
+
+    Every command that is run meanwhile has the lock as its standard input, an empty file: so it is held until the last of them
+    is gone, when this process is killed too. LVM closes what else it inherits (lvm2, tools/lvmcmdline.c, _close_stray_fds);
+    what turns into a daemon lets go of standard input.
+    """
+    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    former = commands.standard_input
     try:
         deadline = time.monotonic() + timeout
         while True:
@@ -186,10 +351,14 @@ def only_one_run(timeout):
                     raise
             if time.monotonic() > deadline:
                 raise Refused(
-                    "another run of direct_lvm is at work on this host since more than %d s." % timeout,
+                    "another run of direct_lvm, or a command that a killed one left, is at work on this host since more than %d s."
+                    % timeout,
                     "Wait for it, or see who it is: fuser -v %s" % LOCK,
                 )
             time.sleep(0.5)
+        os.ftruncate(descriptor, 0)  # whoever reads it finds its end
+        commands.standard_input = descriptor
         yield
     finally:
+        commands.standard_input = former
         os.close(descriptor)

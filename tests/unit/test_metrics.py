@@ -106,7 +106,7 @@ def test_a_silent_lvm_leaves_no_old_figures_behind(collect, capsys, failure):
 def test_nothing_half_written_is_ever_read(tmp_path, monkeypatch, collect):
     collect("07-complete-profile-attached")
     seen = []
-    monkeypatch.setattr(files.os, "rename", lambda source, target: seen.append((source, target)))
+    monkeypatch.setattr(files.os, "rename", lambda source, target, **_folders: seen.append((source, target)))
     _code, before = collect("02-vg")
     ((source, target),) = seen
     assert target.endswith("direct-lvm.prom")
