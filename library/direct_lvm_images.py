@@ -21,7 +21,10 @@ author:
   - The direct-lvm contributors (@lvmops)
 options:
   dir:
-    description: Folder of the archives. It is made when it is missing, and only root may enter it.
+    description:
+      - Folder of the archives. It is made when it is missing, and only root may enter it.
+      - A folder that is there is not changed, and refused unless it is root's, closed to others, and in folders that others cannot
+        write to.
     type: path
     default: /var/lib/direct-lvm/images
   image:
@@ -169,6 +172,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.direct_lvm import (
+    archive_folder,
     commands,
     container_records,
     docker,
@@ -267,6 +271,8 @@ def one_container(module, host, result):
 
 def work(module, result):
     """What the parameters ask for."""
+    folder = module.params["dir"]
+    archive_folder.must_fit(folder, archive_folder.problem(folder))
     docker.refuse_podman()
     setup = docker.observe_setup("")
     if not module.params["image"] and not module.params["container"]:

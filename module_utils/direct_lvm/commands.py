@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Run an external command: argv only, never a shell, an environment of our own, an empty standard input, bounds on time and output."""
+"""Run an external command: argv only, never a shell, its own environment, an empty standard input, bounds on time and output."""
 
 from __future__ import absolute_import, division, print_function
 

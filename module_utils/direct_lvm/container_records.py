@@ -13,8 +13,8 @@ import json
 import os
 import re
 
-from . import commands, files, strict_json
-from .images import SHORT, docker, gone, inspect, make_folder
+from . import archive_folder, commands, files, strict_json
+from .images import SHORT, docker, gone, inspect
 from .model import Container, Refused
 
 LASTING = ("Id", "Name", "Image", "Path", "Args", "Config", "HostConfig", "Mounts", "Driver")  # what no restart changes
@@ -95,7 +95,7 @@ def save_container(host, container_id, folder, commit, timeout):
     fields = find_container(host, container_id)
     changed = False
     if not is_kept(folder, fields):
-        make_folder(folder)
+        archive_folder.make(folder)
         text = json.dumps([fields], indent=2, sort_keys=True) + "\n"
         files.write_text(record_path(folder, container_of(fields)), text, mode=0o600)
         changed = True

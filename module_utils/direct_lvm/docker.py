@@ -16,7 +16,18 @@ import re
 import time
 from typing import Dict, NamedTuple, Optional
 
-from . import commands, docker_conflicts, docker_content, docker_root, engines, images, switch_record, systemd, trees
+from . import (
+    archive_folder,
+    commands,
+    docker_conflicts,
+    docker_content,
+    docker_root,
+    engines,
+    images,
+    switch_record,
+    systemd,
+    trees,
+)
 from .containerd import docker_address
 from .docker_info import (
     info_problems,
@@ -125,6 +136,7 @@ def observe_more(found, wanted):
         volumes=docker_root.volumes(found.root),
         archived=tuple(one.id for one in held if images.is_archived(wanted.archive, one)),
         archive_free=images.free_bytes(wanted.archive),
+        archive_unfit=archive_folder.problem(wanted.archive),
         root_state=state,
         left=leftovers(found, wanted) if wanted.clean and found.former else (),
         mounted=docker_root.mount_points(found.root),

@@ -14,20 +14,17 @@ __metaclass__ = type
 
 import os
 import re
-import shutil
-from contextlib import contextmanager
 
-from . import commands, files, image_archive, strict_json
+from . import archive_folder, commands, files, image_archive, strict_json
 from .docker_inspect import ID, objects, parse_image, the_one
 from .model import Changed, Container, Image, Refused
 
 BATCH = 200  # IDs on one command line: 71 characters each
 MARGIN = 1 << 20  # bytes: the archive's own records, beside 5 % for tar's headers
 SUFFIX = re.compile(r"\Asha256-([0-9a-f]{64})\.tar\Z")
-SCRATCH = "incomplete"  # folder below the archives' for what is being written; on the same file system
 SHORT = 12  # characters of a short ID, as Docker prints it
 ARGUMENTS = {  # of the module direct_lvm_images
-    "dir": {"type": "path", "default": "/var/lib/direct-lvm/images"},
+    "dir": {"type": "path", "default": archive_folder.DEFAULT},
     "image": {"type": "str"},
     "container": {"type": "str"},
     "state": {"type": "str", "choices": ["saved", "verified", "loaded"], "default": "saved"},
@@ -202,24 +199,6 @@ def label(image):
     return image.tags[0] if image.tags else image.id[:7] + image.id[7 : 7 + SHORT]
 
 
-def make_folder(folder):
-    """Make a folder that only root may enter: images and containers hold secrets."""
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    os.chmod(folder, 0o700)
-
-
-@contextmanager
-def scratch(folder):
-    """An empty folder below folder, gone afterwards. What a killed run left in it, Docker's own files too, goes first."""
-    path = os.path.join(folder, SCRATCH)
-    shutil.rmtree(path, ignore_errors=True)
-    make_folder(path)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
 def save(host, image, folder, timeout):
     """Make sure that an image has its archive. False when it was there already. timeout in seconds, for `docker save`.
 
@@ -229,8 +208,8 @@ def save(host, image, folder, timeout):
     if os.path.exists(final) and image_archive.is_whole(final, image):
         return False
     must_have_space(folder, image)
-    make_folder(folder)
-    with scratch(folder) as place:
+    archive_folder.make(folder)
+    with archive_folder.scratch(folder) as place:
         fresh = os.path.join(place, os.path.basename(final))
         try:
             commands.run(docker(host, "save", "--output", fresh, *(image.tags or (image.id,))), timeout=timeout)

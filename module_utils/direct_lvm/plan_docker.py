@@ -8,7 +8,7 @@ __metaclass__ = type
 
 import re
 
-from . import container_records, docker, engines, geometry, images, plan_pair, plan_switch, switch_record
+from . import archive_folder, container_records, docker, engines, geometry, images, plan_pair, plan_switch, switch_record
 from .model import Refused
 from .plan_pool import device_name
 from .steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile, RemoveTree
@@ -160,6 +160,8 @@ def keep_content(found, wanted):
     tags = {tag for image in found.images for tag in image.tags}
     if wanted.commit and not {container_records.commit_tag(one) for one in found.containers} <= tags:
         steps.append(PlanAgain("the images that were made of containers have to come across too"))
+    if found.images or found.containers:
+        archive_folder.must_fit(wanted.archive, found.archive_unfit)
     todo = [image for image in found.images if image.id not in found.archived]
     need = sum(images.needed_bytes(image) for image in todo)
     if found.archive_free is not None and need > found.archive_free:
