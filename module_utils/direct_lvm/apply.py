@@ -14,6 +14,7 @@ from itertools import takewhile
 
 from . import commands, container_records, containerd, daemon, disks, docker_content, files, images, thin_devices, trees
 from .model import Changed, Refused
+from .quoting import paste
 from .steps import (
     ArchiveImage,
     AssertContent,
@@ -178,7 +179,7 @@ def must_be_blank(step):
     if reason:
         raise Refused(
             "%s is not blank: %s." % (step.path, reason),
-            "Look at it: wipefs %s. If nobody needs it: lvremove it." % step.path,
+            "Look at it: wipefs %s. If nobody needs it: lvremove it." % paste(step.path),
         )
 
 
@@ -187,7 +188,7 @@ def must_be_as_seen(step):
     if disks.observe_disk(step.disk.asked) != step.disk:
         raise Refused(
             "%s has changed between the look at it and the moment of erasing it: somebody uses it." % step.path,
-            "See who: lsblk %s; fuser -v %s" % (step.path, step.path),
+            "See who: lsblk %s; fuser -v %s" % (paste(step.path), paste(step.path)),
         )
 
 

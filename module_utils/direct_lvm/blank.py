@@ -14,6 +14,7 @@ import json
 import re
 
 from .model import Refused, Signature
+from .quoting import paste, pasted, printable
 
 MIB = 1024 * 1024
 # A pool of 4 MiB extents with metadata, its spare and one growth step: less than this is a mistake, not a wish.
@@ -55,7 +56,7 @@ def why_not_blank(disk, lvm, pool):
         if device.unreadable:
             raise Refused(
                 "%s cannot be read, so nobody can tell whether it is blank: %s" % (name(device), device.unreadable),
-                "See what the kernel says: dmesg | grep %s" % device.path.split("/")[-1],
+                "See what the kernel says: dmesg | grep %s" % paste(device.path.split("/")[-1]),
             )
     return check_written(disk, lvm, pool)
 
@@ -76,7 +77,7 @@ def check_there(disk):
         )
     if disk.path is None:
         if disk.unreadable:
-            raise Refused("%s cannot be looked at: %s" % (disk.asked, disk.unreadable), "ls -l %s" % disk.asked)
+            raise Refused("%s cannot be looked at: %s" % (disk.asked, disk.unreadable), "ls -l %s" % paste(disk.asked))
         raise Refused(
             "%s does not exist on this host." % disk.asked,
             "This host's disks, under names that stay the same: ls -l /dev/disk/by-id; lsblk",
@@ -91,7 +92,7 @@ def check_vital(disk):
     if not disk.system:
         return
     if disk.mounts:
-        what = "it is mounted at %s" % " ".join(disk.mounts)
+        what = "it is mounted at %s" % " ".join(map(printable, disk.mounts))
     elif disk.kind == "part":
         what = "it is a partition of that disk"
     else:
@@ -121,7 +122,7 @@ def check_vg(disk, lvm):
         if vg and vg.missing_pvs:
             notes.append("missing %d of its disks" % vg.missing_pvs)
         if disk.mounts:
-            notes.append("mounted at %s" % " ".join(disk.mounts))
+            notes.append("mounted at %s" % " ".join(map(printable, disk.mounts)))
         note = " (%s)" % "; ".join(notes) if notes else ""
         only = [other.name for other in lvm.pvs_of(pv.vg)] == [pv.name]
         raise Refused(
@@ -133,7 +134,7 @@ def check_vg(disk, lvm):
                 if only
                 else "To free the disk and keep the group, which needs room on its other disks: "
                 "pvmove {1} && vgreduce {0} {1} && pvremove {1}"
-            ).format(pv.vg, disk.path),
+            ).format(pv.vg, paste(disk.path)),
         )
 
 
@@ -141,29 +142,29 @@ def check_in_use(disk):
     """Raise Refused for whatever uses the disk now. None of it can be allowed by thin_pool_wipe."""
     leg = next((found for found in disk.signatures if found.type == "mpath_member"), None)
     if leg:
-        better = "/dev/mapper/%s" % leg.label if leg.label else "the /dev/mapper/... name that `multipath -ll` shows"
+        better = paste("/dev/mapper/%s" % leg.label) if leg.label else "the /dev/mapper/... name that `multipath -ll` shows"
         raise Refused(
             "%s is one path of multipath device %s." % (name(disk), leg.label or "(not assembled now)"),
             "Name the multipath device in its place: %s" % better,
         )
     if disk.mounts:
         raise Refused(
-            "%s is mounted%s at %s." % (name(disk), _types(disk, " (%s)"), " ".join(disk.mounts)),
-            "If nobody needs it: umount %s, take it out of /etc/fstab, and run again." % " ".join(disk.mounts),
+            "%s is mounted%s at %s." % (name(disk), _types(disk, " (%s)"), " ".join(map(printable, disk.mounts))),
+            "If nobody needs it: umount %s, take it out of /etc/fstab, and run again." % pasted(disk.mounts),
         )
     if disk.swap:
         raise Refused(
             "%s is in use as swap." % name(disk),
-            "If the host can do without: swapoff %s, take it out of /etc/fstab, and run again." % disk.path,
+            "If the host can do without: swapoff %s, take it out of /etc/fstab, and run again." % paste(disk.path),
         )
     if disk.holders:
         raise Refused(
             "%s is in use below %s." % (name(disk), ", ".join(disk.held_by or disk.holders)),
             "See what it is: lsblk %s\nName the upper device instead, or take it down first (mdadm --stop, "
-            "cryptsetup close, dmsetup remove, losetup -d)." % disk.path,
+            "cryptsetup close, dmsetup remove, losetup -d)." % paste(disk.path),
         )
     if disk.in_use:
-        raise Refused("%s is in use: %s." % (name(disk), disk.in_use), "See who: fuser -v %s" % disk.path)
+        raise Refused("%s is in use: %s." % (name(disk), disk.in_use), "See who: fuser -v %s" % paste(disk.path))
 
 
 def check_fit(disk):
@@ -179,7 +180,7 @@ def check_fit(disk):
     if disk.partitions and not (table and disk.inside):
         raise Refused(
             "%s has partitions in the kernel, %s, and no table on the disk." % (name(disk), " ".join(disk.partitions)),
-            "If nobody needs them, have the kernel forget them: partx --delete %s" % disk.path,
+            "If nobody needs them, have the kernel forget them: partx --delete %s" % paste(disk.path),
         )
     if disk.unreadable:
         return
@@ -191,7 +192,7 @@ def check_fit(disk):
     if disk.read_only:
         raise Refused(
             "%s is read-only." % name(disk),
-            "If that is only the kernel's switch: blockdev --setrw %s" % disk.path,
+            "If that is only the kernel's switch: blockdev --setrw %s" % paste(disk.path),
         )
 
 
@@ -206,7 +207,7 @@ def check_written(disk, lvm, pool):
             "%s is a physical volume that this tool made, and its volume group was changed %d times; now LVM finds no metadata "
             "of the group." % (name(disk), disk.pv_commits),
             "LVM keeps copies: vgcfgrestore --list VG, then vgcfgrestore VG.\nOnly if nobody needs what was in the group: "
-            "pvremove --force --force %s" % disk.path,
+            "pvremove --force --force %s" % paste(disk.path),
         )
     if ours and not others:
         return ()
@@ -214,7 +215,7 @@ def check_written(disk, lvm, pool):
         raise Refused(
             "%s is a physical volume that this tool began, and carries %s besides: somebody else has used it since."
             % (name(disk), _sentence(others)),
-            "If nobody needs it: pvremove {0} && wipefs --all {0}".format(disk.path),
+            "If nobody needs it: pvremove {0} && wipefs --all {0}".format(paste(disk.path)),
         )
     damage = [told for told in (check_label(device, lvm) for device in (disk,) + disk.inside) if told]
     allowed = {wipe.signature for wipe in pool.wipe if _same(wipe.device, disk)}
@@ -252,7 +253,7 @@ def check_label(disk, lvm):
             'Look: pvs --all --foreign --shared -o +vg_systemid --config \'devices{use_devicesfile=0 filter=["a|.*|"] '
             'global_filter=["a|.*|"]}\'\n'
             "If it is this host's own and only the devices file lacks it: lvmdevices --adddev %s\n"
-            "Only if nobody needs it: wipefs --all %s" % (disk.path, disk.path),
+            "Only if nobody needs it: wipefs --all %s" % ((paste(disk.path),) * 2),
         )
     return damage
 
@@ -311,15 +312,15 @@ def _partitioned(disk, lvm):
 def _way_out(disk, found):
     """How to look at it, the YAML that allows it, and what that costs. found: in its partitions too."""
     kinds = sorted({signature.type for signature in found})
-    looks = ["lsblk -f %s" % disk.path] if disk.inside else []
+    looks = ["lsblk -f %s" % paste(disk.path)] if disk.inside else []
     if disk.data_at is not None and "data" in kinds:
-        looks.append("hexdump -C -s %d -n 256 %s" % (disk.data_at, disk.path))
+        looks.append("hexdump -C -s %d -n 256 %s" % (disk.data_at, paste(disk.path)))
     if kinds != ["data"]:
-        looks.append("wipefs %s" % disk.path)
+        looks.append("wipefs %s" % paste(disk.path))
     if "linux_raid_member" in kinds:
-        looks.append("mdadm --examine %s" % disk.path)
+        looks.append("mdadm --examine %s" % paste(disk.path))
     if LVM_LABEL in kinds:
-        looks.append("pvck --dump headers %s" % disk.path)
+        looks.append("pvck --dump headers %s" % paste(disk.path))
     device = disk.asked if disk.asked.startswith("/") else disk.path
     losses = sorted({LOST.get(signature.usage, LOST["other"]) for signature in found})
     return "Look at it: %s\nIf nobody needs it, allow it to be erased; lost for ever: %s.\nthin_pool_wipe:\n%s" % (

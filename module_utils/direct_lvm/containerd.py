@@ -15,6 +15,7 @@ import time
 from . import commands, docker_conflicts, files, strict_json, systemd
 from .containerd_config import ADDRESS, CONFIG, PLUGIN, PLUGIN_TYPE, Containerd, pool_names, with_import
 from .model import Refused
+from .quoting import paste
 
 FILES = ("/etc/containerd/config.toml", "/etc/containerd/*/*.toml")
 UNIT = "containerd.service"
@@ -201,7 +202,7 @@ def check_configuration(step):
         raise Refused(
             "containerd does not take the configuration: %s"
             % (" ".join(result.err.split()) or "pool_name is not what was written"),
-            "Look at what it reads now: %s config dump" % step.program,
+            "Look at what it reads now: %s config dump" % paste(step.program),
         )
 
 

@@ -225,7 +225,7 @@ def json_problems(text, words, ours, version, path):
             "%s sets %s, and %s would set it too: Docker does not start when a setting comes from both. "
             "Way out, which takes effect when Docker is next started: cp -a %s %s && python3 -c %s"
             % (path, " and ".join("`%s`" % key for key in keys), ours, quote(path), quote(path + ".before-direct-lvm"),
-               quote("import json; p = '%s'; c = json.load(open(p)); [c.pop(k, 0) for k in %r]; "
+               quote("import json; p = %r; c = json.load(open(p)); [c.pop(k, 0) for k in %r]; "
                      "json.dump(c, open(p, 'w'), indent=2)" % (path, keys)))
         )  # fmt: skip
     for name, _value, word in flags(words):

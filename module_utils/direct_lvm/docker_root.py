@@ -15,6 +15,7 @@ import re
 from . import strict_json, systemd
 from .model import Refused
 from .plan_switch import FORMER, LOOP_FILE, OURS, SAME_DRIVER_FOLDERS, STRAY
+from .quoting import paste
 
 DRIVERS = ("aufs", "btrfs", "devicemapper", "fuse-overlayfs", "overlay", "overlay2", "vfs", "zfs")  # with a folder each
 NEW_DATABASE = 4  # pages of a bbolt file that nothing was written to
@@ -30,8 +31,8 @@ def remapped(root):
         raise Refused(
             "Docker is not running and is set up with userns-remap, and %s has %s: which of them is its data root is not known."
             % (root, ", ".join(found)),
-            "Start it, so that it can tell: systemctl start docker\nOr set aside those of former mappings: mv %s/%s %s/before-%s"
-            % (root, found[0], root, found[0]),
+            "Start it, so that it can tell: systemctl start docker\nOr set aside those of former mappings: mv %s %s"
+            % (paste(os.path.join(root, found[0])), paste(os.path.join(root, "before-" + found[0]))),
         )
     return os.path.join(root, found[0]) if found else root
 

@@ -150,15 +150,15 @@ def must_be_ours(link, folder):
     )
 
 
-def weak_spot(passed, strict=False):
+def weak_spot(passed, strict=False, filled=False):
     """Why others than root could put something else in the place of a folder, "" when they cannot. passed: of opened().
 
     In a sticky folder they cannot rename what is not theirs (inode(7)). strict: no folder may belong to another user either;
-    else its owner is trusted, as the one for whom the files in it are written.
+    else its owner is trusted, as the one for whom the files in it are written. filled: nor may others add to the last folder.
     """
     trusted = (0, os.geteuid())
     for number, (path, status) in enumerate(passed):
-        after = passed[number + 1].status.st_uid if passed[number + 1 :] else 0
+        after = passed[number + 1].status.st_uid if passed[number + 1 :] else None if filled else 0
         if strict and status.st_uid not in trusted:
             return "%s belongs to user id %d" % (printable(path), status.st_uid)
         if status.st_mode & WRITABLE and not (status.st_mode & stat.S_ISVTX and after in trusted):

@@ -26,6 +26,7 @@ from typing import Dict, NamedTuple
 
 from . import strict_json
 from .model import Refused
+from .quoting import paste
 
 BLOCK = 512  # of a tar; two zero blocks end it
 PIECE = 1 << 20  # bytes read at once
@@ -124,7 +125,7 @@ def damaged(path, what):
     """The sentence for an archive that is not whole."""
     return Damaged(
         "the image archive %s is damaged: %s" % (path, what),
-        "While Docker still has the image, remove the archive, and the next run saves it again: rm %s" % path,
+        "While Docker still has the image, remove the archive, and the next run saves it again: rm %s" % paste(path),
     )
 
 

@@ -18,6 +18,7 @@ import re
 from . import archive_folder, commands, files, image_archive, strict_json
 from .docker_inspect import ID, objects, parse_image, the_one
 from .model import Changed, Container, Image, Refused
+from .quoting import paste, pasted
 
 BATCH = 200  # IDs on one command line: 71 characters each
 MARGIN = 1 << 20  # bytes: the archive's own records, beside 5 % for tar's headers
@@ -176,11 +177,11 @@ def no_space(folder, image, why):
 
 def without_layers(host, image):
     """The refusal for an image of no files: on a graph driver Docker writes no archive of it (moby, image/tarexport/save.go)."""
-    names = " ".join(image.tags) or image.id
+    names = pasted(image.tags or (image.id,))
     return Refused(
         "image %s has no layers, and `docker save` writes no archive of such a one" % label(image),
         "It holds settings only. Keep them: docker --host %s inspect %s > /root/image.json\n"
-        "Then remove it, and build it again after the switch: docker rmi %s" % (host, image.id, names),
+        "Then remove it, and build it again after the switch: docker rmi %s" % (paste(host), paste(image.id), names),
     )
 
 

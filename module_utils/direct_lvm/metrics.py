@@ -10,10 +10,13 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import argparse
+import os
 import sys
+from contextlib import suppress
 
 from . import commands, files, geometry, lvm
 from .model import Pool, Refused
+from .quoting import paste, printable
 
 PREFIX = "direct_lvm_"
 HELP = (
@@ -28,6 +31,7 @@ HELP = (
     ("vg_size_bytes", "Size of the volume group."),
     ("vg_free_bytes", "Free space of the volume group, the reserve from which the pool grows."),
 )
+ELSEWHERE = "pool_metrics_textfile_dir: /var/lib/node_exporter"
 COLLECTED = ("collect_success", "Whether LVM answered when the figures were last collected.")
 
 
@@ -74,8 +78,61 @@ def metric(name, text, labels, value):
     return ["# HELP %s %s" % (name, text), "# TYPE %s gauge" % name, "%s%s %s" % (name, labels, value)]
 
 
+def check_folder(folder):
+    """Make the folder for the figures if it is missing; whether it was. Raises Refused for one in which a third may write.
+
+    Its owner may be another user: Debian gives it, or the one above, to user prometheus, who serves the figures, and could
+    tell other ones anyway. Whoever else writes there could hide that the pool fills up. What root writes there, it writes
+    through no link (files).
+    """
+    place = folder
+    while True:
+        with suppress(FileNotFoundError), files.opened(place) as (_descriptor, passed):
+            must_be_its_owners(folder, passed, place == folder)
+            break
+        place = os.path.dirname(place)
+    if place == folder:
+        return False
+    with files.opened(folder, make=0o755) as (_descriptor, passed):
+        must_be_its_owners(folder, passed, True)
+    return True
+
+
+def must_be_its_owners(folder, passed, whole):
+    """Raise Refused when others than root and the owners of the folders on the way may write there.
+
+    passed: of files.opened().  whole: whether the last one is the folder itself, else the rest is to be made in it.
+    """
+    weak = files.weak_spot(passed, filled=whole)
+    if not weak:
+        return
+    last = passed[-1]
+    if whole and last.status.st_mode & files.WRITABLE and not files.weak_spot(passed[:-1]):
+        way_out = "Leave it to its owner, the user of node_exporter: chmod go-w %s" % paste(last.path)
+    else:
+        way_out = "Name one in a folder of root's, and give it to node_exporter as --collector.textfile.directory:\n" + ELSEWHERE
+    raise Refused("the figures cannot go to %s: %s, who could hide that the pool fills up." % (printable(folder), weak), way_out)
+
+
+def prepare(folder):
+    """Make and check the folder for the figures, for the role. Prints "made" when it was missing. Returns 0, or 1 with why."""
+    try:
+        files.must_be_root()
+        print("made" if check_folder(folder) else "there")
+    except (Refused, OSError) as failure:
+        sys.stderr.write("%s\n" % failure)
+        return 1
+    return 0
+
+
 def main(argv=None):
-    """Collect once. Returns 0, or 1 when LVM did not answer: the file says so then, and standard error says why."""
+    """Collect once. Returns 0, or 1 when LVM did not answer: the file says so then, and standard error says why.
+
+    --prepare FOLDER, alone: see prepare().
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["--prepare"] and len(argv) == 2:
+        return prepare(argv[1])
     parser = argparse.ArgumentParser(prog="direct_lvm.metrics", description=__doc__.splitlines()[0])
     parser.add_argument("--vg", required=True)
     parser.add_argument("--pool", required=True)
@@ -90,8 +147,9 @@ def main(argv=None):
     except (Refused, commands.CommandFailed, OSError) as failure:
         found, problem = None, failure
     try:
+        check_folder(os.path.dirname(given.output))
         files.write_text(given.output, exposition(pool, found))
-    except OSError as failure:
+    except (Refused, OSError) as failure:
         problem = problem or failure
     if problem:
         sys.stderr.write("%s\n" % problem)

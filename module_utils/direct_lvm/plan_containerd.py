@@ -13,6 +13,7 @@ __metaclass__ = type
 from .containerd_config import config_version, has_read, own_dropin, own_file, pool_names, with_import, without_import
 from .model import MANAGED, Refused
 from .plan_pool import device_name, from_elsewhere, full
+from .quoting import paste
 from .steps import CheckConfiguration, Command, DropSnapshots, RemoveFile, Switch, WaitForContainerd, WriteFile
 from .systemd import command_words
 
@@ -115,7 +116,7 @@ def check_ready(found, wanted):
         raise Refused(
             "this containerd was built without the devmapper snapshotter, or its configuration disables it.",
             "Look at: ctr plugins ls | grep devmapper; grep disabled_plugins %s\n"
-            "The packages of Debian and docker.com have it." % found.config_path,
+            "The packages of Debian and docker.com have it." % paste(found.config_path),
         )
     if found.elsewhere:
         path, pool = found.elsewhere[0]
@@ -128,7 +129,7 @@ def check_ready(found, wanted):
         if text is not None and not text.startswith(MANAGED):
             raise Refused(
                 "%s is somebody else's: its first line is not `%s`." % (path, MANAGED),
-                "Set it aside: mv {0} {0}.before-direct-lvm".format(path),
+                "Set it aside: mv %s %s" % (paste(path), paste(path + ".before-direct-lvm")),
             )
 
 
@@ -151,8 +152,8 @@ def check_pair(spec, host):
             raise Refused(
                 "%s holds containerd's metadata of a pool %s, and there is no such pool: the devices that they name are gone."
                 % (root, device),
-                "If that pool is gone for ever: systemctl stop docker containerd; mv {0} {0}.of-a-lost-pool; "
-                "systemctl start containerd docker".format(root),
+                "If that pool is gone for ever: systemctl stop docker containerd; mv %s %s; "
+                "systemctl start containerd docker" % (paste(root), paste(root + ".of-a-lost-pool")),
             )
         used = 0.0
     else:
@@ -190,7 +191,7 @@ def check_idle(spec, host):
             "containers %s%s run on pool %s."
             % (", ".join("%s (namespace %s)" % (task, namespace) for namespace, task in tasks[:SHOWN]), more, full(spec.pool)),
             "Stop them where they were started; on Kubernetes drain the node and stop the kubelet. Or end them here:\n"
-            + "\n".join("ctr --namespace %s tasks rm --force %s" % task for task in tasks),
+            + "\n".join("ctr --namespace %s tasks rm --force %s" % tuple(map(paste, task)) for task in tasks),
         )
 
 

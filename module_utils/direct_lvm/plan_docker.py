@@ -11,6 +11,7 @@ import re
 from . import archive_folder, container_records, docker, engines, geometry, images, plan_pair, plan_switch, switch_record
 from .model import Refused
 from .plan_pool import device_name
+from .quoting import paste, pasted
 from .steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile, RemoveTree
 
 KINDS = {"loop-lvm": "loop-lvm: devicemapper on loop files, never meant for production", "direct-lvm": "an older thin pool"}
@@ -71,9 +72,9 @@ def check_moves(found, side):
             raise Refused(
                 "%s is a file system of its own, and this switch has to set it aside, which no mount point can be." % path,
                 "Bring what is on it into the data root, Docker is down meanwhile: systemctl stop docker.socket docker; "
-                "cp -a {0} {0}.copy && umount {0} && rmdir {0} && mv {0}.copy {0}\n"
+                "cp -a {0} {1} && umount {0} && rmdir {0} && mv {1} {0}\n"
                 "Take its line out of /etc/fstab (findmnt {0} tells which), then: systemctl start docker.socket docker".format(
-                    path
+                    paste(path), paste(path + ".copy")
                 ),
             )
 
@@ -197,7 +198,7 @@ def cannot_cross(containers):
         swarm + "Remove them: docker rm -f %s\nOr have their `docker inspect` kept and go without them:\n"
         "docker_storage_containers: discard\n"
         "What they wrote outside of volumes is then not visible any more; to keep that as images:\n"
-        "image_archive_commit_containers: true" % " ".join(one.name for one in containers),
+        "image_archive_commit_containers: true" % pasted(one.name for one in containers),
     )
 
 

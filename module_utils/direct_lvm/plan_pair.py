@@ -18,6 +18,7 @@ import os
 from .model import Refused
 from .plan_pool import device_name, from_elsewhere
 from .plan_switch import FORMER, OURS, SAME_DRIVER_FOLDERS, is_loop
+from .quoting import paste
 
 
 def check_pair(spec, host, former):
@@ -67,7 +68,8 @@ def check_pair(spec, host, former):
             "made anew. Docker would look for images that are not there." % (name, at, where, found.transaction),
             "If that pool is gone for ever, set its metadata aside, and the list of its images, which cannot be read without it:\n"
             + "\n".join(
-                "mv {0} {0}.of-another-pool".format(path) for path in (where, "%s/image/%s" % (found.root, os.path.basename(where)))
+                "mv %s %s" % (paste(path), paste(path + ".of-another-pool"))
+                for path in (where, "%s/image/%s" % (found.root, os.path.basename(where)))
             ),
         )
 
@@ -83,7 +85,7 @@ def check_image_records(found, former, where):
             "%s lists images and there are no metadata of a pool in %s/devicemapper: Docker would show images that it cannot run."
             % (path, found.root),
             "If %s/devicemapper was emptied or moved, bring it back from a backup.\nIf its images are gone for ever: "
-            "mv %s %s.of-another-pool" % (found.root, path, path),
+            "mv %s %s" % (found.root, paste(path), paste(path + ".of-another-pool")),
         )
 
 

@@ -8,6 +8,7 @@ __metaclass__ = type
 
 from .model import MANAGED, Refused
 from .plan_pool import full
+from .quoting import paste
 from .steps import Command, WriteFile
 
 PROFILE_FOLDER = "/etc/lvm/profile/"  # lvm.conf(5) config/profile_dir
@@ -31,7 +32,8 @@ def plan_policy(pool, host):
         if host.profile_text is not None and not (attached or replaceable(host.profile_text, pool.profile_text)):
             raise Refused(
                 "%s exists and was not written by this tool." % path,
-                "Choose another thin_pool_profile_name, or move it away: mv %s %s.before-direct-lvm" % (path, path),
+                "Choose another thin_pool_profile_name, or move it away: mv %s %s"
+                % (paste(path), paste(path + ".before-direct-lvm")),
             )
         others = profile_users(pool, host.lvm)
         if host.profile_text is not None and others:

@@ -10,6 +10,7 @@ import re
 
 from . import geometry
 from .model import ADOPTED_TAG, SIZE_TAG, TAG, Refused, Size
+from .quoting import paste
 from .steps import Command, MustBeBlank
 
 # Seconds. LVM has thin_check read all metadata when a pool is activated, and when it is taken down: 16 GiB on a slow disk.
@@ -72,7 +73,7 @@ def check_names(pool, lvm):
         if found.open:
             raise Refused(
                 "%s is in use (mounted, or something is stacked on it)." % full(pool, found.name),
-                "See what it is: lsblk %s" % found.dm_path,
+                "See what it is: lsblk %s" % paste(found.dm_path),
             )
 
 

@@ -16,6 +16,7 @@ from .docker_info import storage_kind
 from .model import DockerStorage, Refused
 from .plan_pool import METADATA_TIMEOUT, device_name, full
 from .plan_switch import STOP_TIMEOUT, containers
+from .quoting import paste
 from .steps import Command, IfFails, RemoveThinDevices, Switch, WaitForContainerd, WaitForDocker
 
 RESTART_TIMEOUT = 120
@@ -69,7 +70,7 @@ def check_possible(pool, lvm, lv):
     for device in sorted(lvm.moves_of(pool.vg)):
         raise Refused(
             "a pvmove from %s is under way in VG %s; the pool is not taken down meanwhile." % (device, pool.vg),
-            "Wait for it, or have one go on that was cut off: pvmove %s" % device,
+            "Wait for it, or have one go on that was cut off: pvmove %s" % paste(device),
         )
     if lvm.lv(pool.vg, lv.metadata_lv) is None:
         raise Refused("LVM does not show the metadata of pool %s." % full(pool), "See what it shows: lvs -a %s" % pool.vg)

@@ -10,8 +10,11 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import json
+
 from . import geometry
 from .model import ADOPTED_TAG, TAG, Refused
+from .quoting import paste
 from .steps import Command, UntilMoved
 
 INTERVAL = 5  # seconds: how often LVM looks whether a part of the move is done and the next can begin; its default is 15
@@ -29,7 +32,7 @@ def leaving(pool, lvm, listed):
             "VG %s was adopted, and what thin_pool_devices does not name of it, %s, may hold its other LVs: they are left alone."
             % (pool.vg, " ".join(pv.name for pv in extra)),
             "Name it in thin_pool_devices. Or empty it by hand, of all LVs, onto the others:\n"
-            + "\n".join("pvmove {1} && vgreduce {0} {1} && pvremove {1}".format(pool.vg, pv.name) for pv in extra),
+            + "\n".join("pvmove {1} && vgreduce {0} {1} && pvremove {1}".format(pool.vg, paste(pv.name)) for pv in extra),
         )
     if pool.replace:
         return extra
@@ -39,7 +42,7 @@ def leaving(pool, lvm, listed):
             % (pool.vg, " ".join(pv.name for pv in extra)),
             "Name it in thin_pool_devices. Or have it emptied onto the others, which need the room, and taken out:\n"
             "ansible-playbook playbooks/replace.yml\nBy hand:\n"
-            + "\n".join("pvmove {1} && vgreduce {0} {1} && pvremove {1}".format(pool.vg, pv.name) for pv in extra),
+            + "\n".join("pvmove {1} && vgreduce {0} {1} && pvremove {1}".format(pool.vg, paste(pv.name)) for pv in extra),
         )
     return []
 
@@ -105,12 +108,13 @@ def check_growth(pool, host, gone, stay):
     """Raise Refused when the pool is due to grow: LVM resizes nothing that it moves (lvm2, lv_is_locked), for hours perhaps."""
     used, what = fullest(pool, host.lvm)
     if used > pool.threshold:
-        devices = ", ".join('"%s"' % name for name in gone + list(stay))
+        devices = ", ".join(json.dumps(name) for name in gone + list(stay))
         raise Refused(
             "%s of pool %s/%s is %.1f %% full, above its threshold of %d %%: the pool could fill up while %s is emptied, for LVM "
             "extends nothing that it moves." % (what, pool.vg, pool.name, used, pool.threshold, " ".join(gone)),
-            "Grow it first, with old and new disks: ansible-playbook playbooks/grow.yml -e '{\"thin_pool_devices\": [%s]}'\n"
-            "Or make room: docker image prune; ansible-playbook playbooks/trim.yml" % devices,
+            "Grow it first, with old and new disks: ansible-playbook playbooks/grow.yml -e %s\n"
+            "Or make room: docker image prune; ansible-playbook playbooks/trim.yml"
+            % paste('{"thin_pool_devices": [%s]}' % devices),
         )
 
 
@@ -152,5 +156,6 @@ def check_quiet(pool, lvm, steps):
             raise Refused(
                 "a pvmove from %s is under way in VG %s (%s %%); LVM changes nothing of what it moves meanwhile."
                 % (device, pool.vg, "?" if lv.moved_percent is None else "%.1f" % lv.moved_percent),
-                "Wait for it, or have one go on that was cut off: pvmove %s\nOr take it back: pvmove --abort %s" % (device, device),
+                "Wait for it, or have one go on that was cut off: pvmove %s\nOr take it back: pvmove --abort %s"
+                % (paste(device), paste(device)),
             )

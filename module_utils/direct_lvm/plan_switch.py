@@ -25,6 +25,7 @@ from . import switch_record
 from .daemon_json import given_back, merge, paths, without
 from .docker_conflicts import settings_of, storage_flags
 from .model import MANAGED, VENDOR_COMMAND, Content, Former, Refused
+from .quoting import paste
 from .steps import AssertContent, Command, Move, RemoveFile, StartContainers, Switch, WaitForDocker, WriteFile
 from .systemd import Word
 
@@ -126,7 +127,7 @@ def changed(found, change, *how):
     except ValueError as error:
         raise Refused(
             "%s is not valid JSON (%s)." % (found.daemon_json_path, error),
-            "Correct it first; to look at it: python3 -m json.tool %s" % found.daemon_json_path,
+            "Correct it first; to look at it: python3 -m json.tool %s" % paste(found.daemon_json_path),
         ) from error
 
 

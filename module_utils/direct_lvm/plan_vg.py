@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from . import blank, geometry, plan_replace
 from .model import ADOPTED_TAG, SIZE_TAG, TAG, Refused
+from .quoting import paste, pasted
 from .steps import Command, MustBeAsSeen
 
 
@@ -95,7 +96,7 @@ def check_twin(disk, host):
             "%s and %s have the same WWID or serial number: two paths to one disk, or two disks that nobody can tell apart."
             % (disk.path, twin),
             "See both: lsblk -o NAME,SIZE,WWN,SERIAL,MODEL %s %s\nTwo paths belong under multipath: name that device, once.\n"
-            "Two disks can be used when one of them is given as a partition." % (disk.path, twin),
+            "Two disks can be used when one of them is given as a partition." % (paste(disk.path), paste(twin)),
         )
 
 
@@ -144,7 +145,7 @@ def check_vg(pool, lvm):
         raise Refused(
             "VG %s does without %s, which is there: the group was changed while it was away, as by vgreduce --removemissing."
             % (vg.name, " ".join(back)),
-            "If it is that disk, as it was: vgextend --restoremissing %s %s" % (vg.name, " ".join(back)),
+            "If it is that disk, as it was: vgextend --restoremissing %s %s" % (vg.name, pasted(back)),
         )
     if vg.missing_pvs:
         raise Refused(

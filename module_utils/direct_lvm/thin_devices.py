@@ -10,6 +10,7 @@ import os
 
 from . import commands, files
 from .model import Refused
+from .quoting import paste
 
 BLOCK = "/sys/class/block"  # Documentation/ABI/testing/sysfs-block: holders; sysfs-block-dm: dm/name
 
@@ -42,6 +43,6 @@ def remove(step):
         if result.rc != 0:
             raise Refused(
                 "thin device %s of pool %s is in use: %s" % (name, step.pool, " ".join(result.err.split())),
-                "See who uses it: lsblk /dev/mapper/%s. Containers of containerd: ctr namespaces ls; ctr -n NAME tasks ls\n"
-                "Stop it, and run again." % name,
+                "See who uses it: lsblk %s    # containers of containerd: ctr namespaces ls; ctr -n NAME tasks ls\n"
+                "Stop it, and run again." % paste("/dev/mapper/" + name),
             )
