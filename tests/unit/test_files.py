@@ -217,24 +217,25 @@ def test_a_path_leads_where_the_kernel_says(tmp_path_factory, words):
 
 
 @pytest.mark.parametrize(
-    ("modes", "strict", "weak"),
+    ("modes", "more", "weak"),
     [
-        pytest.param((0o755, 0o755), False, None, id="closed"),
-        pytest.param((0o755, 0o777), False, 1, id="everybody"),
-        pytest.param((0o755, 0o775), False, 1, id="group"),
-        pytest.param((0o777, 0o755), False, 0, id="everybody-above"),
-        pytest.param((0o1777, 0o755), False, None, id="sticky-above"),
-        pytest.param((0o755, 0o1777), False, None, id="sticky-and-empty"),
-        pytest.param((0o755, 0o755), True, None, id="strict"),
+        pytest.param((0o755, 0o755), {}, None, id="closed"),
+        pytest.param((0o755, 0o777), {}, 1, id="everybody"),
+        pytest.param((0o755, 0o775), {}, 1, id="group"),
+        pytest.param((0o777, 0o755), {}, 0, id="everybody-above"),
+        pytest.param((0o1777, 0o755), {}, None, id="sticky-above"),
+        pytest.param((0o755, 0o1777), {}, None, id="sticky-and-to-hold-a-folder"),
+        pytest.param((0o755, 0o1777), {"filled": True}, 1, id="sticky-and-to-hold-files"),
+        pytest.param((0o755, 0o755), {"strict": True, "filled": True}, None, id="strict"),
     ],
 )
-def test_who_may_put_something_else_in_the_place_of_a_folder(tmp_path, modes, strict, weak):
+def test_who_may_put_something_else_in_the_place_of_a_folder(tmp_path, modes, more, weak):
     folders = [tmp_path / "upper", tmp_path / "upper" / "lower"]
     for folder, mode in zip(folders, modes):
         folder.mkdir()
         folder.chmod(mode)
     with files.opened(str(folders[1])) as (_descriptor, passed):
-        told = files.weak_spot(passed, strict)
+        told = files.weak_spot(passed, **more)
     assert told == "" if weak is None else told.startswith("%s may be written to by " % folders[weak])
 
 

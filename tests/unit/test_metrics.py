@@ -1,5 +1,6 @@
 """The figures for Prometheus: numbers, format, failures; the alert rules as promtool judges them."""
 
+import os
 import pathlib
 import re
 import shutil
@@ -188,3 +189,72 @@ def test_promtool_sees_every_alert_fire_and_none_without_reason(promtool):
     tried = yaml.safe_load((ROOT / "tests" / "unit" / "direct-lvm.rules.test.yml").read_text())["tests"]
     fired = {case["alertname"] for test in tried for case in test["alert_rule_test"] if case["exp_alerts"]}
     assert fired == {rule["alert"] for rule in yaml.safe_load(RULES.read_text())["groups"][0]["rules"]}
+
+
+@pytest.mark.parametrize(
+    ("modes", "told"),
+    [
+        pytest.param((0o755, 0o755), "", id="closed"),
+        pytest.param((0o755,), "", id="to-be-made"),
+        pytest.param((0o1777, 0o755), "", id="roots-in-tmp"),
+        pytest.param((0o755, 0o777), "chmod go-w {0}/upper/lower", id="everybody"),
+        pytest.param((0o755, 0o775), "chmod go-w {0}/upper/lower", id="group"),
+        pytest.param((0o755, 0o1777), "chmod go-w {0}/upper/lower", id="everybody-and-sticky"),
+        pytest.param((0o1777,), "", id="to-be-made-in-tmp"),
+        pytest.param((0o777, 0o755), metrics.ELSEWHERE, id="everybody-above"),
+        pytest.param((0o777, 0o777), metrics.ELSEWHERE, id="both"),
+        pytest.param((0o777,), metrics.ELSEWHERE, id="to-be-made-where-everybody-writes"),
+    ],
+)
+def test_a_folder_in_which_a_third_writes_is_refused_and_gets_nothing(tmp_path, monkeypatch, capsys, modes, told):
+    folder = tmp_path / "upper" / "lower"
+    for path, mode in zip((folder.parent, folder), modes):
+        path.mkdir()
+        path.chmod(mode)
+    before = folder.exists()
+    monkeypatch.setattr(lvm, "ask", lambda: states.report("bookworm", "00-blank"))
+    monkeypatch.setattr(files, "must_be_root", lambda: None)
+    assert metrics.main(["--prepare", str(folder)]) == int(bool(told))
+    said = capsys.readouterr()
+    assert said.out == ("" if told else "there\n" if before else "made\n")
+    assert told.format(tmp_path) in said.err
+    assert metrics.main([*ARGUMENTS, str(folder / "direct-lvm.prom")]) == int(bool(told))
+    assert (folder / "direct-lvm.prom").exists() == (told == "")
+    assert folder.exists() == (before or told == "")
+    assert ("who could hide that the pool fills up" in capsys.readouterr().err) == bool(told)
+
+
+@pytest.mark.parametrize("name", ["direct-lvm.prom", "direct-lvm.prom.direct-lvm-new"])
+def test_a_link_in_the_folder_is_replaced_and_not_followed(tmp_path, monkeypatch, name):
+    disk = tmp_path / "disk"
+    disk.write_text("precious")
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / name).symlink_to(disk)
+    monkeypatch.setattr(files, "is_closed", lambda status: status.st_ino != (tmp_path / "figures").stat().st_ino)
+    monkeypatch.setattr(lvm, "ask", lambda: states.report("bookworm", "00-blank"))
+    monkeypatch.setattr(files, "must_be_root", lambda: None)
+    assert metrics.main([*ARGUMENTS, str(tmp_path / "figures" / "direct-lvm.prom")]) == 0
+    assert disk.read_text() == "precious"
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["direct-lvm.prom"]
+
+
+def test_the_folder_of_debians_prometheus_that_became_a_link_is_refused(tmp_path, monkeypatch, capsys):
+    (tmp_path / "prometheus").mkdir(mode=0o755)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "prometheus" / "node-exporter").symlink_to(tmp_path / "etc")
+    monkeypatch.setattr(files, "is_closed", lambda status: status.st_ino != (tmp_path / "prometheus").stat().st_ino)
+    monkeypatch.setattr(lvm, "ask", lambda: states.report("bookworm", "00-blank"))
+    monkeypatch.setattr(files, "must_be_root", lambda: None)
+    path = str(tmp_path / "prometheus" / "node-exporter" / "direct-lvm.prom")
+    assert metrics.main([*ARGUMENTS, path]) == metrics.main(["--prepare", os.path.dirname(path)]) == 1
+    assert capsys.readouterr().err.count("node-exporter is a link, and others than root may write to") == 2
+    assert list((tmp_path / "etc").iterdir()) == []
+
+
+def test_the_service_reads_disks_and_writes_to_none():
+    unit = render("direct-lvm-metrics.service.j2").splitlines()
+    assert "DevicePolicy=closed" in unit
+    assert sorted(line for line in unit if line.startswith("DeviceAllow=")) == [
+        "DeviceAllow=/dev/mapper/control rw",  # device-mapper's ioctls: LVM opens it for both
+        "DeviceAllow=block-* r",
+    ]
