@@ -335,6 +335,7 @@ from ..module_utils.direct_lvm import apply, commands, files
 from ..module_utils.direct_lvm.arguments import ARGUMENTS
 from ..module_utils.direct_lvm.converge import converge
 from ..module_utils.direct_lvm.model import Refused
+from ..module_utils.direct_lvm.quoting import safe
 from ..module_utils.direct_lvm.spec import read_spec
 
 
@@ -356,7 +357,7 @@ def main():
     except (commands.CommandFailed, apply.SwitchFailed, OSError) as failure:
         module.fail_json(msg="%s\nNothing was done after that; the next run goes on from here." % failure, way_out="", **result)
     for sentence in warnings:
-        module.warn(sentence)
+        module.warn(safe(sentence))
     module.exit_json(**result)
 
 

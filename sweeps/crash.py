@@ -32,7 +32,7 @@ SHORT = (  # of each the last case that matches
     r"pvcreate kill-after$",
     r"vgcreate kill-during io_submit",
     r"lvconvert kill-during io_submit",
-    r"profile.direct-lvm-new rename kill",
+    r"profile.direct-lvm-new renameat kill",
     r"lvconvert rc$",
     r"fullreport truncated$",
 )

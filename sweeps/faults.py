@@ -146,14 +146,19 @@ def moments(trace, most):
 
 
 def strace(path, call, number, effect):
-    """The words before python3 that have the module's own system call on a path fail, or kill the module."""
-    return "strace -qq -o /run/crash/during -P %s -e trace=%s -e inject=%s:%s:when=%d" % (path, call, call, effect, number)
+    """The words before python3 that have the module's own system call on a path fail, or kill the module.
+
+    The module names a file in an opened folder, which strace does not put together.
+    """
+    name = path.rsplit("/", 1)[1]
+    form = "strace -qq -o /run/crash/during -P %s -P %s -e trace=%s -e inject=%s:%s:when=%d"
+    return form % (path, name, call, call, effect, number)
 
 
 def file_faults():
     """[(name, words before python3, whether the module dies)] for every step of writing the profile, and of the lock."""
     folder, lock = PROFILE.rsplit("/", 1)[0], "/run/direct-lvm.lock"
-    steps = [(NEW, "openat"), (NEW, "fchmod"), (NEW, "write"), (NEW, "fsync"), (NEW, "rename"), (folder, "fsync")]
+    steps = [(NEW, "openat"), (NEW, "fchmod"), (NEW, "write"), (NEW, "fsync"), (NEW, "renameat"), (folder, "fsync")]
     for path, call in [(lock, "openat"), (lock, "flock"), *steps]:
         yield "file %s %s kill" % (path.rsplit("/", 1)[1], call), strace(path, call, 1, "signal=KILL"), True
     for (path, call), error in zip(steps, ("EROFS", "EPERM", "ENOSPC", "EIO", "EACCES", "EIO")):

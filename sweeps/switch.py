@@ -132,7 +132,7 @@ def cases(calls, _traces, _most):
     for path, times in ((RECORD, 3), (DROPIN, 1)):
         for count in range(1, times + 1):
             new, name = path + ".direct-lvm-new", path.rsplit("/", 1)[1]
-            for call in ("openat", "rename"):
+            for call in ("openat", "renameat"):
                 yield Case("file %s %s %d kill" % (name, call, count), before=faults.strace(new, call, count, "signal=KILL"))
                 error = faults.strace(new, call, count, "error=EIO")
                 yield Case("file %s %s %d EIO" % (name, call, count), before=error, dies=False)
@@ -142,9 +142,9 @@ def loop_cases(calls, traces, most):
     """Those, and each folder that is renamed."""
     yield from cases(calls, traces, most)
     for name in MOVED:
-        path = "/var/lib/docker/" + name
-        yield Case("move %s kill" % name, before=faults.strace(path, "rename", 1, "signal=KILL"))
-        yield Case("move %s EIO" % name, before=faults.strace(path, "rename", 1, "error=EIO"), dies=False)
+        path, count = "/var/lib/docker/" + name, 1 + name.startswith("image/")  # the second one of its name in an opened folder
+        yield Case("move %s kill" % name, before=faults.strace(path, "renameat", count, "signal=KILL"))
+        yield Case("move %s EIO" % name, before=faults.strace(path, "renameat", count, "error=EIO"), dies=False)
 
 
 def verb(words):

@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import NamedTuple, Tuple
 
 from . import strict_json
+from .quoting import safe
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 
@@ -58,7 +59,7 @@ class CommandFailed(Exception):
         self.problem = problem
         self.err = err.strip()
         text = "`%s` %s" % (" ".join(self.argv), problem)
-        super(CommandFailed, self).__init__(text + (": " + shortened(self.err) if self.err else "."))
+        super(CommandFailed, self).__init__(safe(text + (": " + shortened(self.err) if self.err else ".")))
 
 
 class TooMuch(Exception):

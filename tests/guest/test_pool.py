@@ -290,7 +290,11 @@ def test_of_two_runs_at_once_both_end_well_and_one_changes_nothing(blank):
 
 def test_a_held_lock_is_told_after_lock_timeout_and_check_mode_does_not_wait_for_it(blank):
     blank.ssh("setsid flock --close %s sleep 300 > /dev/null 2>&1 < /dev/null &" % LOCK)
-    is_refused(blank, "another run of direct_lvm is at work on this host since more than 1 s", lock_timeout=1)
+    is_refused(
+        blank,
+        "another run of direct_lvm, or a command that a killed one left, is at work on this host since more than 1 s",
+        lock_timeout=1,
+    )
     assert went_well(blank, check=True, lock_timeout=1)["changed"]
 
 
@@ -298,7 +302,25 @@ def test_a_killed_run_leaves_no_lock(blank):
     blank.ssh("cat > /tmp/args.json", stdin=remote.parameters())
     started = "exec setsid python3 -m ansible.modules.direct_lvm /tmp/args.json > /dev/null 2>&1 < /dev/null"
     blank.ssh("cd %s; (%s) & while flock -n %s true; do sleep 0.1; done; kill -9 $!" % (remote.THERE, started, LOCK))
-    assert went_well(blank, lock_timeout=1, state="absent")["host"]["vg"] is None
+    assert went_well(blank, lock_timeout=60, state="absent")["host"]["vg"] is None  # its last command may still run
+
+
+def test_the_lock_of_a_killed_run_is_held_while_its_lvm_command_works(blank):
+    """LVM closes all that it inherits but standard input, and waits for the lock on its metadata, which somebody holds."""
+    assert went_well(blank)["changed"]
+    blank.ssh("cat > /tmp/args.json", stdin=remote.parameters(name="other", data_size="100M", metadata_size="4M"))
+    blank.ssh("setsid flock /run/lock/lvm/V_vgdocker sleep 600 > /dev/null 2>&1 < /dev/null & sleep 1")
+    started = "exec setsid python3 -m ansible.modules.direct_lvm /tmp/args.json > /dev/null 2>&1 < /dev/null"
+    blank.ssh(
+        "cd %s; (%s) & until pgrep -x 'lvm|lvs|lvcreate' > /dev/null; do sleep 0.1; done; sleep 1; kill -9 $!"
+        % (remote.THERE, started)
+    )
+    assert blank.ssh("pgrep -x 'lvm|lvs|lvcreate'").stdout
+    holder = blank.ssh("fuser %s 2> /dev/null" % LOCK).stdout.split()
+    assert holder, "the killed run's command does not hold the lock"
+    is_refused(blank, "another run of direct_lvm, or a command that a killed one left, is at work on this host", lock_timeout=1)
+    blank.ssh("pkill -f 'sleep 600'")
+    assert went_well(blank, lock_timeout=60)["changed"] is False
 
 
 # --- a disk that gets something on it between our look and pvcreate --------------------------------------

@@ -54,6 +54,12 @@ def test_a_command_that_is_not_there():
         commands.run(["/no/such"])
 
 
+def test_what_a_command_says_of_names_that_others_chose_is_no_order_to_the_terminal():
+    with pytest.raises(commands.CommandFailed) as failure:
+        commands.run(["sh", "-c", r"printf 'no \033[2J\nsuch' >&2; exit 3"])
+    assert str(failure.value).endswith("no \\x1b[2J\nsuch")
+
+
 def test_a_failure_carries_the_commands_own_words():
     with pytest.raises(commands.CommandFailed, match="failed with return code 3: why"):
         commands.run(["sh", "-c", "echo why >&2; exit 3"])
