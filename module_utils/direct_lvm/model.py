@@ -185,7 +185,8 @@ class Unit(NamedTuple):
 
     command: the effective ExecStart without the drop-in that we own, as written (variables not expanded).
     socket_exists: whether systemd can start its socket unit, which it cannot when that is masked.
-    arguments, environment: what the main process was started with, () when none runs.  main_pid: 0 when none runs.
+    arguments, environment: what the daemon's process was started with, () when none runs.  main_pid: its number, else 0.
+    folder: the one in which it runs.  sockets: the paths of the unix sockets on which it listens.
     """
 
     load_state: str
@@ -199,6 +200,8 @@ class Unit(NamedTuple):
     arguments: Tuple[str, ...] = ()
     environment: Tuple[str, ...] = ()
     main_pid: int = 0
+    folder: str = ""
+    sockets: Tuple[str, ...] = ()
 
 
 class DockerInfo(NamedTuple):
@@ -282,6 +285,7 @@ class Docker(NamedTuple):
     content: what the data root held before anything else was asked, None when no switch may be due.
     store: (containerd's socket, namespace) when the images are, or will be, in containerd; None otherwise.
     namespace: containerd's namespace of Docker's containers.
+    containerd_config: the config.toml of containerd.service.  client: whether the program `docker` is installed.
     former: None when no switch was ever begun.  left: (path, bytes) of what the former driver left; only to clean.
     """
 
@@ -316,6 +320,8 @@ class Docker(NamedTuple):
     content: Optional[Content] = None
     store: Optional[Tuple[str, str]] = None
     namespace: str = "moby"
+    containerd_config: str = "/etc/containerd/config.toml"
+    client: bool = True
 
     def begun(self):
         """Whether a switch was begun and cut off: what runs now may be neither side."""
@@ -338,6 +344,7 @@ class Host(NamedTuple):
     snapshotter_pools: device-mapper names of pools that containerd's configuration names.
     containerd: a containerd_config.Containerd, None when it was not looked at.
     transaction: the kernel's transaction id of the pool (Docker counts it, LVM does not), None when not asked.
+    irregular: ((path, what it is), ...) of files that a plan may replace, where something else than a file stands.
     orphans: PVs of no VG that carry the UUID which this tool gives them, and are not among the disks; only to replace.
     """
 
@@ -350,3 +357,4 @@ class Host(NamedTuple):
     transaction: Optional[int] = None
     containerd: Optional[object] = None
     orphans: Tuple[str, ...] = ()
+    irregular: Tuple[Tuple[str, str], ...] = ()

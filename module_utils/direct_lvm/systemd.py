@@ -15,9 +15,10 @@ import glob
 import os
 import re
 import shlex
+import stat
 from typing import NamedTuple
 
-from . import commands
+from . import commands, process
 from .model import Refused, Unit
 
 RUNNING = "/run/systemd/system"  # sd_booted(3)
@@ -48,7 +49,12 @@ class Word(NamedTuple):
 
 
 def observe_unit(name, ours):
-    """The Unit of name.service and name.socket: one process, and the service's files read from disk.
+    """The Unit of name.service and name.socket: one process, and the service's files read from disk; see observe_units()."""
+    return observe_units(((name, ours),))[0]
+
+
+def observe_units(asked):
+    """[Unit] of services and their sockets, all by one process. asked: ((name, ours), ...); systemd has to know the first.
 
     ours: the path of the drop-in that belongs to this tool; its ExecStart does not count for Unit.command. It is
     among Unit.files whenever it is on disk, even when systemd has not loaded it yet.
@@ -56,20 +62,24 @@ def observe_unit(name, ours):
     word alone: systemd 252 says no when a drop-in was written into a folder that is new to it (tried).
     Raises Refused (no systemd, more than one ExecStart, a file that cannot be read) and CommandFailed.
     """
+    names = [name for name, _ours in asked]
     if not os.path.isdir(RUNNING):
         raise Refused(
-            "this host does not run systemd (%s is not there), and %s.service is what would be configured" % (RUNNING, name),
+            "this host does not run systemd (%s is not there), and %s.service is what would be configured" % (RUNNING, names[0]),
             "Use a host that boots with systemd; inside a container there is none.",
         )
-    service, socket = name + ".service", name + ".socket"
-    result = commands.run(["systemctl", "show", "--property=" + PROPERTIES, service, socket], timeout=60, ok=None)
+    units = [name + kind for name in names for kind in (".service", ".socket")]
+    result = commands.run(["systemctl", "show", "--property=" + PROPERTIES, *units], timeout=60, ok=None)
     blocks = {block.get("Id", ""): block for block in parse_show(result.out)}
-    if service not in blocks:
-        raise commands.CommandFailed(result.argv, "said nothing about " + service, result.err or result.out[:200])
-    shown = blocks[service]
-    pid = shown.get("MainPID", "0")
-    if not re.match(r"[0-9]{1,9}\Z", pid):
-        raise commands.CommandFailed(result.argv, "gave %.60r as the main process of %s" % (pid, service))
+    if units[0] not in blocks:
+        raise commands.CommandFailed(result.argv, "said nothing about " + units[0], result.err or result.out[:200])
+    return [unit_of(blocks, name, ours) for name, ours in asked]
+
+
+def unit_of(blocks, name, ours):
+    """The Unit of a service from {unit: {property: value}}, its files and its process. Raises Refused and CommandFailed."""
+    service, socket = name + ".service", blocks.get(name + ".socket", {})
+    shown = blocks.get(service, {})
     dropins, changed = current_dropins(service, show_words(shown.get("DropInPaths", "")))
     paths = [shown.get("FragmentPath", "")] + [path for path in dropins if not same(path, ours)]
     files = [(path, read_text(path)) for path in paths if path]
@@ -77,29 +87,25 @@ def observe_unit(name, ours):
     own = read_text(ours) if ours else None
     if own is not None:
         files.append((ours, own))
+    main = shown.get("MainPID", "0")
+    if not re.match(r"[0-9]{1,9}\Z", main):
+        raise commands.CommandFailed(("systemctl", "show", service), "gave %.60r as the main process of %s" % (main, service))
+    pid = process.daemon(int(main), name)
     return Unit(
         load_state=shown.get("LoadState", "not-found"),
         active_state=shown.get("ActiveState", "inactive"),
         need_reload=changed or shown.get("NeedDaemonReload") == "yes",
         files=tuple(files),
         command=command_line(files, ours),
-        socket_active=blocks.get(socket, {}).get("ActiveState") == "active",
-        socket_exists=blocks.get(socket, {}).get("LoadState") == "loaded",
-        socket_masked=blocks.get(socket, {}).get("LoadState") == "masked",
-        arguments=process_words(pid, "cmdline"),
-        environment=process_words(pid, "environ"),
-        main_pid=int(pid),
+        socket_active=socket.get("ActiveState") == "active",
+        socket_exists=socket.get("LoadState") == "loaded",
+        socket_masked=socket.get("LoadState") == "masked",
+        arguments=process.words(pid, "cmdline"),
+        environment=process.words(pid, "environ"),
+        main_pid=pid,
+        folder=process.folder(pid),
+        sockets=process.sockets(pid),
     )
-
-
-def process_words(pid, name):
-    """The command line or the environment of a process as a tuple, () when there is no such process.
-
-    name: 'cmdline' or 'environ' (proc(5)), the environment as it was when the program was started.
-    """
-    if not pid.strip("0"):
-        return ()
-    return tuple((read_text("/proc/%s/%s" % (pid, name)) or "").split("\0")[:-1])
 
 
 def parse_show(text):
@@ -142,8 +148,15 @@ def is_mask(path):
 
 
 def read_text(path):
-    """The text of a file, None when there is none. Undecodable bytes are replaced. Raises Refused."""
+    """The text of a file, None when there is none. Undecodable bytes are replaced. Raises Refused.
+
+    What is no regular file is not opened: a FIFO would keep us waiting, /dev/zero never ends. /dev/null says nothing.
+    """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            if os.path.samefile(path, os.devnull):
+                return ""
+            raise OSError(0, "it is no regular file")
         with open(path, "rb") as stream:
             data = stream.read(LIMIT + 1)
             if len(data) > LIMIT:
@@ -256,6 +269,12 @@ def environment_files(files, ours=""):
         if (one.section, one.key) == ("Service", "EnvironmentFile"):
             paths = [*paths, one.value.lstrip("-")] if one.value else []
     return [path for path in paths if path.startswith("/")]
+
+
+def read_environment_files(files, ours):
+    """{path: text} of the files that a unit's EnvironmentFile= name and that are there, in order. Raises Refused."""
+    texts = [(path, read_text(path)) for pattern in environment_files(files, ours) for path in sorted(glob.glob(pattern))]
+    return {path: text for path, text in texts if text is not None}
 
 
 def parse_environment_file(text):

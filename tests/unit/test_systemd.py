@@ -1,8 +1,6 @@
 """Units read as systemd reads them: recorded units, the rules of the manual pages, and arbitrary text."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 from hypothesis import given
@@ -339,14 +337,6 @@ def test_systemctl_without_an_answer(host):
     host.rc = 1
     with pytest.raises(commands.CommandFailed, match="Failed to connect to bus"):
         systemd.observe_unit("docker", OURS)
-
-
-def test_the_words_of_a_running_process():
-    words = [sys.executable, "-c", "input(print(flush=True))", "--storage-opt", "dm.fs=ext4", ""]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline()  # it runs its program by then
-        assert systemd.process_words(str(process.pid), "cmdline") == tuple(words)
-        process.kill()
 
 
 def test_quoted_paths():
