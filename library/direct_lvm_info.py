@@ -104,9 +104,9 @@ def main():
             profile_text=files.read_text(profile_path(pool)),
             docker=docker.observe_docker(DockerStorage(engine="auto", dropin="", dropin_text="")),
         )
-        pools = tuple(named for _path, named in containerd.configured_pools())
+        pools = tuple(named for _path, named in containerd.configured_pools(host.docker.containerd_config))
         if pools:
-            seen = containerd.observe_containerd(ContainerdStorage("", "", "", ""), host.docker.unit)
+            seen = containerd.observe_containerd(ContainerdStorage("", "", "", ""), host.docker)
             host = host._replace(snapshotter_pools=pools, containerd=seen)
         asked = {}
         if given["lsblk"]:

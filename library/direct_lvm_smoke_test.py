@@ -86,7 +86,8 @@ way_out:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.direct_lvm import commands, containerd, docker, files, smoke, smoke_client
+from ..module_utils.direct_lvm import commands, containerd, docker, files, smoke, smoke_client, systemd
+from ..module_utils.direct_lvm.containerd_config import ADDRESS, listens
 from ..module_utils.direct_lvm.model import Refused
 
 
@@ -110,10 +111,11 @@ def docker_client(given):
 
 def containerd_client(given):
     """containerd's client. Raises Refused unless its snapshotter is loaded."""
-    status, problem = containerd.plugin_status(containerd.ADDRESS)
+    address = listens(systemd.observe_unit("containerd", "")) or ADDRESS
+    status, problem = containerd.plugin_status(address)
     if status != "ok":
         raise Refused("containerd's devmapper snapshotter is not loaded (%s): %s" % (status, problem), "ctr plugins ls")
-    return smoke_client.ContainerdClient(containerd.ADDRESS, given["command_timeout"])
+    return smoke_client.ContainerdClient(address, given["command_timeout"])
 
 
 def main():

@@ -8,46 +8,90 @@ __metaclass__ = type
 
 import glob
 import os
-import re
 import tempfile
 import time
 
 from . import commands, docker_conflicts, files, strict_json, systemd
-from .containerd_config import ADDRESS, CONFIG, PLUGIN, PLUGIN_TYPE, Containerd, pool_names, with_import
-from .model import Refused
+from .containerd_config import (
+    ADDRESS,
+    CONFIG,
+    IMPORTS,
+    PLUGIN,
+    PLUGIN_TYPE,
+    Containerd,
+    absolute_imports,
+    config_paths,
+    flag,
+    head,
+    is_settled,
+    listens,
+    parse_dump,
+    pool_names,
+    read_files,
+    with_import,
+    without_import,
+    words,
+)
+from .model import MANAGED, Refused
 from .quoting import paste
 
 FILES = ("/etc/containerd/config.toml", "/etc/containerd/*/*.toml")
+PROGRAM = "containerd"  # in PATH, where its process is not known
 UNIT = "containerd.service"
 ASK_TIMEOUT = 60
 GC_LABEL = "containerd.io/gc.ref.snapshot." + PLUGIN
 ROUNDS = 20
 
 
-def configured_pools(config=CONFIG):
-    """((path, pool_name), ...) in containerd's files (containerd docs/snapshotters/devmapper.md), as written.
+def configured_pools(config=CONFIG, program=PROGRAM):
+    """((path, pool), ...) that the configuration of containerd names, read from a config.toml and what it imports.
 
-    config: the file that its unit names, which may stand elsewhere. See pool_names(), which errs to the side of "in use".
+    No process while no file names a pool but ours, which one line imports: so it is on a host as wanted. Whatever else names
+    one is held to what containerd itself makes of it; when it cannot tell, everything counts that may be a setting.
     """
-    found = []
-    paths = [path for pattern in FILES for path in sorted(glob.glob(pattern))]
-    for path in dict.fromkeys([*paths, config]):
-        found += [(path, pool) for pool in pool_names(files.read_text(path) or "")]
-    return tuple(found)
+    texts = read_files(config, read_toml)
+    if texts is None:  # imports that are not understood here
+        texts = {path: text for pattern in (config, *FILES) for path, text in read_toml(pattern).items()}
+    named = tuple((path, pool) for path, text in texts.items() for pool in pool_names(text))
+    if all(texts[path].startswith(MANAGED) for path, _pool in named) and IMPORTS.search(head(texts.get(config, ""))):
+        return named
+    dump, _problem = ask_dump(program, config) if named else (None, "")
+    return named if dump is None else named_by(dump, texts)
 
 
-def observe_containerd(wanted, docker_unit=None, with_snapshots=False):
-    """containerd as a Containerd. wanted: ContainerdStorage.  docker_unit: Docker's unit, which may name the socket.
+def named_by(dump, texts):
+    """((path, pool),) of the pool that a Dump names, with the file that says so as far as the texts tell; () for none."""
+    where = [path for path in reversed(dump.files) if dump.pool in pool_names(texts.get(path, ""))]
+    return (((where or dump.files or ("containerd's configuration",))[0], dump.pool),) if dump.pool else ()
 
-    Two processes (systemctl, ctr) when all is well. Raises model.Refused and commands.CommandFailed.
+
+def read_toml(pattern):
+    """{path: text} of the regular files that a path, or a pattern with *, leads to."""
+    paths = sorted(glob.glob(pattern)) if "*" in pattern else [pattern]
+    return {path: files.read_text(path) for path in paths if os.path.isfile(path)}
+
+
+def ask_dump(program, config):
+    """(containerd_config.Dump, ""), or (None, why not): what containerd itself reads in a configuration. One process."""
+    try:
+        result = commands.run((program, "--config", config, "config", "dump"), timeout=ASK_TIMEOUT, ok=None)
+    except commands.CommandFailed as failure:
+        return None, str(failure)
+    return (parse_dump(result.out), "") if result.rc == 0 else (None, " ".join(result.err.split()) or "return code %d" % result.rc)
+
+
+def observe_containerd(wanted, docker=None, with_snapshots=False):
+    """containerd as a Containerd. wanted: ContainerdStorage.  docker: model.Docker, which asks one containerd.
+
+    Two processes (systemctl, ctr) when all is well; what its configuration names is asked only when something is due.
+    Raises model.Refused and commands.CommandFailed.
     """
     unit = systemd.observe_unit("containerd", wanted.dropin)
-    words = systemd.command_words(unit.command, "", {})
-    paths = docker_conflicts.flag_values(words, "config") + [
-        after.text for word, after in zip(words, words[1:]) if word.text == "-c"
-    ]
-    config = paths[-1] if paths else CONFIG
-    address = docker_address(docker_unit)
+    env_files = systemd.read_environment_files(unit.files, wanted.dropin)
+    config, later = config_paths(unit, env_files)
+    running, named = words(unit, env_files)
+    asked = docker_address(docker)
+    address = listens(unit) or flag(named, "address", "a") or asked or ADDRESS
     status, problem = None, "there is no containerd.service"
     if unit.active_state == "active":
         status, problem = plugin_status(address)
@@ -55,26 +99,65 @@ def observe_containerd(wanted, docker_unit=None, with_snapshots=False):
         problem = "containerd.service is %s" % unit.active_state
     names = os.listdir(wanted.root_path) if os.path.isdir(wanted.root_path) else []
     snapshots = list_snapshots(address) if with_snapshots and status == "ok" else None
-    return Containerd(
+    found = Containerd(
         unit=unit,
         address=address,
         plugin=status,
         problem=problem,
+        program=(running or named or ("",))[0],
         config_path=config,
-        config_text=files.read_text(config),
+        config_text=read_config(config),
+        other_config=later if later != config else "",
+        docker_address=asked,
         own_text=files.read_text(wanted.config),
         dropin_text=files.read_text(wanted.dropin),
-        elsewhere=tuple(one for one in configured_pools(config) if one[0] != wanted.config),
         databases=tuple(sorted(name[:-3] for name in names if name.endswith(".db") and name != "metadata.db")),
         snapshots=snapshots,
         tasks=list_tasks(address, snapshots) if snapshots else (),
     )
+    return observe_configuration(found, wanted) if wanted.config_text and found.installed and not with_snapshots else found
 
 
-def docker_address(unit):
-    """The socket on which Docker asks containerd: its --containerd, else the default."""
-    words = systemd.command_words(unit.command, "", {}) if unit else []
-    given = [value for value in docker_conflicts.flag_values(words, "containerd") if value.startswith("/")]
+def observe_configuration(found, wanted):
+    """A Containerd with what its configuration names beside our file, when something is due and so it has to be known."""
+    try:
+        if is_settled(found, wanted) or found.config_text is None or not found.program:
+            return found
+        bare = without_import(found.config_text, wanted.config, found.config_path)
+        with tempfile.TemporaryDirectory(prefix="direct-lvm-") as folder:
+            copy = os.path.join(folder, "config.toml")
+            if bare != found.config_text:  # ours would hide what others say
+                files.write_text(copy, absolute_imports(bare or "", found.config_path))
+            dump, problem = ask_dump(found.program, copy if bare != found.config_text else found.config_path)
+    except ValueError:  # imports that are not understood, which the planner refuses
+        return found
+    if dump is None:
+        return found._replace(dump_problem=problem)
+    if not found.unit.sockets and dump.address and not flag(words(found.unit)[1], "address", "a"):
+        found = found._replace(address=dump.address)
+    texts = {path: text for name in dump.files for path, text in read_toml(name).items()}
+    texts.setdefault(found.config_path, bare or "")
+    dump = dump._replace(files=tuple(path if path in texts else found.config_path for path in dump.files))
+    ours = wanted.config in dump.files and dump.pool in pool_names(found.own_text or "")
+    return found._replace(elsewhere=() if ours else named_by(dump, texts))
+
+
+def read_config(path):
+    """The text of config.toml, None when there is none. What is no regular file, such as /dev/null, is not opened."""
+    return "" if os.path.exists(path) and not os.path.isfile(path) else files.read_text(path)
+
+
+def docker_address(docker):
+    """The socket on which Docker asks containerd, "" without a Docker. docker: a model.Docker.
+
+    Without --containerd it takes the default one if somebody listens there, and else starts a containerd of its own (moby,
+    cmd/dockerd/daemon_unix.go, initContainerd).
+    """
+    if docker is None or docker.unit is None or docker.unit.load_state == "not-found":
+        return ""
+    env_files = dict(docker.env_files)
+    given = docker_conflicts.flag_values(docker_conflicts.words_now(docker.unit, env_files), "containerd")
+    given = [value for value in docker_conflicts.json_values(docker.daemon_json, "containerd") + given if value.startswith("/")]
     return given[-1] if given else ADDRESS
 
 
@@ -185,7 +268,9 @@ def drop_snapshots(step):
 
 def parse_labelled(text):
     """The digests in `ctr content ls` (DIGEST SIZE AGE LABELS) whose label keeps a snapshot of this snapshotter."""
-    return [line.split()[0] for line in text.splitlines() if GC_LABEL + "=" in line]
+    rows = [line.split() for line in text.splitlines()]
+    labels = [(row[0], [label for word in row[1:] for label in word.split(",")]) for row in rows if row]
+    return [digest for digest, texts in labels if any(text.startswith(GC_LABEL + "=") for text in texts)]
 
 
 def check_configuration(step):
@@ -194,15 +279,13 @@ def check_configuration(step):
         own, config = os.path.join(folder, "own.toml"), os.path.join(folder, "config.toml")
         files.write_text(own, step.own_text)
         # As it will be, but for where our file is: imports are read wherever they lead.
-        files.write_text(config, with_import(step.config_text, own, config))
-        argv = (step.program, "--config", config, "config", "dump")
-        result = commands.run(argv, timeout=ASK_TIMEOUT, ok=None)
-    named = re.search(r"""pool_name\s*=\s*["']%s["']""" % re.escape(step.pool), result.out)
-    if result.rc != 0 or not named:
+        text = absolute_imports(step.config_text, step.config_path) if step.config_text is not None else None
+        files.write_text(config, with_import(text, own, config))
+        dump, problem = ask_dump(step.program, config)
+    if dump is None or dump.pool != step.pool:
         raise Refused(
-            "containerd does not take the configuration: %s"
-            % (" ".join(result.err.split()) or "pool_name is not what was written"),
-            "Look at what it reads now: %s config dump" % paste(step.program),
+            "containerd does not take the configuration: %s" % (problem or "pool_name is not what was written, but %r" % dump.pool),
+            "Look at what it reads now: %s --config %s config dump" % (paste(step.program), paste(step.config_path)),
         )
 
 

@@ -13,21 +13,27 @@ __metaclass__ = type
 
 import fnmatch
 import hashlib
+import json
 import os
 import re
 from typing import NamedTuple, Optional, Tuple
 
 from .model import MANAGED, Unit
+from .process import is_daemon, same_program
+from .systemd import command_words, settings, variables
 
 CONFIG = "/etc/containerd/config.toml"
 ADDRESS = "/run/containerd/containerd.sock"
 PLUGIN_TYPE, PLUGIN = "io.containerd.snapshotter.v1", "devmapper"
+TABLES = ('plugins."%s.%s"' % (PLUGIN_TYPE, PLUGIN), 'plugins."%s"' % PLUGIN, "plugins." + PLUGIN)  # the latter in version 1
 MARKERS = ("@@VERSION@@", "@@PLUGIN@@")  # in the text of our file; only the host knows config.toml's version
 CHECKSUM = "@@CHECKSUM@@"  # in the text of our drop-in
 VARIABLE = "DIRECT_LVM_CONFIGURATION"
 IMPORTS = re.compile(r"^[ \t]*imports[ \t]*=(.*)$", re.M)
 OURS = "  # direct_lvm"  # marks an imports line that is ours alone
 STRING = re.compile(r"""("[^"\\\n]*"|'[^'\n]*')""")
+POOL_NAME = re.compile(r"""\bpool_name["']?[ \t]*=[ \t]*(\"{3}|'{3}|"|')(.*?)\1""")
+ANY_STRING = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'[^'\n]*')""")
 ARRAY = re.compile(r"[ \t]*\[([ \t]*(?:{0}[ \t]*(?:,[ \t]*{0}[ \t]*)*(?:,[ \t]*)?)?)\][ \t]*(?:#.*)?\r?\Z".format(STRING.pattern))
 
 
@@ -54,8 +60,12 @@ class Containerd(NamedTuple):
 
     plugin: the devmapper snapshotter's status as `ctr plugins ls` says ("ok", "skip", "error"), "absent" when it is not
         built in, None when containerd did not answer (why in problem).
+    program: the path of containerd itself, "" when a script starts it and it is down.
     config_path, config_text: config.toml, None when there is none.  own_text: our file.  dropin_text: our drop-in.
-    elsewhere: ((path, pool), ...) of pool_name settings in other files than ours.
+    other_config: the config.toml that its next start reads, when that is another one; "" otherwise.
+    docker_address: the socket on which Docker asks its containerd, "" when there is no Docker.
+    elsewhere: ((path, pool), ...) of a pool that its configuration names without our file.
+    dump_problem: why containerd could not read its own configuration, "" when it could, or was not asked to.
     databases: device-mapper names of the pools for which there is metadata below root_path.
     snapshots: ((namespace, key), ...) in the snapshotter, children before their parents; None when not asked.
     tasks: ((namespace, ID), ...) of the containers that run on the snapshotter; asked for together with snapshots.
@@ -66,6 +76,10 @@ class Containerd(NamedTuple):
     plugin: Optional[str] = None
     problem: str = ""
     version: str = ""
+    program: str = ""
+    other_config: str = ""
+    docker_address: str = ""
+    dump_problem: str = ""
     config_path: str = CONFIG
     config_text: Optional[str] = None
     own_text: Optional[str] = None
@@ -81,9 +95,151 @@ class Containerd(NamedTuple):
         return self.unit.load_state == "loaded"
 
 
+class Dump(NamedTuple):
+    """What `containerd config dump` tells: the files that were read, the pool and the socket, "" when it names none."""
+
+    files: Tuple[str, ...]
+    pool: str
+    address: str
+
+
 def pool_names(text):
-    """The pools that a text of containerd's configuration names. A search, not a parse: one in a comment counts too."""
-    return re.findall(r"""\bpool_name\s*=\s*["']([^"']+)["']""", text)
+    """The pools that a text of containerd's configuration may name; comment lines do not count. A search, not a parse."""
+    lines = [line for line in text.split("\n") if not line.lstrip().startswith("#")]
+    return [name for _quotes, name in POOL_NAME.findall("\n".join(lines)) if name]
+
+
+def parse_dump(text):
+    """A Dump from what `containerd config dump` prints: TOML in containerd's own form, one setting a line."""
+    table, found = "", {}
+    for line in map(str.strip, text.split("\n")):
+        key, equals, value = line.partition("=")
+        if line.startswith("["):
+            table = line.strip("[]").replace("'", '"')
+        elif equals:
+            found.setdefault((table, key.strip()), [plain(one) for one in ANY_STRING.findall(value)])
+    named = [found[key][0] for key in found if key[1] == "pool_name" and key[0] in TABLES and found[key]]
+    address = (found.get(("grpc", "address")) or [""])[0]
+    return Dump(tuple(found.get(("", "imports"), ())), next(filter(None, named), ""), address)
+
+
+def plain(string):
+    """The text of a TOML string on one line; escapes are those of JSON (toml.io, "String")."""
+    try:
+        return json.loads(string) if string.startswith('"') else string[1:-1]
+    except ValueError:
+        return string[1:-1]
+
+
+def flag(words, *names):
+    """The last value of a flag among containerd's words, "" when it is not given. It takes -c, -config and --config=X alike."""
+    found = ""
+    for index, word in enumerate(words[1:], 1):
+        match = re.match(r"--?([a-z][a-z-]*)(?:=(.*))?\Z", word, re.S)
+        if match and match.group(1) in names:
+            found = match.group(2) if match.group(2) is not None else "".join(words[index + 1 : index + 2])
+    return found
+
+
+def words(unit, env_files=None):
+    """(words of the running containerd, of its unit): () for one that does not run, or for a unit that starts a script.
+
+    env_files: {path: text} of the unit's EnvironmentFile=s.
+    """
+    shims = [path for path in unit.sockets if path.endswith(".ttrpc")]  # nobody else has such a socket, whatever its name
+    running = unit.arguments if shims or is_daemon(unit.arguments, "containerd") else ()
+    known = variables(unit.files, env_files or {})
+    named = tuple(word.text for word in command_words(unit.command, "", known))
+    if running and not same_program(running, named):
+        named = ()
+    return running, named if is_daemon(named, "containerd") else ()
+
+
+def config_paths(unit, env_files=None):
+    """(the config.toml that containerd reads now, the one that its next start reads); the same one unless its unit was changed.
+
+    A path that is not absolute starts at the daemon's folder. Without a process the unit tells; a script does not.
+    """
+    running, named = words(unit, env_files)
+    folders = [one.value for one in settings(unit.files) if (one.section, one.key) == ("Service", "WorkingDirectory")]
+    given = (folders or ["/"])[-1] or "/"
+    now = config_of(running or named, unit.folder or given)
+    later = config_of(named or running, given)
+    hidden = later == CONFIG and "$" in unit.command  # a variable that no file sets
+    return now, now if not named or (running and hidden) else later
+
+
+def config_of(words, folder):
+    """The config.toml that containerd's words name, else the default one."""
+    named = flag(words, "config", "c")
+    return os.path.normpath(os.path.join(folder, named)) if named else CONFIG
+
+
+def listens(unit):
+    """The socket on which the running containerd answers its clients, "" when it cannot be told.
+
+    By its flag; else of those on which it listens the one that has another beside it, SOCKET.ttrpc, for its shims
+    (containerd, cmd/containerd/server/config: ttrpc.address). Others are for debugging, or for plugins.
+    """
+    given = flag(words(unit)[0], "address", "a")
+    if given or not unit.sockets:
+        return given
+    likely = [path for path in unit.sockets if path == ADDRESS or path + ".ttrpc" in unit.sockets]
+    return likely[0] if likely else unit.sockets[0] if len(unit.sockets) == 1 else ""
+
+
+def read_files(config, read):
+    """{path: text} of a config.toml and of the files that it imports, in turn, as far as its text tells; None when it does not.
+
+    read: a function from a path, or a pattern with *, to {path: text} of the files that are there.
+    """
+    found, todo = {}, [config]
+    while todo:
+        for path, text in read(todo.pop()).items():
+            if path in found:
+                continue
+            found[path] = text
+            there = IMPORTS.search(head(text))
+            try:
+                names = [name for _start, _end, name in entries(there.group(1))] if there else []
+            except ValueError:
+                return None
+            todo += [os.path.normpath(os.path.join(os.path.dirname(path), name)) for name in names]
+    return found
+
+
+def absolute_imports(text, parent):
+    """config.toml with each import as an absolute path, so that a copy in another folder reads the same files.
+
+    As containerd 2 reads them; containerd 1 looks for a relative one with * below its working folder.
+    Raises ValueError for an `imports` that is not an array on one line.
+    """
+    found = IMPORTS.search(head(text or ""))
+    for start, end, name in reversed(entries(found.group(1)) if found else []):
+        at = found.start(1)
+        text = text[: at + start] + '"%s"' % os.path.join(os.path.dirname(parent), name) + text[at + end :]
+    return text
+
+
+def desired_files(found, wanted):
+    """((path, text now, text wanted), ...) of our file, config.toml and our drop-in, in the order in which they are written.
+
+    found: a Containerd.  Raises ValueError for an `imports` that is not an array on one line.
+    """
+    config = with_import(found.config_text, wanted.config, found.config_path)
+    own = own_file(wanted, config_version(config))
+    return (
+        (wanted.config, found.own_text, own),
+        (found.config_path, found.config_text, config),
+        (wanted.dropin, found.dropin_text, own_dropin(wanted, own)),
+    )
+
+
+def is_settled(found, wanted):
+    """Whether containerd runs with all as wanted, so that nothing more has to be asked. Raises ValueError like desired_files()."""
+    files = desired_files(found, wanted)
+    read = found.unit.active_state == "active" and not found.unit.need_reload and has_read(found.unit, files[0][2])
+    return read and found.plugin == "ok" and all(now == text for _path, now, text in files)
 
 
 def head(text):

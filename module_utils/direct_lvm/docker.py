@@ -22,13 +22,16 @@ from . import (
     docker_conflicts,
     docker_content,
     docker_root,
+    docker_words,
     engines,
     images,
+    process,
     switch_record,
     systemd,
     trees,
 )
 from .containerd import docker_address
+from .containerd_config import CONFIG, config_paths
 from .docker_info import (
     info_problems,
     parse_info_json,
@@ -48,19 +51,25 @@ __all__ = (  # what the planner and the modules use of Docker, whichever file it
 
 INFO_TIMEOUT = 60
 BOOT_TIMEOUT = 120  # a host that has just booted may still be starting Docker
+SCRIPT = 65536  # bytes of a script that are looked at
 SNAPS = ("/snap/docker/current", "/var/lib/snapd/snap/docker/current")
 ROOTLESS = "/run/user/*/docker.sock"
 NAMESPACE = "moby"  # of containerd, for Docker's containers and images (moby, daemon/config)
+EMULATED = "Emulate Docker CLI using podman"  # podman-docker's script
 UNDER_WAY = ("activating", "deactivating", "reloading")
 
 
 class Setup(NamedTuple):
-    """How Docker is set up: its unit, the files that its command line refers to, and the socket to ask it on."""
+    """How Docker is set up: its unit, the files that its command line refers to, and the socket to ask it on.
+
+    containerd: the config.toml of containerd.service, which is asked for by the same process.
+    """
 
     unit: Unit
     env_files: Dict[str, str]
     daemon_json: Optional[str]
     host: str
+    containerd: str = CONFIG
 
 
 def observe_docker(wanted):
@@ -99,6 +108,8 @@ def observe_docker(wanted):
         former=switch_record.parse(systemd.read_text(switch_record.PATH)),
         host=setup.host,
         env_files=tuple(setup.env_files.items()),
+        containerd_config=setup.containerd,
+        client=commands.find("docker") is not None,
     )
     settled = info is not None and is_settled(info, wanted, unit, dropin_text)
     if not settled or wanted.back or wanted.clean or found.begun():
@@ -108,6 +119,7 @@ def observe_docker(wanted):
     if found.version is not None and wanted.dropin:
         config = "image_store" if engines.is_image_store(wanted.engine, found.version) else wanted.config
         conflicts = docker_conflicts.find_conflicts(unit, setup.daemon_json, setup.env_files, wanted.dropin, found.version, config)
+        conflicts += tuple(docker_words.script_problems(unit, script(unit), setup.env_files, wanted.dropin, config))
         if unit.active_state == "active" and info is None:
             conflicts += ("Docker runs, but what it holds cannot be told: %s. Look at: docker info" % problem,)
         found = found._replace(conflicts=conflicts)
@@ -150,14 +162,14 @@ def observe_more(found, wanted):
 
 def observe_content(found, wanted):
     """The model.Docker with content, store and namespace. A containerd that does not answer matters only where it has images."""
-    words = docker_conflicts.daemon_words(found.unit, dict(found.env_files), wanted.dropin)
+    words = docker_words.words_now(found.unit, dict(found.env_files), wanted.dropin)
     names = docker_conflicts.json_values(found.daemon_json, "containerd-namespace")
-    names += docker_conflicts.flag_values(words, "containerd-namespace")
+    names += docker_words.flag_values(words, "containerd-namespace")
     namespace = names[-1] if names else NAMESPACE
     kept_there = found.info is not None and is_image_store(found.info)
     store = None
     if wanted.dropin and (kept_there or engines.is_image_store(wanted.engine, found.version)):
-        store = (docker_address(found.unit), namespace)
+        store = (docker_address(found) or ADDRESS, namespace)
     try:
         content = docker_content.content(found.root, store)
     except commands.CommandFailed:
@@ -168,13 +180,16 @@ def observe_content(found, wanted):
 
 
 def leftovers(found, wanted):
-    """((path, bytes on disk), ...) of what Docker's former storage left, and of the archives unless they are to be kept."""
+    """((path, bytes on disk), ...) of what Docker's former storage left, and of the archives unless they are to be kept.
+
+    A container belongs to the driver that its own description names. One that Docker lists, or that cannot be read, is left alone.
+    """
     driver, paths = found.former.driver, []
     if driver in docker_root.DRIVERS and driver != "devicemapper":
         paths = [os.path.join(found.root, driver), os.path.join(found.root, "image", driver)]
+        known = {one.id for one in found.containers}
         for name in docker_root.entries(found.root, "containers"):
-            text = systemd.read_text(os.path.join(found.root, "containers", name, "config.v2.json"))
-            if text and '"Driver":"%s"' % driver in text.replace(" ", ""):
+            if name not in known and docker_root.container_driver(found.root, name) == driver:
                 paths.append(os.path.join(found.root, "containers", name))
     paths += [os.path.join(found.root, name) for name in docker_root.aside(found.root) if not name.endswith(OURS)]
     if not wanted.keep_archives:
@@ -190,10 +205,25 @@ def has_driver(path):
 
 def observe_setup(ours=""):
     """docker.service and the files that it reads, as a Setup: one process. ours: our drop-in, which does not count."""
-    unit = systemd.observe_unit("docker", ours)
-    env_files = read_environment_files(unit, ours)
-    daemon_json = systemd.read_text(docker_conflicts.config_file(unit, env_files, ours))
-    return Setup(unit, env_files, daemon_json, docker_conflicts.client_host(unit, daemon_json, env_files, ours))
+    unit, containerd = systemd.observe_units((("docker", ours), ("containerd", "")))
+    env_files = systemd.read_environment_files(unit.files, ours)
+    path = docker_conflicts.config_file(unit, env_files, ours)
+    null = os.path.exists(path) and os.path.samefile(path, os.devnull)  # as good as none, and no file to be written
+    daemon_json = None if null else systemd.read_text(path)
+    host = docker_conflicts.client_host(unit, daemon_json, env_files, ours)
+    config = config_paths(containerd, systemd.read_environment_files(containerd.files, ""))[0]
+    return Setup(unit, env_files, daemon_json, host, config)
+
+
+def script(unit):
+    """The text of the script by which a unit starts Docker, "" when it starts a program, or none that can be read."""
+    words = systemd.command_words(unit.command, "", {})
+    try:
+        with open(commands.find(words[0].text) if words else "", "rb") as stream:
+            head = stream.read(2)
+            return stream.read(SCRIPT).decode("utf-8", "replace") if head == b"#!" else ""
+    except (OSError, TypeError):  # not there
+        return ""
 
 
 def is_settled(info, wanted, unit, dropin_text):
@@ -218,6 +248,8 @@ def started_with(unit, text):
     """
     appended = (text or "").partition(VENDOR_COMMAND)[2].split("\n")[0].replace("%%", "%")
     words = tuple(word.text for word in systemd.command_words(appended, "", {}))
+    if docker_words.is_wrapped(unit):  # a script may add its own words behind
+        return docker_words.storage_options(unit.arguments) == docker_words.storage_options(words)
     return not words or not unit.arguments or unit.arguments[-len(words) :] == words
 
 
@@ -254,17 +286,6 @@ def refuse_snap():
         )
 
 
-def read_environment_files(unit, ours):
-    """{path: text} of the files that the unit's EnvironmentFile= name and that are there, in order."""
-    found = {}
-    for pattern in systemd.environment_files(unit.files, ours):
-        for path in sorted(glob.glob(pattern)):
-            text = systemd.read_text(path)
-            if text is not None:
-                found[path] = text
-    return found
-
-
 def is_running(program, pid):
     """Whether that process runs the program as it is on disk: no upgrade has replaced it (proc(5), /proc/PID/exe)."""
     try:
@@ -278,8 +299,10 @@ def daemon_program(unit):
 
     Before 1.12 it is `docker`, which is the client since then: alone, without a unit, that is no daemon.
     """
-    words = systemd.command_words(unit.command, "", {})
-    named = [words[0].text] if words and os.path.basename(words[0].text).startswith("docker") else []
+    words = [word.text for word in systemd.command_words(unit.command, "", {})]
+    if docker_words.is_wrapped(unit) or (unit.command and script(unit)):  # a script that is asked for its version may start Docker
+        words = list(unit.arguments)
+    named = words[:1] if process.is_daemon(words, "docker") else []
     daemons = [path for path in named if os.path.basename(path).startswith("dockerd")]
     old = [] if unit.load_state == "not-found" else ["docker"]
     return next((path for path in [*daemons, "dockerd", *named, *old] if commands.find(path)), None)
@@ -289,9 +312,12 @@ def observe_info(host=docker_conflicts.SOCKET):
     """(DockerInfo or None, why it is None) from the running daemon; call it only while docker.service is active.
 
     host: the daemon's socket, so that DOCKER_HOST or a docker context cannot lead to another machine.
+    Without a client a daemon cannot be asked, and is not down.
     One process; Docker before 1.13 has no `info --format` and is asked a second time, in plain text.
     """
     argv = ["docker", "--host", host, "info"]
+    if commands.find("docker") is None:
+        return None, "docker.service is active, and its client, the program `docker`, is not installed"
     try:
         result = commands.run([*argv, "--format", "{{json .}}"], timeout=INFO_TIMEOUT, ok=None)
         if result.rc != 0 and "--format" in result.err and "flag" in result.err:
@@ -301,7 +327,7 @@ def observe_info(host=docker_conflicts.SOCKET):
             info, problem = parse_info_json(result.out)
     except commands.CommandFailed as error:
         return None, str(error)
-    if "podman" in result.err:
+    if EMULATED in result.err:
         raise podman()
     words = " ".join(result.err.split())
     return info, "" if info else "docker info: " + (words or problem)

@@ -15,19 +15,17 @@ import re
 from shlex import quote
 
 from . import strict_json
+from .docker_words import SHELLS, daemon_words, flag_values, flags, is_wrapped, storage_options, words_now
 from .model import MANAGED
-from .systemd import command_words, exec_start, same, settings, variables
+from .systemd import command_words, exec_start, same, settings
 
 SOCKET = "unix:///var/run/docker.sock"
+SOCKET_PATH = "/run/docker.sock"  # as docker.socket makes it, and the kernel lists it
 REINSTALL = "reinstall the package: its unit, its socket and its program do not belong together."
 LISTEN = "write %s instead of fd:// there; then: systemctl daemon-reload" % SOCKET
 DAEMON_JSON = "/etc/docker/daemon.json"
 DATA_ROOT = "/var/lib/docker"
-SHELLS = ("sh", "bash", "dash")
 STORAGE_KEYS = ("storage-driver", "storage-opts")
-SHORT = {
-    "b": "bridge", "g": "graph", "G": "group", "H": "host", "l": "log-level", "p": "pidfile", "s": "storage-driver",
-}  # fmt: skip
 # daemon.json names the flags that may be repeated in the plural (moby, opts.NamedOption)
 PLURAL = {
     "host": "hosts", "storage-opt": "storage-opts", "label": "labels", "log-opt": "log-opts", "exec-opt": "exec-opts",
@@ -50,8 +48,14 @@ def find_conflicts(unit, daemon_json, env_files, ours, version="", config="dropi
     place = exec_start(unit.files, ours)[0]
     found += command_problems(unit, words, place, ours, version)
     path = config_file(unit, env_files, ours)
+    found += other_config_file(unit, env_files, ours)
     target = ours if config == "dropin" else path
-    for where, texts in storage_flags(words).items():
+    storage = storage_flags(words)
+    if is_wrapped(unit):
+        words = words_now(unit, env_files, ours)
+        # What a script adds is not told from what our own drop-in hands to it; that one was written where it added nothing.
+        storage = {} if any(same(name, ours) for name, _text in unit.files) else storage_flags(words)
+    for where, texts in storage.items():
         found.append("%s sets %s, and %s sets storage too. %s" % (where, ", ".join(texts), target, remove_flag(where, place)))
     found += json_problems(daemon_json, words, target, version, path)
     found += listens_elsewhere(daemon_json, words, path)
@@ -157,27 +161,15 @@ def command_problems(unit, words, place, ours, version):
     return found
 
 
-def daemon_words(unit, env_files, ours):
-    """The words of Docker's command line without our drop-in, variables expanded, as [systemd.Word]."""
-    place = exec_start(unit.files, ours)[0]
-    return command_words(unit.command, place, variables(unit.files, env_files, ours))
-
-
-def flags(words):
-    """[(name, value, Word)] of the daemon's flags, short ones by their long name; value None: it is the last word."""
-    found = []
-    for index, word in enumerate(words[1:], 1):
-        following = words[index + 1].text if index + 1 < len(words) else None
-        long = re.match(r"--([a-z][a-z0-9-]*)(?:=(.*))?\Z", word.text, re.S)
-        short = re.match(r"-(D*)(?:([bgGHlps])=?(.*))?\Z", word.text, re.S)
-        if long:
-            found.append((long.group(1), following if long.group(2) is None else long.group(2), word))
-        elif short:
-            if short.group(1):
-                found.append(("debug", "true", word))
-            if short.group(2):
-                found.append((SHORT[short.group(2)], short.group(3) or following, word))
-    return found
+def other_config_file(unit, env_files, ours):
+    """A sentence when the running Docker has another daemon.json than its next start: whichever is edited is the wrong one."""
+    now, later = [file_of(words(unit, env_files, ours), unit) for words in (words_now, daemon_words)]
+    if is_wrapped(unit) or now == later or (later == DAEMON_JSON and "$" in unit.command):
+        return []
+    return [
+        "The running Docker was started with the configuration file %s, and docker.service names %s by now. Way out, which "
+        "restarts Docker: systemctl daemon-reload && systemctl restart docker" % (now, later)
+    ]
 
 
 def storage_flags(words):
@@ -280,6 +272,17 @@ def image_store_problems(text, path, words):
     return found
 
 
+def storage_settings(dropin, daemon_json, command=""):
+    """[(name, value), ...] of the storage settings in a drop-in's text, a daemon.json's, and a command line, None for no file.
+
+    Only what Docker would get counts: a comment that mentions an option sets none.
+    """
+    starts = [one.value for one in settings([("", dropin or "")]) if (one.section, one.key) == ("Service", "ExecStart")]
+    found = [pair for line in [*starts, command] for pair in storage_options(word.text for word in command_words(line, "", {}))]
+    found += [("storage-driver", value) for value in json_values(daemon_json, "storage-driver")]
+    return found + [("storage-opt", value) for value in json_values(daemon_json, "storage-opts")]
+
+
 def settings_of(text):
     """The object in daemon.json, {} when there is none or it cannot be read, which json_problems() tells."""
     try:
@@ -305,11 +308,6 @@ def read_json(text, new=None):
     return config or {}
 
 
-def flag_values(words, *names):
-    """The values of some flags, in order."""
-    return [value for name, value, _word in flags(words) if name in names and value]
-
-
 def json_values(daemon_json, *keys):
     """The values of some keys of daemon.json as texts, in order; [] when it is missing or not readable."""
     config = settings_of(daemon_json)
@@ -320,26 +318,40 @@ def json_values(daemon_json, *keys):
 
 def data_root(unit, daemon_json, env_files=None, ours=""):
     """The folder in which Docker keeps everything: --data-root, --graph, -g, or daemon.json, else /var/lib/docker."""
-    given = flag_values(daemon_words(unit, env_files, ours), "data-root", "graph")
+    given = flag_values(words_now(unit, env_files, ours), "data-root", "graph")
     paths = [path for path in json_values(daemon_json, "graph", "data-root") + given if path.startswith("/")]
     return paths[-1] if paths else DATA_ROOT
 
 
 def is_remapped(unit, daemon_json, env_files=None, ours=""):
     """Whether the daemon is set up with --userns-remap, which puts its data root into a folder below the configured one."""
-    given = flag_values(daemon_words(unit, env_files, ours), "userns-remap") + json_values(daemon_json, "userns-remap")
+    given = flag_values(words_now(unit, env_files, ours), "userns-remap") + json_values(daemon_json, "userns-remap")
     return any(given)
 
 
 def config_file(unit, env_files=None, ours=""):
-    """The path of Docker's configuration file: --config-file, else /etc/docker/daemon.json."""
-    paths = flag_values(daemon_words(unit, env_files, ours), "config-file")
-    return paths[-1] if paths and paths[-1].startswith("/") else DAEMON_JSON
+    """The path of Docker's configuration file: --config-file, else /etc/docker/daemon.json.
+
+    The one that the next start reads, by the unit; the running process's where the unit does not tell: a script starts it, or
+    a variable that no file sets.
+    """
+    now, later = [file_of(words(unit, env_files, ours), unit) for words in (words_now, daemon_words)]
+    return now if is_wrapped(unit) or (later == DAEMON_JSON and "$" in unit.command) else later
+
+
+def file_of(words, unit):
+    """The configuration file that a command line names, else the default one. A relative path starts at the daemon's folder."""
+    paths = flag_values(words, "config-file")
+    return os.path.normpath(os.path.join(unit.folder or "/", paths[-1])) if paths else DAEMON_JSON
 
 
 def client_host(unit, daemon_json, env_files=None, ours=""):
-    """The unix socket on which this host's daemon listens, as the -H of the client: never another host's."""
-    values = flag_values(daemon_words(unit, env_files, ours), "host") + json_values(daemon_json, "hosts")
+    """The unix socket on which this host's daemon listens, as the -H of the client: never another host's.
+
+    A socket that systemd hands over is where docker.socket says: the process tells. Below /run/docker are others than the API's.
+    """
+    values = flag_values(words_now(unit, env_files, ours), "host") + json_values(daemon_json, "hosts")
     if any(value.startswith("fd://") for value in values):
-        return SOCKET
+        others = [path for path in unit.sockets if "/run/docker/" not in path]
+        return "unix://" + others[0] if others and SOCKET_PATH not in others else SOCKET
     return next((value for value in values if value.startswith("unix:///")), SOCKET)

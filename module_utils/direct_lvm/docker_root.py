@@ -70,6 +70,20 @@ def open_transaction(root, state):
     return number if type(number) is int and number >= 0 else None
 
 
+def container_driver(root, name):
+    """The storage driver to which a container's folder belongs, None when its config.v2.json does not tell.
+
+    Docker writes it as the key Driver of the outermost object (moby, container/container.go); what is in other objects comes
+    from the image, and may be called the same.
+    """
+    try:
+        with open(os.path.join(root, "containers", name, "config.v2.json"), "rb") as stream:
+            fields = json.loads(stream.read().decode("utf-8"))
+        return fields["Driver"] if isinstance(fields["Driver"], str) and fields["ID"] == name else None
+    except (KeyError, OSError, RecursionError, TypeError, ValueError):
+        return None
+
+
 def root_state(root):
     """What is in Docker's data root, from its folders alone, so that it can be told with the daemon stopped.
 

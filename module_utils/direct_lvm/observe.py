@@ -8,8 +8,9 @@ __metaclass__ = type
 
 import os
 import re
+import stat
 
-from . import commands, containerd, disks, docker, engines, files, lvm
+from . import commands, containerd, disks, docker, engines, files, lvm, switch_record
 from .model import DockerStorage, Host, Missing
 from .plan_policy import profile_path, unmonitored
 
@@ -50,18 +51,21 @@ def observe(spec):
     asked = spec.docker.engine if spec.docker and spec.present else "containerd"
     snapshotter = None
     if spec.containerd and engines.needs_containerd(asked, seen.version):
-        snapshotter = containerd.observe_containerd(spec.containerd, seen.unit, with_snapshots=not spec.present)
-    missing += mkfs(spec, seen, snapshotter)
+        snapshotter = containerd.observe_containerd(spec.containerd, seen, with_snapshots=not spec.present)
+    missing += mkfs(spec, seen, snapshotter) + clients(spec, seen, snapshotter)
     return Host(
         disks=tuple(found),
         lvm=report,
         profile_text=files.read_text(profile_path(pool)),
         missing=missing,
         docker=seen,
-        snapshotter_pools=tuple(sorted({pool for _path, pool in containerd.configured_pools()})) if storage else (),
+        snapshotter_pools=snapshotter_pools(seen, snapshotter) if storage else (),
         containerd=snapshotter,
         transaction=kernel_transaction(report.lv(pool.vg, pool.name)) if seen and seen.transaction is not None else None,
         orphans=our_orphans(report, listed) if pool.replace else (),
+        irregular=tuple(
+            (path, kind) for path, kind in ((path, irregular(path)) for path in targets(spec, seen, snapshotter)) if kind
+        ),
     )
 
 
@@ -83,6 +87,47 @@ def mkfs(spec, seen, snapshotter):
         return ()
     package = "xfsprogs" if kinds[-1] == "xfs" else "e2fsprogs"
     return (Missing("mkfs." + kinds[-1], "images and containers have that file system", package, package),)
+
+
+def clients(spec, seen, snapshotter):
+    """(Missing, ...) for the programs by which the daemons are asked, of those that are installed and have to be.
+
+    Debian's docker.io only recommends docker-cli since Debian 13; docker.com's program is /usr/bin/dockerd.
+    """
+    found = ()
+    if spec.docker and seen.unit is not None and seen.unit.load_state == "loaded" and not seen.client:
+        name = "docker-ce-cli" if seen.unit.command.startswith("/usr/bin/") else "docker-cli"
+        found += (Missing("docker", "Docker's client: without it a daemon that runs cannot be asked", name, name),)
+    if snapshotter is not None and snapshotter.installed and commands.find("ctr") is None:
+        found += (Missing("ctr", "containerd's client: without it containerd cannot be asked", "containerd", "containerd.io"),)
+    return found
+
+
+def snapshotter_pools(seen, snapshotter):
+    """(device-mapper name, ...) of the pools that containerd's configuration names, wherever containerd.service has it."""
+    if snapshotter is None:
+        named = containerd.configured_pools(seen.containerd_config)
+    else:
+        named = containerd.configured_pools(snapshotter.config_path, snapshotter.program or containerd.PROGRAM)
+    return tuple(sorted({pool for _path, pool in named}))
+
+
+def targets(spec, seen, snapshotter):
+    """[path, ...] of the files that a plan for this host may replace; steps.WriteFile and RemoveFile name no others."""
+    paths = [profile_path(spec.pool), switch_record.PATH]
+    paths += [seen.daemon_json_path, spec.docker.dropin] if spec.docker else []
+    paths += [spec.containerd.config, spec.containerd.dropin] if spec.containerd else []
+    return paths + ([snapshotter.config_path] if snapshotter is not None else [])
+
+
+def irregular(path):
+    """What stands at a path, when it is something else than a file; "" otherwise. A link is what it leads to."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return ""
+    kinds = {stat.S_IFCHR: "a character device", stat.S_IFBLK: "a block device", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO"}
+    return "" if stat.S_ISREG(mode) else kinds.get(stat.S_IFMT(mode), "no file")
 
 
 def our_orphans(report, listed):

@@ -6,6 +6,8 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+from shlex import quote
+
 from . import (
     engines,
     geometry,
@@ -20,6 +22,7 @@ from . import (
     plan_vg,
 )
 from .model import Refused
+from .steps import IfFails, RemoveFile, Switch, WriteFile
 
 
 def plan(spec, host):
@@ -27,6 +30,13 @@ def plan(spec, host):
 
     Raises model.Refused, before any step: a host is changed as a whole or not at all.
     """
+    steps = due(spec, host)
+    check_targets(steps, host)
+    return steps
+
+
+def due(spec, host):
+    """plan() without the look at what stands where its files go."""
     check_tools(host)
     if not spec.present:
         return tuple(plan_remove.plan_remove(spec, host))
@@ -45,6 +55,31 @@ def plan(spec, host):
     if chosen and chosen.name != "containerd":
         steps += plan_docker.plan_docker(spec, host, image_store=chosen.name == "docker-devmapper")
     return tuple(steps)
+
+
+def check_targets(steps, host):
+    """Raise Refused when a file is to be replaced where something else stands: a rename would put a file in its place."""
+    kinds = dict(host.irregular)
+    for step in steps:
+        if isinstance(step, (Switch, IfFails)):
+            check_targets(step.steps, host)
+        elif isinstance(step, (WriteFile, RemoveFile)) and step.path in kinds:
+            raise Refused(
+                "%s is %s, and not a file that could be replaced." % (step.path, kinds[step.path]), instead(step.path, host)
+            )
+
+
+def instead(path, host):
+    """What to do about something that stands where a file is to be written."""
+    docker, containerd = host.docker, host.containerd
+    named = {"docker": docker and docker.daemon_json_path, "containerd": containerd and containerd.config_path}
+    services = [service for service in sorted(named) if path == named[service] and path.startswith("/dev/")]
+    if services:
+        return (
+            "Have {0} read a file, or its default one: systemctl cat {0}    # shows where {1} is named\n"
+            "Then: systemctl daemon-reload; systemctl restart {0}".format(services[0], path)
+        )
+    return "Set it aside: mv {0} {1}".format(quote(path), quote(path + ".before-direct-lvm"))
 
 
 def engine(spec, host):

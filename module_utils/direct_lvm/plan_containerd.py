@@ -10,12 +10,14 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from .containerd_config import config_version, has_read, own_dropin, own_file, pool_names, with_import, without_import
+from shlex import quote
+
+from . import engines
+from .containerd_config import desired_files, is_settled, pool_names, without_import
 from .model import MANAGED, Refused
 from .plan_pool import device_name, from_elsewhere, full
 from .quoting import paste
 from .steps import CheckConfiguration, Command, DropSnapshots, RemoveFile, Switch, WaitForContainerd, WriteFile
-from .systemd import command_words
 
 RESTART_TIMEOUT = 120
 SHOWN = 5  # containers that a sentence names
@@ -29,20 +31,19 @@ def plan_containerd(spec, host):
     found, wanted = host.containerd, spec.containerd
     check_ready(found, wanted)
     check_pair(spec, host)
-    bare, config = configs(found, wanted)
-    own = own_file(wanted, config_version(config))
-    dropin = own_dropin(wanted, own)
-    files = (
-        (wanted.config, found.own_text, own),
-        (found.config_path, found.config_text, config),
-        (wanted.dropin, found.dropin_text, dropin),
-    )
-    settled = found.unit.active_state == "active" and not found.unit.need_reload and has_read(found.unit, own)
-    if settled and found.plugin == "ok" and all(now == text for _path, now, text in files):
+    check_same_containerd(spec, host)
+    files = understood(found, wanted, lambda: desired_files(found, wanted))
+    if is_settled(found, wanted):
+        check_last_word(spec, host)
         return []
-    program = command_words(found.unit.command, "", {})[0].text
+    check_program(found)
     check = CheckConfiguration(
-        program, bare, own, device_name(spec.pool), "have containerd read its configuration before it is written"
+        found.program,
+        without_import(found.config_text, wanted.config, found.config_path),
+        files[0][2],
+        device_name(spec.pool),
+        "have containerd read its configuration before it is written",
+        found.config_path,
     )
     steps = to_files(files, "containerd's snapshotter on %s" % full(spec.pool))
     back = to_files(backwards(files), "as before")
@@ -57,16 +58,63 @@ def plan_containerd(spec, host):
     ]
 
 
-def configs(found, wanted):
-    """(config.toml without the import of our file, the same with it). Raises Refused for an `imports` that is not understood."""
+def understood(found, wanted, change):
+    """What a change of config.toml gives. Raises Refused for an `imports` that is not understood."""
     try:
-        bare = without_import(found.config_text, wanted.config, found.config_path)
-        return bare, with_import(found.config_text, wanted.config, found.config_path)
+        return change()
     except ValueError as error:
         raise Refused(
             "%s imports other files, and %s: that line is not changed by this tool." % (found.config_path, error),
             'Write it on one line yourself, with our file: imports = [..., "%s"]' % wanted.config,
         ) from error
+
+
+def check_last_word(spec, host):
+    """Raise Refused when all is as wanted, and another file has given containerd another pool since, as of its next start."""
+    found, pools = host.containerd, host.snapshotter_pools
+    if pools and device_name(spec.pool) not in pools:
+        raise Refused(
+            "what %s imports beside %s gives containerd's devmapper snapshotter the pool %s, as of its next start."
+            % (found.config_path, spec.containerd.config, ", ".join(pools)),
+            "Take that section out; to see what containerd reads: {0} --config {1} config dump".format(
+                quote(found.program), quote(found.config_path)
+            ),
+        )
+
+
+def check_program(found):
+    """Raise Refused unless it is known which configuration containerd reads, and containerd can read it."""
+    if not found.program:
+        raise Refused(
+            "containerd.service starts containerd by a script, and it is down (%s): which configuration it reads is not known."
+            % found.problem.rstrip("."),
+            "Start it first: systemctl start containerd    # why it does not: journalctl -u containerd -n 30",
+        )
+    if found.other_config:
+        raise Refused(
+            "The running containerd was started with the configuration file %s, and containerd.service names %s by now."
+            % (found.config_path, found.other_config),
+            "Have both agree; containers keep running: systemctl daemon-reload; systemctl restart containerd",
+        )
+    if found.dump_problem:
+        raise Refused(
+            "containerd cannot read its own configuration: %s." % found.dump_problem.rstrip("."),
+            "Correct it first; to see: {0} --config {1} config dump".format(quote(found.program), quote(found.config_path)),
+        )
+
+
+def check_same_containerd(spec, host):
+    """Raise Refused when Docker is to use the snapshotter, and asks another containerd than the one that gets the pool."""
+    found, docker = host.containerd, host.docker
+    if not spec.docker or docker is None or not engines.is_image_store(spec.docker.engine, docker.version):
+        return
+    if found.docker_address and found.docker_address != found.address:
+        raise Refused(
+            "Docker asks containerd on %s, and containerd.service listens on %s: Docker's is another one, which would not get the "
+            "pool." % (found.docker_address, found.address),
+            "Have Docker ask this one: add `--containerd=%s` to its options (systemctl cat docker shows where they stand), then, "
+            "which restarts it: systemctl daemon-reload; systemctl restart docker" % found.address,
+        )
 
 
 def is_ours(text):
@@ -222,8 +270,11 @@ def plan_unconfigure(spec, host):
                 "If nobody needs them: thin_pool_remove_data: true\nThey are lost then.",
             )
         steps.append(DropSnapshots(found.address, "remove %d snapshots of namespace %s" % (len(found.snapshots), ", ".join(names))))
+    if found.installed:
+        check_program(found)
+    bare = understood(found, wanted, lambda: without_import(found.config_text, wanted.config, found.config_path))
     files = (
-        (found.config_path, found.config_text, found.config_text if foreign else configs(found, wanted)[0]),
+        (found.config_path, found.config_text, found.config_text if foreign else bare),
         (wanted.config, found.own_text, None if own else found.own_text),
         (wanted.dropin, found.dropin_text, None if dropin else found.dropin_text),
     )

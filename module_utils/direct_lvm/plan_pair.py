@@ -14,6 +14,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import os
+from shlex import quote
 
 from .model import Refused
 from .plan_pool import device_name, from_elsewhere
@@ -35,7 +36,8 @@ def check_pair(spec, host, former):
         raise Refused(
             "containerd is configured to use pool %s, and two owners would hand out the same thin device ids twice." % name,
             "Choose another pool for Docker: thin_pool_name: thinpool2\n"
-            "Or take this one away from containerd first; to see what names it: grep -rl %s /etc/containerd" % device_name(pool),
+            "Or take this one away from containerd first; what it reads: containerd --config %s config dump | grep pool_name"
+            % quote(found.containerd_config),
         )
     check_set_aside(found, former)
     used, at = 0.0, 0

@@ -147,13 +147,17 @@ class WaitForDocker(NamedTuple):
 
 
 class CheckConfiguration(NamedTuple):
-    """Have containerd (program) read config.toml (None: no such file) and our file before they are written; it must name pool."""
+    """Have containerd (program) read config.toml (None: no such file) and our file before they are written; it must name pool.
+
+    config_path: where that config.toml stands, which its relative imports start at.
+    """
 
     program: str
     config_text: Optional[str]
     own_text: str
     pool: str
     why: str
+    config_path: str = "/etc/containerd/config.toml"
 
 
 class WaitForContainerd(NamedTuple):

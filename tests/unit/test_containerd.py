@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from states import recorded
 
-from module_utils.direct_lvm import commands, containerd, systemd
+from module_utils.direct_lvm import commands, containerd, containerd_config, process, systemd
 from module_utils.direct_lvm.containerd_config import Containerd, ContainerdStorage
-from module_utils.direct_lvm.model import MANAGED, Refused, Unit
+from module_utils.direct_lvm.model import MANAGED, Docker, Refused, Unit
 from module_utils.direct_lvm.steps import CheckConfiguration, WaitForContainerd
 
 ADDRESS = "/run/containerd/containerd.sock"
@@ -99,10 +99,15 @@ class Host:
 
     def __init__(self, root):
         self.root, self.asked, self.active, self.answers, self.removed = root, [], "active", {}, []
-        self.command = "/usr/bin/containerd"
+        self.command, self.arguments, self.environment, self.sockets = "/usr/bin/containerd", (), (), ()
         self.wanted = ContainerdStorage(
-            self.path("conf.d/direct-lvm.toml"), "", self.path("containerd.service.d/direct-lvm.conf"), "", self.path("devmapper")
+            self.path("conf.d/direct-lvm.toml"),
+            OURS,
+            self.path("containerd.service.d/direct-lvm.conf"),
+            MANAGED + "\n[Service]\n",
+            self.path("devmapper"),
         )
+        self.answer("dump", 'imports = ["%s"]\n' % self.path("config.toml"))
         self.answer("plugins", PLUGINS)
         self.answer("namespaces", "")
         self.answer("tasks", "")
@@ -123,7 +128,7 @@ class Host:
         self.asked.append(" ".join(argv))
         if argv[0] == "systemctl":
             fragment = self.write("containerd.service", "[Service]\nExecStart=%s\n" % self.command)
-            shown = "Id=containerd.service\nLoadState=%s\nActiveState=%s\nFragmentPath=%s\nNeedDaemonReload=no\n"
+            shown = "Id=containerd.service\nLoadState=%s\nActiveState=%s\nFragmentPath=%s\nNeedDaemonReload=no\nMainPID=7\n"
             there = self.active != "absent"
             values = ("loaded", self.active, fragment) if there else ("not-found", "inactive", "")
             return commands.Result(tuple(argv), 0, shown % values, "")
@@ -133,8 +138,8 @@ class Host:
         return commands.Result(tuple(argv), rc, out, err)
 
     def observe(self, docker=None, **options):
-        unit = Unit("loaded", "active", False, (), docker) if docker else None
-        return containerd.observe_containerd(self.wanted, unit, **options)
+        seen = Docker("26.1.5", Unit("loaded", "active", False, (), docker)) if docker else None
+        return containerd.observe_containerd(self.wanted, seen, **options)
 
 
 @pytest.fixture
@@ -142,16 +147,21 @@ def host(tmp_path, monkeypatch):
     one = Host(tmp_path)
     monkeypatch.setattr(commands, "run", one.run)
     monkeypatch.setattr(systemd, "RUNNING", str(tmp_path))
-    monkeypatch.setattr(containerd, "CONFIG", one.path("config.toml"))
+    monkeypatch.setattr(containerd_config, "CONFIG", one.path("config.toml"))
+    monkeypatch.setattr(process, "daemon", lambda pid, _service: pid)
+    monkeypatch.setattr(process, "words", lambda _pid, name: {"cmdline": one.arguments, "environ": one.environment}[name])
+    monkeypatch.setattr(process, "folder", lambda _pid: "/")
+    monkeypatch.setattr(process, "sockets", lambda _pid: one.sockets)
     monkeypatch.setattr(containerd, "FILES", (one.path("config.toml"), one.path("*/*.toml")))
     monkeypatch.setattr(containerd.time, "sleep", lambda seconds: None)
     return one
 
 
 def test_all_as_wanted_costs_two_processes(host):
-    host.write("config.toml", "version = 2\n")
-    host.write("conf.d/direct-lvm.toml", OURS)
+    config = 'imports = ["%s"]\nversion = 2\n' % host.write("conf.d/direct-lvm.toml", OURS)
+    host.write("config.toml", config)
     host.write("containerd.service.d/direct-lvm.conf", MANAGED + "\n[Service]\n")
+    host.environment = ("DIRECT_LVM_CONFIGURATION=" + containerd_config.checksum(OURS),)
     for name in ("metadata.db", "vg-pool.db", "old-pool.db", "x.db.lock"):
         host.write("devmapper/" + name, "")
     found = host.observe()
@@ -160,8 +170,9 @@ def test_all_as_wanted_costs_two_processes(host):
     assert found == Containerd(
         unit=found.unit,
         plugin="ok",
+        program="/usr/bin/containerd",
         config_path=host.path("config.toml"),
-        config_text="version = 2\n",
+        config_text=config,
         own_text=OURS,
         dropin_text=MANAGED + "\n[Service]\n",
         databases=("old-pool", "vg-pool"),
@@ -214,7 +225,9 @@ def test_a_snapshotter_that_works_has_no_message(host):
 def test_the_config_file_that_the_unit_names_is_read_and_searched(host, flags):
     other = host.write("opt/site.conf", "version = 3\n[x]\npool_name = 'foreign'\n")
     host.command = "/usr/bin/containerd " + flags % other
+    host.answer("dump", 'imports = ["%s"]\n[plugins."io.containerd.snapshotter.v1.devmapper"]\n  pool_name = "foreign"\n' % other)
     found = host.observe()
+    assert "/usr/bin/containerd --config %s config dump" % other in host.asked
     assert (found.config_path, found.config_text) == (other, "version = 3\n[x]\npool_name = 'foreign'\n")
     assert found.elsewhere == ((other, "foreign"),)
 
@@ -272,16 +285,6 @@ def test_tasks_on_the_snapshotter_are_told_from_others(host, task, told, found):
     host.answer("containers", told, rc=0 if told else 1)
     assert host.observe().tasks == ()
     assert host.observe(with_snapshots=True).tasks == ((("k8s.io", task),) if found else ())
-
-
-def test_pools_in_containerds_files(host):
-    config = host.write("config.toml", 'pool_name = ""\n[x]\n  pool_name="a"\n# pool_name = \'b\'\nmy_pool_name = "c"\n')
-    ours = host.write("conf.d/direct-lvm.toml", OURS)
-    host.write("conf.d/notes.txt", OURS)
-    host.write("a/b/deeper.toml", OURS)
-    assert containerd.configured_pools(config) == ((config, "a"), (config, "b"), (ours, "vg-pool"))
-    assert containerd.configured_pools(host.path("none.toml")) == ((config, "a"), (config, "b"), (ours, "vg-pool"))
-    assert host.observe().elsewhere == ((config, "a"), (config, "b"))
 
 
 # --- steps ---------------------------------------------------------------------------------------------------------
@@ -382,5 +385,5 @@ def test_a_configuration_that_containerd_does_not_take_is_refused(monkeypatch, a
         containerd.check_configuration(CHECK)
     assert "containerd does not take the configuration: " in str(refusal.value)
     assert sentence in str(refusal.value)
-    assert "/usr/bin/containerd config dump" in refusal.value.way_out
+    assert "/usr/bin/containerd --config /etc/containerd/config.toml config dump" in refusal.value.way_out
     assert not os.path.exists(os.path.dirname(fake.argv[2]))

@@ -287,7 +287,7 @@ def test_what_the_former_storage_left(tmp_path):
         (tmp_path / driver).mkdir()
         (tmp_path / "image" / driver).mkdir(parents=True)
         (tmp_path / "containers" / driver).mkdir(parents=True)
-        (tmp_path / "containers" / driver / "config.v2.json").write_text('{"Driver":"%s"}' % driver)
+        (tmp_path / "containers" / driver / "config.v2.json").write_text('{"ID":"%s","Driver":"%s"}' % (driver, driver))
     (tmp_path / "overlay2" / "layer").write_bytes(b"x" * 10000)
     found = Docker("20.10", root=str(tmp_path), former=Former("done", "overlay2"))
     left = dict(docker.leftovers(found, DockerStorage("auto", "", "")))

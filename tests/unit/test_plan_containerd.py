@@ -33,7 +33,8 @@ SNAPSHOTTER = ContainerdStorage(
 )
 DEBIAN = "version = 2\n\n[plugins]\n"
 SERVICE = Unit("loaded", "active", False, (), "/usr/bin/containerd")
-STOCK = Containerd(SERVICE, plugin="skip", problem="devmapper not configured", config_text=DEBIAN)
+PROGRAM = "/usr/bin/containerd"
+STOCK = Containerd(SERVICE, plugin="skip", problem="devmapper not configured", program=PROGRAM, config_text=DEBIAN)
 
 
 def configured(config=DEBIAN, **changes):
@@ -42,7 +43,7 @@ def configured(config=DEBIAN, **changes):
     own = own_file(SNAPSHOTTER, config_version(text))
     dropin = own_dropin(SNAPSHOTTER, own)
     unit = SERVICE._replace(environment=(dropin.splitlines()[-1][len("Environment=") :],))
-    there = Containerd(unit, plugin="ok", config_text=text, own_text=own, dropin_text=dropin, databases=(POOL,))
+    there = Containerd(unit, plugin="ok", program=PROGRAM, config_text=text, own_text=own, dropin_text=dropin, databases=(POOL,))
     return there._replace(**changes)
 
 
@@ -201,7 +202,7 @@ def test_each_version_of_config_toml_gets_our_file_in_its_own():
         (check, switch) = plan.plan(ALONE, host(STOCK._replace(config_text=config), OLD))
         (own,) = written(switch.steps, OWN)
         assert own.splitlines()[1:3] == ["version = %d" % version, "[plugins.%s]" % plugin]
-        assert check == CheckConfiguration("/usr/bin/containerd", config, own, POOL, check.why)
+        assert check == CheckConfiguration(PROGRAM, config, own, POOL, check.why)
 
 
 def test_what_is_checked_does_not_import_what_is_not_written_yet():
