@@ -169,7 +169,7 @@ def observe_content(found, wanted):
     kept_there = found.info is not None and is_image_store(found.info)
     store = None
     if wanted.dropin and (kept_there or engines.is_image_store(wanted.engine, found.version)):
-        store = (docker_address(found) or ADDRESS, namespace)
+        store = (docker_address(found), namespace)
     try:
         content = docker_content.content(found.root, store)
     except commands.CommandFailed:

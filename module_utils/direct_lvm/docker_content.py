@@ -17,7 +17,7 @@ import re
 import time
 
 from . import commands, files, strict_json
-from .docker_root import entries
+from .docker_root import container_config, entries
 from .model import Changed, Content, Refused
 
 NUMBER = re.compile(r"[0-9a-f]{64}\Z")
@@ -146,15 +146,6 @@ def described_container(root, number):
     labels = config.get("Labels") if isinstance(config.get("Labels"), dict) else {}
     owners = ["%s %s" % (what, printable(labels[label])) for label, what in OWNERS if labels.get(label)]
     return "container %s (%s)" % (printable(name.lstrip("/")), ", ".join(["image %s" % printable(config.get("Image")), *owners]))
-
-
-def container_config(root, number):
-    """The object in a container's config.v2.json, {} when it is missing or no JSON object: its creation may have been cut off."""
-    try:
-        fields = strict_json.loads(files.read_text(os.path.join(root, "containers", number, "config.v2.json")) or "{}")
-    except (OSError, ValueError):
-        return {}
-    return fields if isinstance(fields, dict) else {}
 
 
 def shims(namespace):

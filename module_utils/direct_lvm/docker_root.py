@@ -12,7 +12,7 @@ __metaclass__ = type
 import os
 import re
 
-from . import strict_json, systemd
+from . import files, strict_json, systemd
 from .model import Refused
 from .plan_switch import FORMER, LOOP_FILE, OURS, SAME_DRIVER_FOLDERS, STRAY
 from .quoting import paste
@@ -76,12 +76,18 @@ def container_driver(root, name):
     Docker writes it as the key Driver of the outermost object (moby, container/container.go); what is in other objects comes
     from the image, and may be called the same.
     """
+    fields = container_config(root, name)
+    driver = fields.get("Driver")
+    return driver if isinstance(driver, str) and fields.get("ID") == name else None
+
+
+def container_config(root, number):
+    """The object in a container's config.v2.json, {} when it is missing or no JSON object: its creation may have been cut off."""
     try:
-        with open(os.path.join(root, "containers", name, "config.v2.json"), "rb") as stream:
-            fields = json.loads(stream.read().decode("utf-8"))
-        return fields["Driver"] if isinstance(fields["Driver"], str) and fields["ID"] == name else None
-    except (KeyError, OSError, RecursionError, TypeError, ValueError):
-        return None
+        fields = strict_json.loads(files.read_text(os.path.join(root, "containers", number, "config.v2.json")) or "{}")
+    except (OSError, Refused, ValueError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def root_state(root):

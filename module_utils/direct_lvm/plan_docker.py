@@ -6,9 +6,18 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import re
-
-from . import archive_folder, container_records, docker, engines, geometry, images, plan_pair, plan_switch, switch_record
+from . import (
+    archive_folder,
+    container_records,
+    docker,
+    docker_conflicts,
+    engines,
+    geometry,
+    images,
+    plan_pair,
+    plan_switch,
+    switch_record,
+)
 from .model import Refused
 from .plan_pool import device_name
 from .quoting import paste, pasted
@@ -91,8 +100,9 @@ def belongs(found, pool, image_store):
         return False
     if image_store:
         return found.daemon_json is not None and plan_switch.merged(found, plan_switch.IMAGE_STORE) == found.daemon_json
-    said = (found.dropin_text or "") + (found.daemon_json or "")
-    return re.search(r"dm\.thinpooldev=/dev/mapper/%s(?![\w.+-])" % re.escape(pool), said) is not None
+    return ("storage-opt", "dm.thinpooldev=/dev/mapper/" + pool) in docker_conflicts.storage_settings(
+        found.dropin_text, found.daemon_json
+    )
 
 
 def as_written(found, wanted, side):

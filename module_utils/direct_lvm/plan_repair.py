@@ -147,7 +147,11 @@ def uses(found, device, snapshotter_pools):
 
 def named_in(found, device):
     """The first file of Docker's unit, of its EnvironmentFiles, or its daemon.json, that names a pool; None when none does."""
-    said = [*(found.unit.files if found.unit else ()), (found.daemon_json_path, found.daemon_json or "")]
+    files = found.unit.files if found.unit else ()
+    said = [
+        (path, "\n".join(one.value for one in systemd.settings([(path, text)]))) for path, text in files
+    ]  # comments set nothing
+    said.append((found.daemon_json_path, found.daemon_json or ""))
     said += [(path, "\n".join(systemd.parse_environment_file(text).values())) for path, text in found.env_files]
     name = re.compile(r"(?<![\w.+-])%s(?![\w.+-])" % re.escape(device))  # vg-pool2 is another one than vg-pool
     return next((path for path, text in said if name.search(text)), None)

@@ -23,7 +23,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from . import switch_record
 from .daemon_json import given_back, merge, paths, without
-from .docker_conflicts import settings_of, storage_flags
+from .docker_conflicts import settings_of, storage_flags, storage_settings
 from .model import MANAGED, VENDOR_COMMAND, Content, Former, Refused
 from .quoting import paste
 from .steps import AssertContent, Command, Move, RemoveFile, StartContainers, Switch, WaitForDocker, WriteFile
@@ -71,7 +71,7 @@ def former_of(found):
     dropin = found.dropin_text
     if dropin and dropin.startswith(MANAGED) and not pool:
         dropin = None  # written for the pool, and never in force
-    if pool and not re.search("storage-(driver|opt)", (dropin or "") + (found.daemon_json or "") + found.unit.command):
+    if pool and not storage_settings(dropin, found.daemon_json, found.unit.command):
         dropin = as_it_runs(found.unit, pool)
     return Former("begun", driver, pool, dropin, found.daemon_json)
 
@@ -207,7 +207,8 @@ def strays(found, former):
             todo.append((path, (path + FORMER, path + OURS)))
         elif name + FORMER in found.root_state and is_loop(found):
             todo.append((path, (path + FORMER, os.path.join(found.root, LOOP_FILE))))
-    if former.driver == "devicemapper" and "storage-driver" not in (former.daemon_json or "") + (former.dropin or ""):
+    chosen = [value for name, value in storage_settings(former.dropin, former.daemon_json) if name == "storage-driver"]
+    if former.driver == "devicemapper" and not chosen:
         defaults = [name for name in DEFAULT_DRIVERS if name in found.root_state]
         todo += [(os.path.join(found.root, folder), ()) for name in defaults for folder in (name, "image/" + name)]
     why = "set aside what Docker made when it started in between"
