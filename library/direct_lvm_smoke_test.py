@@ -114,7 +114,9 @@ def containerd_client(given):
     address = listens(systemd.observe_unit("containerd", "")) or ADDRESS
     status, problem = containerd.plugin_status(address)
     if status != "ok":
-        raise Refused("containerd's devmapper snapshotter is not loaded (%s): %s" % (status, problem), "ctr plugins ls")
+        raise Refused(
+            "containerd's devmapper snapshotter is not loaded (%s): %s" % (status, problem), "ctr --address %s plugins ls" % address
+        )
     return smoke_client.ContainerdClient(address, given["command_timeout"])
 
 

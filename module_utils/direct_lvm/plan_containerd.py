@@ -10,10 +10,8 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from shlex import quote
-
 from . import engines
-from .containerd_config import desired_files, is_settled, pool_names, without_import
+from .containerd_config import ADDRESS, desired_files, is_settled, pool_names, without_import
 from .model import MANAGED, Refused
 from .plan_pool import device_name, from_elsewhere, full
 from .quoting import paste
@@ -77,7 +75,7 @@ def check_last_word(spec, host):
             "what %s imports beside %s gives containerd's devmapper snapshotter the pool %s, as of its next start."
             % (found.config_path, spec.containerd.config, ", ".join(pools)),
             "Take that section out; to see what containerd reads: {0} --config {1} config dump".format(
-                quote(found.program), quote(found.config_path)
+                paste(found.program), paste(found.config_path)
             ),
         )
 
@@ -99,7 +97,7 @@ def check_program(found):
     if found.dump_problem:
         raise Refused(
             "containerd cannot read its own configuration: %s." % found.dump_problem.rstrip("."),
-            "Correct it first; to see: {0} --config {1} config dump".format(quote(found.program), quote(found.config_path)),
+            "Correct it first; to see: {0} --config {1} config dump".format(paste(found.program), paste(found.config_path)),
         )
 
 
@@ -147,6 +145,11 @@ def restart(found, wanted, plugin):
     ]
 
 
+def client(found):
+    """containerd's client for this containerd, as an operator types it."""
+    return "ctr" if found.address == ADDRESS else "ctr --address " + paste(found.address)
+
+
 def check_ready(found, wanted):
     """Raise Refused unless containerd is there, answers, was built with the plugin, and no other file is in the way."""
     if not found.installed:
@@ -163,8 +166,8 @@ def check_ready(found, wanted):
     if found.plugin == "absent":
         raise Refused(
             "this containerd was built without the devmapper snapshotter, or its configuration disables it.",
-            "Look at: ctr plugins ls | grep devmapper; grep disabled_plugins %s\n"
-            "The packages of Debian and docker.com have it." % paste(found.config_path),
+            "Look at: %s plugins ls | grep devmapper; grep disabled_plugins %s\n"
+            "The packages of Debian and docker.com have it." % (client(found), paste(found.config_path)),
         )
     if found.elsewhere:
         path, pool = found.elsewhere[0]
@@ -239,7 +242,7 @@ def check_idle(spec, host):
             "containers %s%s run on pool %s."
             % (", ".join("%s (namespace %s)" % (task, namespace) for namespace, task in tasks[:SHOWN]), more, full(spec.pool)),
             "Stop them where they were started; on Kubernetes drain the node and stop the kubelet. Or end them here:\n"
-            + "\n".join("ctr --namespace %s tasks rm --force %s" % tuple(map(paste, task)) for task in tasks),
+            + "\n".join("%s --namespace %s tasks rm --force %s" % (client(host.containerd), *map(paste, task)) for task in tasks),
         )
 
 
@@ -259,7 +262,7 @@ def plan_unconfigure(spec, host):
     if found.snapshots is None and found.databases:
         raise Refused(
             "containerd does not tell what is on the pool (%s)." % (found.problem or "its snapshotter is not loaded"),
-            "Have it answer first: systemctl restart containerd; ctr plugins ls | grep devmapper",
+            "Have it answer first: systemctl restart containerd; %s plugins ls | grep devmapper" % client(found),
         )
     if found.snapshots:
         names = sorted({namespace for namespace, _key in found.snapshots})

@@ -20,6 +20,7 @@ import os
 import re
 import tarfile
 import tempfile
+from shlex import quote
 
 from . import commands, containerd
 from .model import Refused
@@ -83,12 +84,13 @@ class ContainerdClient:
     """The test's container by containerd's own client, on the devmapper snapshotter. address: its socket."""
 
     name = "containerd"
-    inspect = "ctr plugins ls | grep devmapper"
-    clean = "ctr --namespace %s containers rm %s" % (NAMESPACE, NAME)
 
     def __init__(self, address, timeout):
         self.argv, self.timeout = list(containerd.ctr(address, "--namespace", NAMESPACE)), timeout
         self.command = []
+        client = " ".join(containerd.ctr(quote(address)))
+        self.inspect = client + " plugins ls | grep devmapper"
+        self.clean = client + " --namespace %s containers rm %s" % (NAMESPACE, NAME)
 
     def prepare(self):
         """Import the image."""

@@ -10,7 +10,7 @@ from test_containerd import OURS, host  # noqa: F401  a fixture
 from test_plan_containerd import NEW, READY, SERVICE, STOCK, THERE, both, configured, due
 from test_plan_containerd import host as plan_host
 
-from module_utils.direct_lvm import containerd, containerd_config, plan
+from module_utils.direct_lvm import containerd, containerd_config, observe, plan
 from module_utils.direct_lvm.containerd_config import ADDRESS as DEFAULT
 from module_utils.direct_lvm.containerd_config import config_paths, flag, listens, parse_dump
 from module_utils.direct_lvm.model import Docker, Refused, Unit
@@ -269,20 +269,33 @@ def test_what_is_refused(found, said, way_out):
     assert way_out in refusal.value.way_out
 
 
+def test_commands_to_paste_name_the_socket():
+    with pytest.raises(Refused) as refusal:
+        due(SITED._replace(plugin="absent"), NEW)
+    assert "ctr --address %s plugins ls" % SITE in refusal.value.way_out
+
+
 def test_the_file_and_the_socket_of_the_process_are_edited_and_asked():
-    steps = plan.plan(both(), states_host(SITED))
+    steps = plan.plan(both(), plan_host(SITED, NEW))
     check = next(step for step in steps if type(step).__name__ == "CheckConfiguration")
     assert (check.program, check.config_path) == (PROGRAM, "/etc/site/containerd.toml")
-    switch = next(step for step in steps if getattr(step, "service", "") == "containerd")
-    written = [step.path for step in switch.steps if type(step).__name__ == "WriteFile"]
+    written = [step.path for step in switch_of(SITED).steps if type(step).__name__ == "WriteFile"]
     assert "/etc/site/containerd.toml" in written
     assert "/etc/containerd/config.toml" not in written
-    assert {step.address for step in switch.steps if type(step).__name__ == "WaitForContainerd"} == {SITE}
+    assert {step.address for step in switch_of(SITED).steps if type(step).__name__ == "WaitForContainerd"} == {SITE}
 
 
-def states_host(found):
-    """A host whose pool is finished, with that containerd and an empty Docker 26."""
-    return plan_host(found, NEW)
+def switch_of(found):
+    """containerd's critical section in the plan for it and an empty Docker 26."""
+    return next(step for step in plan.plan(both(), plan_host(found, NEW)) if getattr(step, "service", "") == "containerd")
+
+
+def test_every_file_of_containerds_plan_is_looked_at():
+    spec = both()
+    looked_at = observe.targets(spec, NEW, SITED)
+    planned = [step.path for step in switch_of(SITED).steps if type(step).__name__ in ("WriteFile", "RemoveFile")]
+    assert planned
+    assert set(planned) <= set(looked_at)
 
 
 def test_a_containerd_as_wanted_is_refused_nothing():

@@ -10,7 +10,17 @@ from test_docker import host  # noqa: F401  a fixture
 from test_plan_docker import FRESH, UNIT, WANTED
 from test_plan_docker import host as plan_host
 
-from module_utils.direct_lvm import commands, docker, docker_conflicts, docker_root, docker_words, observe, plan, systemd
+from module_utils.direct_lvm import (
+    commands,
+    docker,
+    docker_conflicts,
+    docker_root,
+    docker_words,
+    observe,
+    plan,
+    plan_repair,
+    systemd,
+)
 from module_utils.direct_lvm.model import Container, Docker, DockerStorage, Former, Refused
 from module_utils.direct_lvm.steps import RemoveFile, Switch, WriteFile
 
@@ -150,6 +160,43 @@ def test_a_script_is_not_asked_for_its_version(tmp_path, monkeypatch):
     assert docker.script(unit(str(script))) == "/bin/sh\nexec dockerd\n"
     assert docker.script(unit("/usr/bin/env")) == ""
     assert docker.script(unit(str(tmp_path / "none"))) == ""
+
+
+MENTIONED = "[Service]\n# once: --storage-driver devicemapper --storage-opt dm.thinpooldev=/dev/mapper/vg-pool\nExecStart=\n"
+SETTINGS = [
+    ("comment-in-a-drop-in", MENTIONED + "ExecStart=/usr/bin/dockerd\n", None, "", []),
+    (
+        "drop-in",
+        "[Service]\nExecStart=/x --storage-opt=dm.fs=ext4 -s vfs\n",
+        None,
+        "",
+        [("storage-opt", "dm.fs=ext4"), ("storage-driver", "vfs")],
+    ),
+    ("of-another-section", "[Unit]\nExecStart=/x -s vfs\n", None, "", []),
+    ("a-label-like-it", None, '{"labels": ["storage-driver=vfs"]}', "", []),
+    (
+        "daemon-json",
+        None,
+        '{"storage-driver": "vfs", "storage-opts": ["a=b"]}',
+        "",
+        [("storage-driver", "vfs"), ("storage-opt", "a=b")],
+    ),
+    ("command", None, None, "/x -s vfs", [("storage-driver", "vfs")]),
+    ("nothing", None, None, "", []),
+]
+
+
+@pytest.mark.parametrize(("dropin", "text", "command", "found"), [row[1:] for row in SETTINGS], ids=[row[0] for row in SETTINGS])
+def test_storage_settings_are_told_from_what_mentions_them(dropin, text, command, found):
+    assert docker_conflicts.storage_settings(dropin, text, command) == found
+
+
+def test_a_comment_in_a_unit_does_not_have_docker_use_a_pool():
+    one = unit("/usr/bin/dockerd")
+    there = Docker("20.10", one._replace(files=(("/x.conf", MENTIONED),)))
+    assert plan_repair.named_in(there, "vg-pool") is None
+    there = Docker("20.10", one._replace(files=(("/x.conf", MENTIONED.replace("# once: ", "ExecStart=/x ")),)))
+    assert plan_repair.named_in(there, "vg-pool") == "/x.conf"
 
 
 # --- a host --------------------------------------------------------------------------------------------------------

@@ -52,14 +52,14 @@ GRAPH = Docker("20.10.24", info=ON_IT._replace(driver="overlay2", status=()))
     ],
 )
 def test_what_is_missing(monkeypatch, wanted, found, there, lacking):
-    tools = [tool.name for tool in observe.TOOLS] + there
+    tools = [tool.name for tool in observe.TOOLS] + ["ctr", *there]
     state = states.host("bookworm", "07-complete-profile-attached")
     monkeypatch.setattr(commands, "find", lambda name: "/sbin/" + name if name in tools else None)
     monkeypatch.setattr(lvm, "ask", lambda: state.lvm)
     monkeypatch.setattr(disks, "observe_disk", lambda name, probe=True: state.disks[0])
     monkeypatch.setattr(docker, "observe_docker", lambda _wanted: found[0])
     monkeypatch.setattr(containerd, "observe_containerd", lambda _wanted, _unit, with_snapshots: found[1])
-    monkeypatch.setattr(containerd, "configured_pools", lambda: ())
+    monkeypatch.setattr(containerd, "configured_pools", lambda *_asked: ())
     spec = states.spec()._replace(docker=wanted[0], containerd=wanted[1])
     host = observe.observe(spec)
     assert [part.name for part in host.missing] == ([lacking] if lacking else [])
