@@ -109,8 +109,8 @@ def observe_containerd(wanted, docker=None, with_snapshots=False):
         config_text=read_config(config),
         other_config=later if later != config else "",
         docker_address=asked,
-        own_text=files.read_text(wanted.config),
-        dropin_text=files.read_text(wanted.dropin),
+        own_text=read_config(wanted.config),
+        dropin_text=read_config(wanted.dropin),
         databases=tuple(sorted(name[:-3] for name in names if name.endswith(".db") and name != "metadata.db")),
         snapshots=snapshots,
         tasks=list_tasks(address, snapshots) if snapshots else (),
@@ -143,7 +143,7 @@ def observe_configuration(found, wanted):
 
 
 def read_config(path):
-    """The text of config.toml, None when there is none. What is no regular file, such as /dev/null, is not opened."""
+    """The text of a configuration file, None when there is none. What is no regular file, such as /dev/null, is not opened."""
     return "" if os.path.exists(path) and not os.path.isfile(path) else files.read_text(path)
 
 

@@ -29,7 +29,7 @@ def remapped(root):
     found = [name for name in entries(root) if re.match(r"[0-9]+\.[0-9]+\Z", name)]
     if len(found) > 1:
         raise Refused(
-            "Docker is not running and is set up with userns-remap, and %s has %s: which of them is its data root is not known."
+            "Docker does not answer and is set up with userns-remap, and %s has %s: which of them is its data root is not known."
             % (root, ", ".join(found)),
             "Start it, so that it can tell: systemctl start docker\nOr set aside those of former mappings: mv %s %s"
             % (paste(os.path.join(root, found[0])), paste(os.path.join(root, "before-" + found[0]))),

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 
-from . import commands, containerd, disks, docker, engines, files, lvm, switch_record
+from . import commands, containerd, disks, docker, engines, lvm, switch_record
 from .model import DockerStorage, Host, Missing
 from .plan_policy import profile_path, unmonitored
 
@@ -56,7 +56,7 @@ def observe(spec):
     return Host(
         disks=tuple(found),
         lvm=report,
-        profile_text=files.read_text(profile_path(pool)),
+        profile_text=containerd.read_config(profile_path(pool)),
         missing=missing,
         docker=seen,
         snapshotter_pools=snapshotter_pools(seen, snapshotter) if storage else (),

@@ -158,8 +158,8 @@ def keep_content(found, wanted):
         held = [name for name in found.root_state if name.startswith("image/") or name == "containers"]
         if held:
             raise Refused(
-                "Docker is not running (%s) and its data root holds %s, which would be hidden by the change of the storage "
-                "driver." % (found.problem, ", ".join(held)),
+                "Docker %s (%s) and its data root holds %s, which would be hidden by the change of the storage driver."
+                % (silent(found), found.problem, ", ".join(held)),
                 "Start it, so that it can tell what it holds: systemctl start docker",
             )
     if found.containers and wanted.containers != "discard":
@@ -187,6 +187,11 @@ def keep_content(found, wanted):
         elif wanted.verify:
             steps.append(ArchiveImage(found.host, image, wanted.archive, "verify the archive of %s, which is there" % title(image)))
     return steps
+
+
+def silent(found):
+    """How it is with a Docker that does not tell what it holds: an active one is not down."""
+    return "does not answer" if found.unit is not None and found.unit.active_state == "active" else "is not running"
 
 
 def cannot_cross(containers):
@@ -320,7 +325,7 @@ def plan_back(spec, host):
     without = found.info is None and former.state != "begun"
     if without and wanted.containers != "discard":
         raise Refused(
-            "Docker is not running (%s), so what it holds cannot be told." % found.problem,
+            "Docker %s (%s), so what it holds cannot be told." % (silent(found), found.problem),
             "Start it first: systemctl start docker\nOr, when it does not start any more, go back without what only the pool "
             "has:\ndocker_storage_containers: discard\nImages and containers made since the switch are then not visible any "
             "more, until Docker is on this pool again.",
@@ -332,7 +337,7 @@ def plan_back(spec, host):
     names = plan_switch.names_of_former(found, former)
     record = former._replace(state="back", pending=pending(found, former), names=names)
     loads = finish(found._replace(former=record), wanted, "back")
-    kind = "it is down, and what only the pool has is left behind" if without else ""
+    kind = "it %s, and what only the pool has is left behind" % silent(found) if without else ""
     return kept + plan_switch.switch(spec, found, here, there, record, kind) + loads
 
 

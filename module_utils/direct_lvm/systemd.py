@@ -54,8 +54,9 @@ def observe_unit(name, ours):
 
 
 def observe_units(asked):
-    """[Unit] of services and their sockets, all by one process. asked: ((name, ours), ...); systemd has to know the first.
+    """[Unit] of services and their sockets, all by one process. asked: ((name, ours), ...).
 
+    The first is what is to be configured; what is wrong with the files of another does not count, as if it were not there.
     ours: the path of the drop-in that belongs to this tool; its ExecStart does not count for Unit.command. It is
     among Unit.files whenever it is on disk, even when systemd has not loaded it yet.
     The drop-ins are those on disk now, which the next daemon-reload makes true. need_reload does not take systemd's
@@ -73,7 +74,15 @@ def observe_units(asked):
     blocks = {block.get("Id", ""): block for block in parse_show(result.out)}
     if units[0] not in blocks:
         raise commands.CommandFailed(result.argv, "said nothing about " + units[0], result.err or result.out[:200])
-    return [unit_of(blocks, name, ours) for name, ours in asked]
+    found = []
+    for name, ours in asked:
+        try:
+            found.append(unit_of(blocks, name, ours))
+        except Refused:
+            if not found:
+                raise
+            found.append(Unit("bad-setting", "inactive", False, ()))
+    return found
 
 
 def unit_of(blocks, name, ours):

@@ -7,7 +7,7 @@ import pytest
 import states
 from states import recorded
 from test_docker import host  # noqa: F401  a fixture
-from test_plan_docker import FRESH, UNIT, WANTED
+from test_plan_docker import FRESH, UNIT, WANTED, due
 from test_plan_docker import host as plan_host
 
 from module_utils.direct_lvm import (
@@ -363,3 +363,15 @@ def test_a_container_that_docker_lists_is_never_left_over(tmp_path):
     assert [path for path, _size in docker.leftovers(found, wanted)] == [str(tmp_path / "containers" / ID)]
     listed = (Container(ID, "web", "app:1", "Up 2 days", True),)
     assert docker.leftovers(found._replace(containers=listed), wanted) == ()
+
+
+# --- a daemon that does not answer ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("state", "word"), [("active", "does not answer"), ("failed", "is not running")])
+def test_a_daemon_that_is_active_is_not_said_to_be_down(state, word):
+    silent = FRESH._replace(info=None, problem="x", unit=UNIT._replace(active_state=state), root_state=("containers",))
+    with pytest.raises(Refused, match=r"^Docker %s \(x\) and its data root holds containers" % word):
+        due(silent)
+    with pytest.raises(Refused, match=r"^Docker %s \(x\), so what it holds cannot be told" % word):
+        due(silent._replace(former=Former("done", "overlay2")), WANTED._replace(back="former"))

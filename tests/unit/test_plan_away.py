@@ -14,6 +14,7 @@ from test_plan_docker import (
     JSON,
     LOAD,
     LOOP,
+    OFF,
     OLD_POOL,
     RECORD,
     SAME,
@@ -100,7 +101,7 @@ def test_rollback_refuses_what_it_cannot_do():
     for docker, sentence in (
         (DONE._replace(former=None), "nothing to go back to"),
         (GOING_BACK._replace(containers=(WEB,)), "cannot cross storage drivers"),
-        (GOING_BACK._replace(info=None, problem="docker.service is failed"), "Docker is not running"),
+        (GOING_BACK._replace(info=None, problem="docker.service is failed", unit=OFF), "Docker is not running"),
     ):
         with pytest.raises(Refused, match=sentence):
             due(docker, BACK)
