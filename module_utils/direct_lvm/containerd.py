@@ -8,6 +8,7 @@ __metaclass__ = type
 
 import glob
 import os
+import re
 import tempfile
 import time
 
@@ -91,7 +92,7 @@ def observe_containerd(wanted, docker=None, with_snapshots=False):
     config, later = config_paths(unit, env_files)
     running, named = words(unit, env_files)
     asked = docker_address(docker)
-    address = listens(unit) or flag(named, "address", "a") or asked or ADDRESS
+    address = os.path.realpath(listens(unit) or flag(named, "address", "a") or asked or ADDRESS)  # /var/run is /run
     status, problem = None, "there is no containerd.service"
     if unit.active_state == "active":
         status, problem = plugin_status(address)
@@ -134,7 +135,7 @@ def observe_configuration(found, wanted):
     if dump is None:
         return found._replace(dump_problem=problem)
     if not found.unit.sockets and dump.address and not flag(words(found.unit)[1], "address", "a"):
-        found = found._replace(address=dump.address)
+        found = found._replace(address=os.path.realpath(dump.address))
     texts = {path: text for name in dump.files for path, text in read_toml(name).items()}
     texts.setdefault(found.config_path, bare or "")
     dump = dump._replace(files=tuple(path if path in texts else found.config_path for path in dump.files))
@@ -157,8 +158,8 @@ def docker_address(docker):
         return ""
     env_files = dict(docker.env_files)
     given = docker_conflicts.flag_values(docker_conflicts.words_now(docker.unit, env_files), "containerd")
-    given = [value for value in docker_conflicts.json_values(docker.daemon_json, "containerd") + given if value.startswith("/")]
-    return given[-1] if given else ADDRESS
+    given = [re.sub(r"\Aunix://", "", value) for value in docker_conflicts.json_values(docker.daemon_json, "containerd") + given]
+    return os.path.realpath(([path for path in given if path.startswith("/")] or [ADDRESS])[-1])
 
 
 def ctr(address, *words):

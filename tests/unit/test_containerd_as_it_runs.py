@@ -324,8 +324,12 @@ def test_containerd_alone_does_not_care_whom_docker_asks():
         (Docker("26", unit("/usr/sbin/dockerd $OPTS"), env_files=(("/x", "OPTS=--containerd=%s" % SITE),)), SITE),
         (Docker("26", unit("/usr/local/bin/start", ["/usr/sbin/dockerd", "--containerd", SITE])), SITE),
         (Docker("26", unit("/usr/sbin/dockerd"), daemon_json='{"containerd": "%s"}' % SITE), SITE),
+        (
+            Docker("26", unit("/usr/sbin/dockerd --containerd unix:///var/run/../run/site/containerd.sock")),
+            "/var/run/site/containerd.sock",
+        ),
     ],
-    ids=["not-asked", "no-docker", "nothing-said", "environment-file", "script", "daemon-json"],
+    ids=["not-asked", "no-docker", "nothing-said", "environment-file", "script", "daemon-json", "as-an-address"],
 )
 def test_whom_docker_asks(docker, address):
-    assert containerd.docker_address(docker) == address
+    assert containerd.docker_address(docker) == (os.path.realpath(address) if address else "")
