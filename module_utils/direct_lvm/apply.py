@@ -144,7 +144,12 @@ def one(step, done):
 
 def ask(step):
     """Run a command, and hold what it prints to what the step says. Raises commands.CommandFailed."""
-    printed = commands.run(step.argv, timeout=step.timeout, ok=step.ok).out
+    try:
+        printed = commands.run(step.argv, timeout=step.timeout, ok=step.ok).out
+    except commands.CommandFailed as failure:
+        if not step.if_it_fails:
+            raise
+        raise commands.CommandFailed(failure.argv, failure.problem, "%s\n%s" % (failure.err, step.if_it_fails)) from failure
     unsaid = [line for line in step.says if line not in printed.replace(" ", "").split("\n")]
     if unsaid:
         raise commands.CommandFailed(step.argv, "does not say %s" % ", ".join(unsaid), printed[:200])

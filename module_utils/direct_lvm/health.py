@@ -9,7 +9,7 @@ __metaclass__ = type
 import re
 from typing import NamedTuple
 
-from . import docker_info, geometry, plan_policy, plan_pool, plan_repair, report
+from . import docker_info, geometry, needs_check, plan_policy, plan_pool, plan_repair, report
 
 CRITICAL, WARNING = "critical", "warning"
 DATA_LIMIT, METADATA_LIMIT = 90, 80  # percent; a pool without free metadata needs repair, so that one is told earlier
@@ -69,17 +69,34 @@ def lasting(pool, host):
         found.append(Finding(CRITICAL, "pool", sentence % (plan_pool.full(pool, meta.name), name, state)))
     found += [Finding(WARNING, "reserve", sentence) for sentence in plan_repair.kept(pool, host.lvm)]
     if lv.health:
-        found.append(Finding(CRITICAL, "pool", "LVM reports the health of pool %s as %s: see lvmthin(7)." % (name, lv.health)))
+        todo = {"out_of_data": more_room(pool, host, "data")}.get(lv.health, "See lvmthin(7).")
+        todo = needs_check.REPAIR if lv.health in plan_repair.REPAIRED else todo
+        found.append(Finding(CRITICAL, "pool", "LVM reports the health of pool %s as %s. %s" % (name, lv.health, todo)))
     if lv.check_needed:
-        found.append(Finding(CRITICAL, "pool", "Pool %s needs a check: ansible-playbook playbooks/repair.yml" % name))
+        found.append(Finding(CRITICAL, "pool", "Pool %s needs a check. %s" % (name, needs_check.REPAIR)))
     missing = host.lvm.vg(pool.vg).missing_pvs
     if missing:
         found.append(Finding(CRITICAL, "pool", "VG %s is missing %d of its PVs: see pvs." % (pool.vg, missing)))
     limit = max(pool.threshold, DATA_LIMIT) if pool.threshold < 100 else DATA_LIMIT  # 100: nobody extends it
     for what, used, most in (("data", lv.data_percent, limit), ("metadata", lv.metadata_percent, METADATA_LIMIT)):
         if used is not None and used > most:
-            found.append(Finding(CRITICAL, what, "%s of pool %s is %.1f %% full." % (what.capitalize(), name, used)))
+            sentence = "%s of pool %s is %.1f %% full. %s" % (what.capitalize(), name, used, more_room(pool, host, what))
+            found.append(Finding(CRITICAL, what, sentence))
     return found
+
+
+def more_room(pool, host, what):
+    """The sentence that tells how the pool's data or metadata (what) are extended."""
+    name, vg, lv = plan_pool.full(pool), host.lvm.vg(pool.vg), host.lvm.lv(pool.vg, pool.name)
+    extents = vg.free if what == "data" else min(-(-lv.metadata_size // vg.extent_size), vg.free // 2)  # its spare grows too
+    if not extents:
+        return (
+            "VG %s has no room to extend it: name another blank disk in thin_pool_devices, and run playbooks/grow.yml. "
+            "At once: vgextend %s /dev/DISK" % (pool.vg, pool.vg)
+        )
+    if what == "data":
+        return "Extend it: lvextend --extents +%d %s" % (extents, name)
+    return "Extend them: lvextend --poolmetadatasize +%dm %s" % (extents * vg.extent_size >> 20, name)
 
 
 def drift(pool, host, lv):

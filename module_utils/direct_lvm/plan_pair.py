@@ -51,8 +51,7 @@ def check_pair(spec, host, former):
         raise Refused(
             "pool %s holds data (%.2f %%) and there is no metadata for it in %s: nobody can tell what the data are, and Docker "
             "refuses such a pool.%s" % (name, used, path, from_elsewhere(pool, host)),
-            "If %s was emptied or moved, bring it back from a backup.\nOr remove the pool, all data in it are lost, and start "
-            "afresh: ansible-playbook playbooks/remove.yml -e thin_pool_remove_data=true, then site.yml" % path,
+            "If %s was emptied or moved, bring it back from a backup.\n%s" % (path, afresh(found)),
         )
     check_image_records(found, former, where)
     if where is None or None in (found.transaction, at):
@@ -61,19 +60,32 @@ def check_pair(spec, host, former):
         raise Refused(
             "pool %s is at transaction %d, Docker's metadata in %s at %d: the metadata are older than the pool."
             % (name, at, where, found.transaction),
-            "Bring back the newest backup of %s. Docker does not start with this one; images and containers made since "
-            "it was written cannot be found without it." % where,
+            "Bring back the newest backup of %s. Images and containers made since this one was written cannot be found "
+            "without it.\n%s" % (where, afresh(found, [where] if found.former is None else [])),
         )
     if found.transaction > at + 1:
         raise Refused(
             "pool %s is at transaction %d, Docker's metadata in %s at %d: they are those of another pool, or of one that was "
             "made anew. Docker would look for images that are not there." % (name, at, where, found.transaction),
             "If that pool is gone for ever, set its metadata aside, and the list of its images, which cannot be read without it:\n"
-            + "\n".join(
-                "mv %s %s" % (paste(path), paste(path + ".of-another-pool"))
-                for path in (where, "%s/image/%s" % (found.root, os.path.basename(where)))
-            ),
+            + set_aside(found, where),
         )
+
+
+def set_aside(found, where):
+    """The shell lines that rename metadata (a folder) and the list of its images, so that Docker finds neither."""
+    paths = (where, "%s/image/%s" % (found.root, os.path.basename(where)))
+    return "\n".join("mv {0} {0}.of-another-pool".format(path) for path in paths)
+
+
+def afresh(found, aside=()):
+    """The lines that remove a pool with all data in it and make it anew. aside: metadata of it that Docker would find."""
+    lines = ["Or remove the pool, all data in it are lost, and start afresh:"]
+    if found.former is not None:  # Docker is set up for the pool, and remove.yml refuses that
+        lines.append("ansible-playbook playbooks/rollback.yml -e docker_storage_containers=discard")
+    lines.append("ansible-playbook playbooks/remove.yml -e thin_pool_remove_data=true")
+    lines += [set_aside(found, where) for where in aside]
+    return "\n".join([*lines, "ansible-playbook playbooks/site.yml"])
 
 
 def check_image_records(found, former, where):
@@ -109,5 +121,5 @@ def check_set_aside(found, former):
     if there and former.driver == "devicemapper" and not found.begun():
         raise Refused(
             "an earlier switch set %s aside in %s, and this one would need the same names." % (", ".join(there), found.root),
-            "If nobody needs to go back further: ansible-playbook playbooks/cleanup.yml",
+            "If nobody needs to go back further: ansible-playbook playbooks/cleanup.yml -e docker_storage_cleanup_confirmed=true",
         )

@@ -8,7 +8,7 @@ __metaclass__ = type
 
 import re
 
-from . import geometry
+from . import geometry, needs_check
 from .model import ADOPTED_TAG, SIZE_TAG, TAG, Refused, Size
 from .quoting import paste
 from .steps import Command, MustBeBlank
@@ -181,8 +181,7 @@ def corrections(pool, lvm, lv):
     if lv.health == "failed" or lv.check_needed:
         raise Refused(
             "pool %s needs repair (%s)." % (full(pool), lv.health or "check needed"),
-            "It stops Docker for a while: ansible-playbook playbooks/repair.yml -e thin_pool_repair_confirmed=true\n"
-            "By hand, with Docker stopped: lvchange -an {0} && lvconvert --repair {0} && lvchange -ay {0}".format(full(pool)),
+            needs_check.REPAIR + "\nOr on the host itself:\n" + needs_check.on_the_host(full(pool), device_name(pool)),
         )
     stray = None if adopted(pool, lvm) else interrupted_spare(lvm, lv)
     if stray:
@@ -198,7 +197,14 @@ def corrections(pool, lvm, lv):
             # LVM does not activate the pool while a part of it is, and does not take that down with the pool.
             if part and (part.active or part.half):
                 steps.append(Command(("lvchange", "--activate", "n", full(pool, part.name)), why))
-        steps.append(Command(("lvchange", "--activate", "y", full(pool)), "activate the pool", METADATA_TIMEOUT))
+        steps.append(
+            Command(
+                ("lvchange", "--activate", "y", full(pool)),
+                "activate the pool",
+                METADATA_TIMEOUT,
+                if_it_fails="If LVM says that its check failed. " + needs_check.REPAIR,
+            )
+        )
     if lv.zero is not None and lv.zero != pool.zero:
         steps.append(
             Command(

@@ -11,7 +11,7 @@ __metaclass__ = type
 
 import re
 
-from . import geometry, plan_vg, systemd
+from . import geometry, needs_check, plan_vg, systemd
 from .docker_info import storage_kind
 from .model import DockerStorage, Refused
 from .plan_pool import METADATA_TIMEOUT, device_name, full
@@ -20,6 +20,8 @@ from .quoting import paste
 from .steps import Command, IfFails, RemoveThinDevices, Switch, WaitForContainerd, WaitForDocker
 
 RESTART_TIMEOUT = 120
+REPAIRED = ("failed", "metadata_read_only")  # lv_health_status (lvs(8)) of a pool that a check or a repair brings back
+NEARLY_FULL = 95  # percent of the metadata: what the daemons write first may be what has no room
 
 
 def plan_repair(spec, host):
@@ -36,25 +38,27 @@ def plan_repair(spec, host):
         return []
     check_possible(pool, lvm, lv)
     work = check_and_repair(pool, lvm, lv)
-    activate = Command(("lvchange", "--activate", "y", full(pool)), "activate the pool", METADATA_TIMEOUT)
+    work += activation(pool, lvm, lv)
     stop, start = around(spec, host)
     if not stop and not start:
-        return [RemoveThinDevices(device_name(pool), "take down its thin devices; their data stay")] + work + [activate]
+        return [RemoveThinDevices(device_name(pool), "take down its thin devices; their data stay"), *work]
     down = RemoveThinDevices(device_name(pool), "take down the thin devices that were left; their data stay in the pool")
     back = [
         Command(("lvchange", "--activate", "n", full(pool, lv.metadata_lv)), "take down what is checked", ok=None),
-        activate._replace(ok=None),
+        Command(("lvchange", "--activate", "y", full(pool)), "activate the pool", METADATA_TIMEOUT, ok=None),
     ]
     service = "docker" if any("docker.service" in step.argv for step in stop + start if isinstance(step, Command)) else "containerd"
-    return [Switch((*stop, down, *work, activate, *start), (*back, *start), "check and repair the pool", service)]
+    return [Switch((*stop, down, *work, *start), (*back, *start), "check and repair the pool", service)]
 
 
 def why(lv):
     """What speaks for a check, as a phrase; "" for a pool that is active and well."""
     if lv.check_needed:
         return "the kernel asks for a check of its metadata"
-    if lv.health in ("failed", "metadata_read_only"):
+    if lv.health in REPAIRED:
         return "its health is %s" % lv.health
+    if lv.active and (lv.metadata_percent or 0) >= 100:  # as long as nobody writes, the kernel does not call it read-only
+        return "its metadata are full"
     return "" if lv.active else "it is not active"
 
 
@@ -65,7 +69,7 @@ def check_possible(pool, lvm, lv):
     if thin:
         raise Refused(
             "pool %s holds thin LVs of LVM's own: %s. This tool does not take them down." % (full(pool), ", ".join(thin)),
-            "Repair it by hand, see lvmthin(7): lvchange -an %s && lvconvert --repair %s" % (full(pool), full(pool)),
+            "Take them down and repair it, see lvmthin(7): " + needs_check.by_hand(full(pool)),
         )
     for device in sorted(lvm.moves_of(pool.vg)):
         raise Refused(
@@ -80,12 +84,19 @@ def check_possible(pool, lvm, lv):
         raise Refused(
             "a repair of pool %s writes its metadata anew, %s; VG %s has no spare of that size, and %s free."
             % (full(pool), geometry.human(size), pool.vg, geometry.human(vg.free * vg.extent_size)),
-            "Give it a disk first: vgextend %s /dev/DISK    # or remove an LV that nobody needs" % pool.vg,
+            "Give the VG a blank disk first, and name it in thin_pool_devices from then on: vgextend %s /dev/DISK" % pool.vg,
+        )
+    # A pool that asks for a check may have been given room already: the kernel uses that, and counts with it, only afterwards.
+    if (lv.metadata_percent or 0) >= NEARLY_FULL and vg.free < 2 and not lv.check_needed:
+        raise Refused(
+            "the metadata of pool %s are %.1f %% full, and VG %s has no room to extend them and their spare."
+            % (full(pool), lv.metadata_percent, pool.vg),
+            "Give the VG a blank disk first, and name it in thin_pool_devices from then on: vgextend %s /dev/DISK" % pool.vg,
         )
 
 
 def check_and_repair(pool, lvm, lv):
-    """[step] on a pool that nobody uses: its metadata alone, read-only, past thin_check; LVM clears needs_check itself.
+    """[step] on a pool that nobody uses: its metadata alone, read-only, past thin_check.
 
     Activating a part of an inactive pool is lvm2's "component activation", since 2.02.178.
     """
@@ -99,9 +110,42 @@ def check_and_repair(pool, lvm, lv):
         "when thin_check finds damage: write the metadata anew; the damaged ones stay as %s_metaN" % pool.name,
         METADATA_TIMEOUT,
     )
-    check = Command(("thin_check", part.dm_path), "have thin_check read all metadata", METADATA_TIMEOUT)
-    steps.append(Command(("lvchange", "--yes", "--activate", "y", full(pool, part.name)), "show the metadata alone, read-only"))
-    return [*steps, IfFails(check, (1,), (off._replace(why="when thin_check finds damage: take the metadata down"), repair)), off]
+    steps += [
+        Command(("lvchange", "--yes", "--activate", "y", full(pool, part.name)), "show the metadata alone, read-only"),
+        Command(
+            ("dd", "if=" + part.dm_path, "of=/dev/null", "bs=1M", "iflag=direct"),
+            "read all metadata: what the disk cannot read is no damage that a repair could mend",
+            METADATA_TIMEOUT,
+        ),
+        IfFails(
+            Command(needs_check.check(part.dm_path), "have thin_check read all metadata", METADATA_TIMEOUT),
+            needs_check.DAMAGED,
+            (off._replace(why="when thin_check finds damage: take the metadata down"), repair),
+        ),
+    ]
+    return [*steps, off]
+
+
+def activation(pool, lvm, lv):
+    """[step]: activate the pool, its flag needs_check cleared, and extend what is full before anybody writes to it."""
+    steps = [
+        Command(
+            ("lvchange", "--activate", "y", "--config", needs_check.CLEAR, full(pool)),
+            "activate the pool, and clear the flag by which the kernel asks for a check",
+            METADATA_TIMEOUT,
+        )
+    ]
+    vg = lvm.vg(pool.vg)
+    more = min(-(-lv.metadata_size // vg.extent_size // 4), vg.free // 2) * vg.extent_size
+    if more and (lv.metadata_percent or 0) >= NEARLY_FULL:
+        steps.append(
+            Command(
+                ("lvextend", "--poolmetadatasize", "+%db" % more, full(pool)),
+                "extend the metadata, which are full, by %s, and their spare" % geometry.human(more),
+            )
+        )
+    policy = ("lvextend", "--use-policies", full(pool))
+    return [*steps, Command(policy, "extend what is above the threshold, as far as there is room", ok=(0, 5))]
 
 
 def around(spec, host):

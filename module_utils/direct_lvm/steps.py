@@ -15,6 +15,7 @@ class Command(NamedTuple):
     """Run argv. timeout in seconds, None: the module's command_timeout. ok: return codes that mean success.
 
     says: lines that it has to print, without the spaces in them; for a command that is asked and changes nothing.
+    if_it_fails: a sentence for the operator, what to do then.
     """
 
     argv: Tuple[str, ...]
@@ -22,6 +23,7 @@ class Command(NamedTuple):
     timeout: Optional[int] = None
     ok: Tuple[int, ...] = (0,)
     says: Tuple[str, ...] = ()
+    if_it_fails: str = ""
 
 
 class IfFails(NamedTuple):

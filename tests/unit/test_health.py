@@ -179,9 +179,51 @@ def test_the_danger_is_the_worst_per_subject():
     assert health.danger([]) == {}
 
 
+REPAIR = "Check and repair it; Docker stops for a while: ansible-playbook playbooks/repair.yml -e thin_pool_repair_confirmed=true"
+FULL_VG = "VG vgdocker has no room to extend it: name another blank disk in thin_pool_devices, and run playbooks/grow.yml. "
+FULL_VG += "At once: vgextend vgdocker /dev/DISK"
+
+
+@pytest.mark.parametrize(
+    ("changes", "free", "todo"),
+    [
+        ({"health": "failed"}, 40, REPAIR),
+        ({"health": "metadata_read_only"}, 40, REPAIR),
+        ({"check_needed": True}, 40, REPAIR),
+        ({"health": "out_of_data"}, 40, "Extend it: lvextend --extents +40 vgdocker/thinpool"),
+        ({"health": "out_of_data"}, 0, FULL_VG),
+        ({"data_percent": 91.0}, 40, "Extend it: lvextend --extents +40 vgdocker/thinpool"),
+        ({"data_percent": 91.0}, 0, FULL_VG),
+        ({"metadata_percent": 91.0}, 200, "Extend them: lvextend --poolmetadatasize +304m vgdocker/thinpool"),
+        ({"metadata_percent": 91.0}, 41, "Extend them: lvextend --poolmetadatasize +80m vgdocker/thinpool"),
+        ({"metadata_percent": 91.0}, 1, FULL_VG),
+        ({"health": "something new"}, 40, "See lvmthin(7)."),
+    ],
+    ids=[
+        "failed",
+        "read-only",
+        "check-needed",
+        "out-of-data",
+        "out-of-data-without-room",
+        "data",
+        "data-without-room",
+        "metadata",
+        "metadata-with-little-room",
+        "metadata-without-room",
+        "unknown",
+    ],
+)
+def test_a_pool_in_trouble_is_told_with_the_command_that_helps(changes, free, todo):
+    host = finished(**changes)
+    host = host._replace(lvm=host.lvm._replace(vgs=tuple(vg._replace(free=free) for vg in host.lvm.vgs)))
+    (finding,) = health.lasting(OFF, host)
+    assert finding.sentence.endswith(" " + todo), finding.sentence
+
+
 def test_a_run_tells_only_what_it_does_not_put_right_itself():
     host = states.tagged(finished(monitored=False, profile="", data_percent=95.0))
-    assert plan.warnings(states.spec(threshold=100), host) == ("Data of pool vgdocker/thinpool is 95.0 % full.",)
+    (told,) = plan.warnings(states.spec(threshold=100), host)
+    assert told.startswith("Data of pool vgdocker/thinpool is 95.0 % full. ")
     assert len(health.findings(OFF, host)) == 3
 
 

@@ -357,6 +357,37 @@ def test_metadata_of_another_pool_go_aside_with_the_list_of_its_images():
     assert refusal.value.way_out.splitlines()[1:] == aside
 
 
+@pytest.mark.parametrize(
+    ("found", "lines"),
+    [
+        (FRESH, ["remove.yml -e thin_pool_remove_data=true", "site.yml"]),
+        (
+            FRESH._replace(former=Former("done", "overlay2")),
+            ["rollback.yml -e docker_storage_containers=discard", "remove.yml -e thin_pool_remove_data=true", "site.yml"],
+        ),
+        (
+            IN_PLACE._replace(transaction=8),
+            [
+                "remove.yml -e thin_pool_remove_data=true",
+                "mv /var/lib/docker/devicemapper /var/lib/docker/devicemapper.of-another-pool",
+                "mv /var/lib/docker/image/devicemapper /var/lib/docker/image/devicemapper.of-another-pool",
+                "site.yml",
+            ],
+        ),
+        (
+            IN_PLACE._replace(transaction=8, former=Former("done", "overlay2")),
+            ["rollback.yml -e docker_storage_containers=discard", "remove.yml -e thin_pool_remove_data=true", "site.yml"],
+        ),
+    ],
+    ids=["no-metadata", "no-metadata-of-a-switched-docker", "older-metadata", "older-metadata-of-a-switched-docker"],
+)
+def test_a_pool_whose_metadata_are_lost_is_made_afresh_by_the_lines_of_the_refusal(found, lines):
+    with pytest.raises(Refused) as refusal:
+        due(found, used=3.0, transaction=9)
+    told = refusal.value.way_out.splitlines()[2:]
+    assert [line.replace("ansible-playbook playbooks/", "") for line in told] == lines
+
+
 def test_a_pool_that_containerd_has_is_not_shared():
     there = host(FRESH)._replace(snapshotter_pools=("vgdocker-thinpool",))
     with pytest.raises(Refused, match="two owners") as refusal:

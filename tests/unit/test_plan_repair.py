@@ -7,7 +7,7 @@ from test_plan_replace import pool_on
 from module_utils.direct_lvm import apply, commands, plan, report, thin_devices
 from module_utils.direct_lvm.containerd_config import Containerd, ContainerdStorage
 from module_utils.direct_lvm.model import Container, Docker, DockerInfo, Refused, Unit
-from module_utils.direct_lvm.steps import Command, IfFails, RemoveThinDevices
+from module_utils.direct_lvm.steps import IfFails, RemoveThinDevices
 
 DEVICE = "vgdocker-thinpool"
 SPEC = states.spec(devices=())._replace(
@@ -17,12 +17,18 @@ META = "/dev/mapper/vgdocker-thinpool_tmeta"
 DOWN, OFF = "dmsetup remove --retry (each thin device of vgdocker-thinpool)", "lvchange --activate n vgdocker/thinpool"
 CHECKED = [
     "lvchange --yes --activate y vgdocker/thinpool_tmeta",
-    "thin_check " + META,
+    "dd if=%s of=/dev/null bs=1M iflag=direct" % META,
+    "thin_check --ignore-non-fatal-errors " + META,
     "lvchange --activate n vgdocker/thinpool_tmeta",
     "lvconvert --yes --repair vgdocker/thinpool",
     "lvchange --activate n vgdocker/thinpool_tmeta",
 ]
 ON = "lvchange --activate y vgdocker/thinpool"
+CLEARED = (
+    "lvchange --activate y --config "
+    'global { thin_check_executable="thin_check" thin_check_options=["-q","--clear-needs-check-flag"] } vgdocker/thinpool'
+)
+POLICY = "lvextend --use-policies vgdocker/thinpool"
 STOP, RESET, START, ANSWERS = (
     "systemctl stop docker.socket docker.service",
     "systemctl reset-failed docker.service",
@@ -77,23 +83,26 @@ def due(found, spec=SPEC):
     [
         (host(docker()), []),
         (host(docker(), health="out_of_data"), []),
-        (host(active=False), [DOWN, OFF, *CHECKED, ON]),
-        (host(docker(), check_needed=True), [STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]),
-        (host(docker(), health="failed"), [STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]),
-        (host(docker(), health="metadata_read_only"), [STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]),
+        (host(active=False), [DOWN, OFF, *CHECKED, CLEARED, POLICY]),
+        (host(docker(), check_needed=True), [STOP, DOWN, OFF, *CHECKED, CLEARED, POLICY, *DOCKER]),
+        (host(docker(), health="failed"), [STOP, DOWN, OFF, *CHECKED, CLEARED, POLICY, *DOCKER]),
+        (host(docker(), health="metadata_read_only"), [STOP, DOWN, OFF, *CHECKED, CLEARED, POLICY, *DOCKER]),
         (
             host(docker(containers=CONTAINERS), check_needed=True),
-            ["docker --host unix:///var/run/docker.sock stop " + "a" * 64, STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]
+            ["docker --host unix:///var/run/docker.sock stop " + "a" * 64, STOP, DOWN, OFF, *CHECKED, CLEARED, POLICY, *DOCKER]
             + ["docker --host unix:///var/run/docker.sock start " + "a" * 64],
         ),
-        (host(docker("failed", None, text="--x=/dev/mapper/" + DEVICE), active=False), [STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]),
-        (host(docker("failed", None, env_files=ENVIRONMENT), active=False), [STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]),
-        (host(docker("failed", None), active=False), [DOWN, OFF, *CHECKED, ON]),
-        (host(docker("inactive", None, text=DEVICE), active=False), [DOWN, OFF, *CHECKED, ON]),
-        (host(docker(driver="overlay2"), active=False), [DOWN, OFF, *CHECKED, ON]),
+        (
+            host(docker("failed", None, text="--x=/dev/mapper/" + DEVICE), active=False),
+            [STOP, DOWN, OFF, *CHECKED, CLEARED, POLICY, *DOCKER],
+        ),
+        (host(docker("failed", None, env_files=ENVIRONMENT), active=False), [STOP, DOWN, OFF, *CHECKED, CLEARED, POLICY, *DOCKER]),
+        (host(docker("failed", None), active=False), [DOWN, OFF, *CHECKED, CLEARED, POLICY]),
+        (host(docker("inactive", None, text=DEVICE), active=False), [DOWN, OFF, *CHECKED, CLEARED, POLICY]),
+        (host(docker(driver="overlay2"), active=False), [DOWN, OFF, *CHECKED, CLEARED, POLICY]),
         (
             host(docker(driver="devmapper"), containerd=Containerd(unit("active"), plugin="ok"), check_needed=True),
-            [STOP, "systemctl stop containerd.service", DOWN, OFF, *CHECKED, ON]
+            [STOP, "systemctl stop containerd.service", DOWN, OFF, *CHECKED, CLEARED, POLICY]
             + ["systemctl start containerd.service", "ctr plugins ls", *DOCKER],
         ),
         (
@@ -103,15 +112,24 @@ def due(found, spec=SPEC):
                 check_needed=True,
             ),
             ["docker --host unix:///var/run/docker.sock stop " + "a" * 64, STOP, "systemctl stop containerd.service"]
-            + [DOWN, OFF, *CHECKED, ON, "systemctl start containerd.service", "ctr plugins ls", *DOCKER]
+            + [DOWN, OFF, *CHECKED, CLEARED, POLICY, "systemctl start containerd.service", "ctr plugins ls", *DOCKER]
             + ["docker --host unix:///var/run/docker.sock start " + "a" * 64],
         ),
         (
             host(docker(driver="overlay2"), containerd=Containerd(unit("active"), plugin="error"), active=False),
-            ["systemctl stop containerd.service", DOWN, OFF, *CHECKED, ON]
+            ["systemctl stop containerd.service", DOWN, OFF, *CHECKED, CLEARED, POLICY]
             + ["systemctl start containerd.service", "ctr plugins ls"],
         ),
-        (host(docker(), check_needed=True, spare=False, free=80), [STOP, DOWN, OFF, *CHECKED, ON, *DOCKER]),
+        (host(docker(), check_needed=True, spare=False, free=80), [STOP, DOWN, OFF, *CHECKED, CLEARED, POLICY, *DOCKER]),
+        (
+            host(docker(), health="metadata_read_only", metadata_percent=100.0, free=80),
+            [STOP, DOWN, OFF, *CHECKED, CLEARED, "lvextend --poolmetadatasize +79691776b vgdocker/thinpool", POLICY, *DOCKER],
+        ),
+        (
+            host(docker(), metadata_percent=100.0, free=10),
+            [STOP, DOWN, OFF, *CHECKED, CLEARED, "lvextend --poolmetadatasize +20971520b vgdocker/thinpool", POLICY, *DOCKER],
+        ),
+        (host(docker(), check_needed=True, metadata_percent=100.0, free=1), [STOP, DOWN, OFF, *CHECKED, CLEARED, POLICY, *DOCKER]),
     ],
     ids=[
         "healthy",
@@ -130,6 +148,9 @@ def due(found, spec=SPEC):
         "containers-run-on-the-image-store",
         "containerd-alone",
         "no-spare-but-room-for-one",
+        "metadata-are-full",
+        "metadata-are-full-and-the-kernel-has-not-said-so",
+        "metadata-may-have-got-room-that-the-kernel-does-not-use-yet",
     ],
 )
 def test_what_is_due(found, steps):
@@ -150,8 +171,12 @@ def test_parts_that_a_killed_repair_left_active_are_taken_down_first():
         (host(docker(), check_needed=True, thin=True), "thin LVs of LVM's own: theirs"),
         (host(docker(), check_needed=True, moving=40.0), "a pvmove from /dev/vdb is under way"),
         (host(docker(), check_needed=True, spare=False, free=75), "no spare of that size, and 300.00m free"),
+        (
+            host(docker(), health="metadata_read_only", metadata_percent=100.0, free=1),
+            "metadata of pool vgdocker/thinpool are 100.0 % full, and VG vgdocker has no room",
+        ),
     ],
-    ids=["no-pool", "no-metadata", "lvms-own-thin-lvs", "pvmove-under-way", "no-room"],
+    ids=["no-pool", "no-metadata", "lvms-own-thin-lvs", "pvmove-under-way", "no-room", "no-room-for-full-metadata"],
 )
 def test_refused(found, sentence):
     with pytest.raises(Refused) as refusal:
@@ -190,10 +215,21 @@ def test_no_engine_is_chosen_for_a_repair():
 
 # --- carrying out --------------------------------------------------------------------------------------------
 
-CHECK = IfFails(Command(("thin_check", "x"), "test"), (1,), (Command(("lvconvert", "x"), "test"),))
+
+def the_check():
+    """The step of a planned repair that checks."""
+    (switch,) = plan.plan(SPEC, host(docker(), check_needed=True))
+    (check,) = [step for step in switch.steps if isinstance(step, IfFails)]
+    return check
 
 
-@pytest.mark.parametrize(("rc", "ran"), [(0, ["thin_check"]), (1, ["thin_check", "lvconvert"])], ids=["whole", "damaged"])
+# thin_check 0.9.0 (Debian 12) and 1.1.0 (Debian 13) with superblock, mapping tree, and space maps overwritten.
+DAMAGED = ["thin_check", "lvchange", "lvconvert"]
+
+
+@pytest.mark.parametrize(
+    ("rc", "ran"), [(0, ["thin_check"]), (1, DAMAGED), (64, DAMAGED)], ids=["whole", "damaged-0.9", "damaged-1.x"]
+)
 def test_metadata_are_repaired_only_when_the_check_finds_damage(monkeypatch, rc, ran):
     called = []
 
@@ -203,19 +239,24 @@ def test_metadata_are_repaired_only_when_the_check_finds_damage(monkeypatch, rc,
 
     monkeypatch.setattr(commands, "run", run)
     done = apply.Done()
-    assert apply.carry_out((CHECK,), done)
+    assert apply.carry_out((the_check(),), done)
     assert called == ran
     assert [step.argv[0] for step in done] == ran
 
 
-def test_a_check_that_does_not_run_is_no_damage(monkeypatch):
+@pytest.mark.parametrize("rc", [2, 101, 126, 127, -9], ids=["wrong-option", "crashed", "no-program", "not-there", "killed"])
+def test_a_check_that_gives_no_verdict_is_no_damage(monkeypatch, rc):
+    ran = []
+
     def run(argv, timeout=None, ok=(0,)):
-        assert 127 not in ok
-        raise commands.CommandFailed(argv, "failed with return code 127")
+        ran.append(argv[0])
+        if rc not in ok:
+            raise commands.CommandFailed(argv, "failed with return code %d" % rc)
 
     monkeypatch.setattr(commands, "run", run)
     with pytest.raises(commands.CommandFailed):
-        apply.carry_out((CHECK,), apply.Done())
+        apply.carry_out((the_check(),), apply.Done())
+    assert ran == ["thin_check"]
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ class Killed(BaseException):
 class Machine:
     """A host whose kernel has asked for a check of its pool. with_docker: Docker runs on it."""
 
-    def __init__(self, monkeypatch, damaged, with_docker):
-        self.damaged, self.with_docker = damaged, with_docker
+    def __init__(self, monkeypatch, damaged, with_docker, verdict=1):
+        self.damaged, self.with_docker, self.verdict = damaged, with_docker, verdict
         self.running, self.thin = with_docker, with_docker
         self.pool, self.part, self.asked, self.kept = True, False, True, 0
         self.ran, self.at, self.how = 0, None, None
@@ -51,7 +51,8 @@ class Machine:
         disturbed = self.ran == self.at
         if disturbed and self.how == "kill":
             raise Killed
-        rc = 5 if disturbed and self.how == "fail" else self.effect(" ".join(argv), argv)
+        failure = 127 if argv[0] == "thin_check" else 5  # another number of its is its verdict
+        rc = failure if disturbed and self.how == "fail" else self.effect(" ".join(argv), argv)
         if disturbed and self.how == "kill-after":
             raise Killed
         if ok is not None and rc not in ok:
@@ -73,16 +74,20 @@ class Machine:
         elif argv[0] == "thin_check":
             assert self.part or self.pool, "metadata that are not shown"
             assert not self.pool, "metadata in use are not checked"
-            return int(self.damaged)
+            return self.verdict if self.damaged else 0
         elif argv[0] == "lvconvert":
             assert self.damaged, "whole metadata are not repaired"
             if self.pool or self.part:
                 return 5
             self.damaged, self.kept = False, self.kept + 1
-        elif line == "lvchange --activate y " + POOL:
+        elif argv[:3] == ("lvchange", "--activate", "y") and argv[-1] == POOL:
             if self.part or self.damaged:
                 return 5
-            self.pool, self.asked = True, False
+            self.pool, self.asked = True, self.asked and "--clear-needs-check-flag" not in line
+        elif argv[0] == "lvextend":
+            assert self.pool, "LVM has thin_check read them at once otherwise"
+            assert not self.asked, "the kernel does not grow a pool that asks for a check"
+            assert not self.running, "Docker's first write may have no room"
         elif argv[:2] == ("dmsetup", "remove"):
             assert not self.running, "Docker is stopped before"
             self.thin = False
@@ -91,7 +96,7 @@ class Machine:
         elif argv[:2] == ("systemctl", "start"):
             self.running = True
         else:
-            assert argv[0] in ("umount", "systemctl"), line
+            assert argv[0] in ("umount", "systemctl", "dd"), line
         return 0
 
     def repair(self):
@@ -105,9 +110,10 @@ CASES = [(damaged, with_docker) for damaged in (False, True) for with_docker in 
 IDS = ["%s-%s" % (("whole", "damaged")[one], ("nobody", "docker")[two]) for one, two in CASES]
 
 
+@pytest.mark.parametrize("verdict", [1, 64], ids=["0.9", "1.x"])
 @pytest.mark.parametrize(("damaged", "with_docker"), CASES, ids=IDS)
-def test_an_active_pool_that_needs_a_check_is_well_afterwards(monkeypatch, damaged, with_docker):
-    machine = Machine(monkeypatch, damaged, with_docker)
+def test_an_active_pool_that_needs_a_check_is_well_afterwards(monkeypatch, damaged, with_docker, verdict):
+    machine = Machine(monkeypatch, damaged, with_docker, verdict)
     assert machine.repair()
     assert (machine.pool, machine.part, machine.asked, machine.damaged) == (True, False, False, False)
     assert (machine.kept, machine.running) == (int(damaged), with_docker)
