@@ -79,9 +79,12 @@ def set_aside(found, where):
 
 
 def afresh(found, aside=()):
-    """The lines that remove a pool with all data in it and make it anew. aside: metadata of it that Docker would find."""
+    """The lines that remove a pool with all data in it and make it anew. found: model.Docker, or None.
+
+    aside: metadata of it that Docker would find.
+    """
     lines = ["Or remove the pool, all data in it are lost, and start afresh:"]
-    if found.former is not None:  # Docker is set up for the pool, and remove.yml refuses that
+    if found and found.former:  # Docker is set up for the pool, and remove.yml refuses that
         lines.append("ansible-playbook playbooks/rollback.yml -e docker_storage_containers=discard")
     lines.append("ansible-playbook playbooks/remove.yml -e thin_pool_remove_data=true")
     lines += [set_aside(found, where) for where in aside]

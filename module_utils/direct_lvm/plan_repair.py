@@ -11,7 +11,7 @@ __metaclass__ = type
 
 import re
 
-from . import geometry, needs_check, plan_vg, systemd
+from . import geometry, needs_check, plan_pair, plan_vg, systemd
 from .docker_info import storage_kind
 from .model import DockerStorage, Refused
 from .plan_pool import METADATA_TIMEOUT, device_name, full
@@ -37,7 +37,7 @@ def plan_repair(spec, host):
     if not why(lv):
         return []
     check_possible(pool, lvm, lv)
-    work = check_and_repair(pool, lvm, lv)
+    work = check_and_repair(pool, lvm, lv, plan_pair.afresh(host.docker))
     work += activation(pool, lvm, lv)
     stop, start = around(spec, host)
     if not stop and not start:
@@ -95,9 +95,10 @@ def check_possible(pool, lvm, lv):
         )
 
 
-def check_and_repair(pool, lvm, lv):
+def check_and_repair(pool, lvm, lv, afresh):
     """[step] on a pool that nobody uses: its metadata alone, read-only, past thin_check.
 
+    afresh: what is left to do when LVM cannot repair them, as sentences.
     Activating a part of an inactive pool is lvm2's "component activation", since 2.02.178.
     """
     part = lvm.lv(pool.vg, lv.metadata_lv)
@@ -109,6 +110,7 @@ def check_and_repair(pool, lvm, lv):
         ("lvconvert", "--yes", "--repair", full(pool)),
         "when thin_check finds damage: write the metadata anew; the damaged ones stay as %s_metaN" % pool.name,
         METADATA_TIMEOUT,
+        if_it_fails="LVM cannot repair these metadata; thin_repair(8) tells what may be tried with them by hand.\n" + afresh,
     )
     steps += [
         Command(("lvchange", "--yes", "--activate", "y", full(pool, part.name)), "show the metadata alone, read-only"),

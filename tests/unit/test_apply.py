@@ -48,6 +48,12 @@ def test_nothing_is_done_after_a_step_that_failed(ran):
     assert (ran, done) == (["a", "fail"], [step("a")])
 
 
+def test_a_command_that_failed_is_told_with_what_to_do_then(ran):
+    with pytest.raises(commands.CommandFailed, match="`fail` failed with return code 5: Call somebody"):
+        apply.carry_out((step("fail")._replace(if_it_fails="Call somebody."),), apply.Done())
+    assert apply.carry_out((step("a")._replace(if_it_fails="Call somebody."),), apply.Done())
+
+
 def test_a_command_that_does_not_say_what_it_has_to_has_failed(ran):
     said = [step("a")._replace(says=("\tthreshold=80",)), step("b")._replace(says=("\tthreshold=80", "\tpercent=20")), step("c")]
     with pytest.raises(commands.CommandFailed, match="`b.*` does not say \tpercent=20: threshold = 80"):

@@ -184,6 +184,42 @@ def test_refused(found, sentence):
     assert sentence in str(refusal.value)
 
 
+@pytest.mark.parametrize("changes", [{"check_needed": True}, {"health": "failed"}], ids=["check-needed", "failed"])
+def test_the_refusal_of_a_pool_that_needs_repair_has_the_lines_that_lead_out(changes):
+    """As they were followed on guests: `lvconvert --repair` alone keeps the flag, and the pool stays read-only."""
+    present = states.spec(devices=("/dev/vdb",))
+    found = host(docker(), **changes)._replace(disks=states.host("bookworm", "07-complete-profile-attached").disks)
+    with pytest.raises(Refused, match="needs repair") as refusal:
+        plan.plan(present, found)
+    lines = refusal.value.way_out.splitlines()
+    assert lines[0].endswith(": ansible-playbook playbooks/repair.yml -e thin_pool_repair_confirmed=true")
+    clear = CLEARED.replace("--activate y", "-ay").replace("global {", "'global {").replace("} vg", "}' vg")
+    assert lines[2] == "systemctl stop docker.socket docker containerd"
+    assert lines[3].startswith("for name in $(cat /sys/block/$(basename $(realpath /dev/mapper/vgdocker-thinpool))/holders/")
+    assert lines[4] == "lvchange -an {0} && {{ {1} || {{ lvconvert --yes --repair {0} && {1}; }}; }}".format(
+        "vgdocker/thinpool", clear
+    )
+    assert lines[5:] == [POLICY, "systemctl start containerd docker.socket docker"]
+
+
+def test_an_activation_that_fails_at_its_check_tells_of_the_repair():
+    found = host(docker("failed", None), active=False)
+    found = found._replace(disks=states.host("bookworm", "07-complete-profile-attached").disks)
+    (activate,) = [
+        step for step in plan.plan(states.spec(devices=("/dev/vdb",)), found) if step.argv[:3] == ("lvchange", "--activate", "y")
+    ]
+    assert "repair.yml -e thin_pool_repair_confirmed=true" in activate.if_it_fails
+
+
+def test_a_repair_that_fails_tells_how_the_pool_is_made_afresh():
+    (switch,) = plan.plan(SPEC, host(docker(), check_needed=True))
+    (check,) = [step for step in switch.steps if isinstance(step, IfFails)]
+    assert check.steps[-1].if_it_fails.splitlines()[-2:] == [
+        "ansible-playbook playbooks/remove.yml -e thin_pool_remove_data=true",
+        "ansible-playbook playbooks/site.yml",
+    ]
+
+
 def test_a_foreign_pool_is_refused():
     found = host(docker(), check_needed=True)
     untagged = found.lvm._replace(vgs=(found.lvm.vgs[0]._replace(tags=()),))
