@@ -12,11 +12,11 @@ __metaclass__ = type
 
 import os
 import re
-from shlex import quote
 
 from . import strict_json
 from .docker_words import SHELLS, daemon_words, flag_values, flags, is_wrapped, storage_options, words_now
 from .model import MANAGED
+from .quoting import paste
 from .systemd import command_words, exec_start, same, settings
 
 SOCKET = "unix:///var/run/docker.sock"
@@ -102,14 +102,14 @@ def later_dropins(unit, ours):
             first = os.path.join(os.path.dirname(path), "00-" + os.path.basename(path))
             found.append(
                 "%s sets ExecStart and is read after %s, so that our storage settings would not count. Way out: rename "
-                "it so that it comes first: mv %s %s && systemctl daemon-reload" % (path, ours, quote(path), quote(first))
+                "it so that it comes first: mv %s %s && systemctl daemon-reload" % (path, ours, paste(path), paste(first))
             )
     return found
 
 
 def move_away(path):
     """The command that sets a unit file aside: systemd reads only *.conf and *.service."""
-    return "mv %s %s && systemctl daemon-reload" % (quote(path), quote(path + ".before-direct-lvm"))
+    return "mv %s %s && systemctl daemon-reload" % (paste(path), paste(path + ".before-direct-lvm"))
 
 
 def is_docker_daemon(words):
@@ -204,20 +204,20 @@ def json_problems(text, words, ours, version, path):
     if not text.strip("\ufeff \t\r\n"):
         if newer_than(version, 23, 0):
             return []
-        return ["%s is empty, which Docker before 23.0 does not start with. Way out: echo '{}' > %s" % (path, quote(path))]
+        return ["%s is empty, which Docker before 23.0 does not start with. Way out: echo '{}' > %s" % (path, paste(path))]
     try:
         config = read_json(text, newer_than(version, 23, 0))
     except ValueError as error:
         return ["%s is not valid JSON (%s): Docker does not start with it. Correct it first; to look at it: "
-                "python3 -m json.tool %s" % (path, error, quote(path))]  # fmt: skip
+                "python3 -m json.tool %s" % (path, error, paste(path))]  # fmt: skip
     found = []
     keys = [key for key in STORAGE_KEYS if key in config and ours != path]
     if keys:
         found.append(
             "%s sets %s, and %s would set it too: Docker does not start when a setting comes from both. "
             "Way out, which takes effect when Docker is next started: cp -a %s %s && python3 -c %s"
-            % (path, " and ".join("`%s`" % key for key in keys), ours, quote(path), quote(path + ".before-direct-lvm"),
-               quote("import json; p = %r; c = json.load(open(p)); [c.pop(k, 0) for k in %r]; "
+            % (path, " and ".join("`%s`" % key for key in keys), ours, paste(path), paste(path + ".before-direct-lvm"),
+               paste("import json; p = %r; c = json.load(open(p)); [c.pop(k, 0) for k in %r]; "
                      "json.dump(c, open(p, 'w'), indent=2)" % (path, keys)))
         )  # fmt: skip
     for name, _value, word in flags(words):

@@ -19,6 +19,7 @@ import time
 from . import commands, files, strict_json
 from .docker_root import container_config, entries
 from .model import Changed, Content, Refused
+from .quoting import paste, printable
 
 NUMBER = re.compile(r"[0-9a-f]{64}\Z")
 STORE = "containerd"  # stands for a storage driver's name where containerd keeps the images
@@ -63,7 +64,7 @@ def repositories(path):
     except (AttributeError, ValueError) as error:
         raise Refused(
             "%s, Docker's list of image names, cannot be read (%s)." % (path, error),
-            "Docker itself reads it at its start. Look at it: python3 -m json.tool %s" % path,
+            "Docker itself reads it at its start. Look at it: python3 -m json.tool %s" % paste(path),
         ) from error
     return [(str(name), str(number)) for name, number in pairs]
 
@@ -112,7 +113,7 @@ def image_changes(before, after):
     for key in sorted(set(old) | set(new)):
         if old.get(key) == new.get(key):
             continue
-        name = printable(key[1])
+        name = shown(key[1])
         if key not in new:
             phrases.append("image name %s is gone" % name)
             continue
@@ -132,9 +133,9 @@ def short(number):
     return printable(number.rpartition(":")[2][:12])
 
 
-def printable(text):
-    """A text that somebody else chose, for a sentence: at most 100 printable characters."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(text)[:100])
+def shown(text):
+    """A text that somebody else chose, for a sentence: its first 100 characters."""
+    return printable(str(text)[:100])
 
 
 def described_container(root, number):
@@ -144,8 +145,8 @@ def described_container(root, number):
     if not isinstance(name, str) or not isinstance(config, dict):
         return "container %s" % number[:12]
     labels = config.get("Labels") if isinstance(config.get("Labels"), dict) else {}
-    owners = ["%s %s" % (what, printable(labels[label])) for label, what in OWNERS if labels.get(label)]
-    return "container %s (%s)" % (printable(name.lstrip("/")), ", ".join(["image %s" % printable(config.get("Image")), *owners]))
+    owners = ["%s %s" % (what, shown(labels[label])) for label, what in OWNERS if labels.get(label)]
+    return "container %s (%s)" % (shown(name.lstrip("/")), ", ".join(["image %s" % shown(config.get("Image")), *owners]))
 
 
 def shims(namespace):

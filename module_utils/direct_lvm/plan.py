@@ -6,7 +6,6 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from shlex import quote
 
 from . import (
     engines,
@@ -22,6 +21,7 @@ from . import (
     plan_vg,
 )
 from .model import Refused
+from .quoting import paste
 from .steps import IfFails, RemoveFile, Switch, WriteFile
 
 
@@ -79,7 +79,7 @@ def instead(path, host):
             "Have {0} read a file, or its default one: systemctl cat {0}    # shows where {1} is named\n"
             "Then: systemctl daemon-reload; systemctl restart {0}".format(services[0], path)
         )
-    return "Set it aside: mv {0} {1}".format(quote(path), quote(path + ".before-direct-lvm"))
+    return "Set it aside: mv {0} {1}".format(paste(path), paste(path + ".before-direct-lvm"))
 
 
 def engine(spec, host):

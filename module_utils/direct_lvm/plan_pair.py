@@ -14,7 +14,6 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import os
-from shlex import quote
 
 from .model import Refused
 from .plan_pool import device_name, from_elsewhere
@@ -37,7 +36,7 @@ def check_pair(spec, host, former):
             "containerd is configured to use pool %s, and two owners would hand out the same thin device ids twice." % name,
             "Choose another pool for Docker: thin_pool_name: thinpool2\n"
             "Or take this one away from containerd first; what it reads: containerd --config %s config dump | grep pool_name"
-            % quote(found.containerd_config),
+            % paste(found.containerd_config),
         )
     check_set_aside(found, former)
     used, at = 0.0, 0
@@ -75,7 +74,7 @@ def check_pair(spec, host, former):
 def set_aside(found, where):
     """The shell lines that rename metadata (a folder) and the list of its images, so that Docker finds neither."""
     paths = (where, "%s/image/%s" % (found.root, os.path.basename(where)))
-    return "\n".join("mv {0} {0}.of-another-pool".format(path) for path in paths)
+    return "\n".join("mv %s %s" % (paste(path), paste(path + ".of-another-pool")) for path in paths)
 
 
 def afresh(found, aside=()):

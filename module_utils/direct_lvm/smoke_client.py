@@ -20,10 +20,10 @@ import os
 import re
 import tarfile
 import tempfile
-from shlex import quote
 
 from . import commands, containerd
 from .model import Refused
+from .quoting import paste
 
 NAME = "direct-lvm-smoke-test"  # of the container: one name, so that the next run removes what a killed one left
 IMAGE = "direct-lvm/smoke-test:latest"
@@ -88,7 +88,7 @@ class ContainerdClient:
     def __init__(self, address, timeout):
         self.argv, self.timeout = list(containerd.ctr(address, "--namespace", NAMESPACE)), timeout
         self.command = []
-        client = " ".join(containerd.ctr(quote(address)))
+        client = " ".join(containerd.ctr(paste(address)))
         self.inspect = client + " plugins ls | grep devmapper"
         self.clean = client + " --namespace %s containers rm %s" % (NAMESPACE, NAME)
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from . import commands, process
 from .model import Refused, Unit
+from .quoting import paste
 
 RUNNING = "/run/systemd/system"  # sd_booted(3)
 FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
@@ -176,7 +177,7 @@ def read_text(path):
             return None
         raise Refused(
             "%s cannot be read (%s), so what it sets is not known" % (path, error.strerror or error),
-            "ls -ld %s    # then correct it, or move it away" % shlex.quote(path),
+            "ls -ld %s    # then correct it, or move it away" % paste(path),
         ) from error
 
 
