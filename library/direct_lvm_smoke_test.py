@@ -89,6 +89,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.direct_lvm import commands, containerd, docker, files, smoke, smoke_client, systemd
 from ..module_utils.direct_lvm.containerd_config import ADDRESS, listens
 from ..module_utils.direct_lvm.model import Refused
+from ..module_utils.direct_lvm.quoting import paste
 
 
 def work(given):
@@ -115,7 +116,8 @@ def containerd_client(given):
     status, problem = containerd.plugin_status(address)
     if status != "ok":
         raise Refused(
-            "containerd's devmapper snapshotter is not loaded (%s): %s" % (status, problem), "ctr --address %s plugins ls" % address
+            "containerd's devmapper snapshotter is not loaded (%s): %s" % (status, problem),
+            "ctr --address %s plugins ls" % paste(address),
         )
     return smoke_client.ContainerdClient(address, given["command_timeout"])
 

@@ -77,7 +77,7 @@ def instead(path, host):
     if services:
         return (
             "Have {0} read a file, or its default one: systemctl cat {0}    # shows where {1} is named\n"
-            "Then: systemctl daemon-reload; systemctl restart {0}".format(services[0], path)
+            "Then: systemctl daemon-reload; systemctl restart {0}".format(services[0], paste(path))
         )
     return "Set it aside: mv {0} {1}".format(paste(path), paste(path + ".before-direct-lvm"))
 

@@ -111,7 +111,7 @@ def check_same_containerd(spec, host):
             "Docker asks containerd on %s, and containerd.service listens on %s: Docker's is another one, which would not get the "
             "pool." % (found.docker_address, found.address),
             "Have Docker ask this one: add `--containerd=%s` to its options (systemctl cat docker shows where they stand), then, "
-            "which restarts it: systemctl daemon-reload; systemctl restart docker" % found.address,
+            "which restarts it: systemctl daemon-reload; systemctl restart docker" % paste(found.address),
         )
 
 

@@ -93,7 +93,7 @@ CHANGES = [  # situation, what somebody did meanwhile, what the operator reads
     (
         "a-name-that-would-draw-on-the-terminal",
         lambda root: root.container(TWO, Name="/\x1b[2Jx\n"),
-        r"container \?\[2Jx\?",
+        r"container \\x1b\[2Jx\\n",
     ),
 ]
 

@@ -21,6 +21,7 @@ from test_plan_docker import DONE, FRESH, WANTED
 
 from module_utils.direct_lvm import (
     commands,
+    container_records,
     containerd,
     docker_info,
     docker_inspect,
@@ -126,9 +127,9 @@ def test_any_node_of_what_one_thing_is_asked_may_be_odd(answer_with, tmp_path_fa
     answer_with({"inspect": json.dumps(answer)})
     image = docker_inspect.parse_image(IMAGES[0])
     survives(lambda: images.missing_tags(HOST, image, image.id))
-    survives(lambda: images.moved_tags(HOST, image))
+    survives(lambda: images.named_elsewhere(HOST, image, ()))
     survives(lambda: images.found_as(HOST, image, "/no/such"))
-    survives(lambda: images.save_container(HOST, "x", folder, True, 60))
+    survives(lambda: container_records.save_container(HOST, "x", folder, True, 60))
 
 
 @pytest.mark.parametrize(
@@ -169,8 +170,8 @@ def test_an_answer_about_another_number_of_things_is_refused(answer_with, count)
 @pytest.mark.parametrize("part", ["Config", "State", "Mounts", "NetworkSettings", "Name"])
 def test_null_in_a_container_is_an_empty_object(answer_with, tmp_path, part):
     answer_with({"inspect": json.dumps(put(CONTAINER, (0, part), None))})
-    assert images.save_container(HOST, "x", str(tmp_path), False, 60) is True
-    assert images.save_container(HOST, "x", str(tmp_path), False, 60) is False
+    assert container_records.save_container(HOST, "x", str(tmp_path), False, 60) is True
+    assert container_records.save_container(HOST, "x", str(tmp_path), False, 60) is False
 
 
 def test_null_for_an_images_tags_is_none(answer_with):

@@ -61,10 +61,13 @@ def test_a_large_file_is_not_read(tmp_path, monkeypatch):
     assert files.read_text(str(tmp_path / "large")) == systemd.read_text(str(tmp_path / "large")) == "x" * 1000
 
 
-def test_an_endless_file_is_not_read(monkeypatch):
+def test_an_endless_file_is_not_read(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "LIMIT", 1 << 20)
     monkeypatch.setattr(systemd, "LIMIT", 1 << 20)
     with pytest.raises(OSError, match="File too large"):
         files.read_text("/dev/zero")
-    with pytest.raises(Refused, match="File too large"):
+    with pytest.raises(Refused, match="no regular file"):
         systemd.read_text("/dev/zero")
+    (tmp_path / "large").write_bytes(b"#" * ((1 << 20) + 1))
+    with pytest.raises(Refused, match="File too large"):
+        systemd.read_text(str(tmp_path / "large"))
