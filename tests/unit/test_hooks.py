@@ -11,34 +11,42 @@ import time
 
 import pytest
 
-HOOKS = pathlib.Path(__file__).resolve().parents[2] / "playbooks" / "hooks"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HOOKS = ROOT / "playbooks" / "hooks"
 PLAYBOOK = shutil.which("ansible-playbook")
 NAMES = sorted(path.stem for path in HOOKS.glob("*.yml"))
 NODE = "q1w2e3r4t5y6u7i8o9p0asdfg"
-SOCAT = "socat stdio /run/haproxy/admin.sock"
+SOCAT = "socat stdio UNIX-CONNECT:/run/haproxy/admin.sock"
 ID = "docker info --format {{.Swarm.NodeID}}"
+WHOSE = "docker node inspect --format {{.Description.Hostname}} {{.Status.Addr}} " + NODE
 LEFT = "docker ps --quiet --filter label=com.docker.swarm.task.id"
-VARIABLES = {"fleet_drain_seconds": 1, "fleet_load_balancer": "balancer", "fleet_backend": "web/node01"}
+VARIABLES = {
+    "fleet_drain_seconds": 1,
+    "fleet_load_balancer": "balancer",
+    "fleet_backend": "web/node01",
+    "fleet_swarm_node": "manager",
+}
 STUB = """#!/bin/sh
 name=$(basename "$0")
 echo "$name $*" >> {folder}/told.$HOOK
 case "$name $*" in
   socat*) cat >> {folder}/told.$HOOK; cat {folder}/haproxy;;
-  docker\\ info*) cat {folder}/node;;
+  docker\\ node\\ inspect*) echo "${{KNOWN:-manager 192.0.2.1}}";;
+  docker\\ info*) [ -n "$NODE" ] && echo "$NODE" || cat {folder}/node;;
   docker\\ ps*) exit "$(cat {folder}/down)";;
 esac
 """
 PLAY = {
     "hosts": "all,!balancer",
     "gather_facts": False,
-    "environment": {"HOOK": "{{ hook }}"},
+    "environment": {"HOOK": "{{ hook }}", "NODE": "{{ node | default('') }}", "KNOWN": "{{ known | default('') }}"},
     "tasks": [{"include_tasks": str(HOOKS / "{{ hook }}.yml")}],
 }
 pytestmark = pytest.mark.skipif(PLAYBOOK is None, reason="no Ansible here")
 
 
 class Fleet:
-    """A host for each hook, and a balancer, all of them this machine with the stubs in PATH."""
+    """A host for each hook, and a balancer, all of them this machine with the stubs in PATH; the balancer has another name for it."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -53,14 +61,17 @@ class Fleet:
         for name, text in answers.items():
             (self.folder / name).write_text(text)
 
-    def play(self, *arguments, **variables):
-        """({hook: what the programs were told}, the hooks that failed, all that was printed)."""
+    def play(self, *arguments, hosts=None, **variables):
+        """({hook: what the programs were told}, the hooks that failed, all that was printed). hosts: other hosts, by their variables."""
         (self.folder / "play.yml").write_text(json.dumps([PLAY]))
         here = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
-        hosts = {name.replace("_", "-") + ".example.com": dict(here, hook=name) for name in NAMES}
-        known = {"hosts": dict(hosts, balancer=here), "vars": dict(VARIABLES, **variables)}
+        of_hooks = {name.replace("_", "-") + ".example.com": {"hook": name} for name in NAMES}
+        hosts = {name: dict(here, **given) for name, given in (hosts or of_hooks).items()}
+        balancer = dict(here, ansible_connection="elsewhere")
+        known = {"hosts": dict(hosts, balancer=balancer), "vars": dict(VARIABLES, **variables)}
         (self.folder / "inventory.json").write_text(json.dumps({"all": known}))
         environment = dict(os.environ, PATH="%s:%s" % (self.folder, os.environ["PATH"]))
+        environment["ANSIBLE_CONNECTION_PLUGINS"] = str(ROOT / "tests" / "runners" / "connection_plugins")
         out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "universal_newlines": True}
         argv = [PLAYBOOK, "-i", str(self.folder / "inventory.json"), str(self.folder / "play.yml"), *arguments]
         printed = subprocess.run(argv, env=environment, cwd=str(self.folder), **out).stdout
@@ -69,7 +80,7 @@ class Fleet:
         told = {}
         for path in self.folder.glob("told.*"):
             told[path.suffix[1:]] = [line for line in path.read_text().splitlines() if line]
-        return told, {hosts[name]["hook"] for name in hosts if recap[name] != "0"}, printed
+        return told, {hosts[name]["hook"] if name in of_hooks else name for name in hosts if recap[name] != "0"}, printed
 
 
 @pytest.fixture
@@ -83,8 +94,8 @@ def test_what_the_hooks_tell_whom(fleet):
     assert told == {
         "load_balancer_in": ["docker ps --quiet", SOCAT, "set server web/node01 state ready"],
         "load_balancer_out": [SOCAT, "set server web/node01 state drain"],
-        "swarm_active": [ID, "docker node update --availability active " + NODE],
-        "swarm_drain": [ID, "docker node update --availability drain " + NODE, LEFT],
+        "swarm_active": [ID, WHOSE, "docker node update --availability active " + NODE],
+        "swarm_drain": [ID, WHOSE, "docker node update --availability drain " + NODE, LEFT],
     }
 
 
@@ -114,4 +125,52 @@ def test_check_mode_waits_for_nobody_and_only_asks(fleet):
     told, failed, printed = fleet.play("--check", fleet_drain_seconds=120)
     assert failed == set(), printed
     assert time.monotonic() - begun < 120
-    assert told == {"swarm_active": [ID], "swarm_drain": [ID]}
+    assert told == {"swarm_active": [ID, WHOSE], "swarm_drain": [ID, WHOSE]}
+
+
+BALANCER = ("load_balancer_in", "load_balancer_out")
+SWARM = ("swarm_active", "swarm_drain")
+PATH_ONLY = "must be the whole path of its socket"
+CONTROLLER = "is no host of the inventory, or the controller itself"
+# What a host's variables are, which hooks refuse it with which words. All in one play: each row is a host of its own for each hook.
+REFUSED = [
+    ({"fleet_haproxy_socket": "EXEC:/bin/true"}, BALANCER, PATH_ONLY),
+    ({"fleet_haproxy_socket": "/run/a.sock,exec=1"}, BALANCER, PATH_ONLY),
+    ({"fleet_haproxy_socket": "/run/a.sock\n"}, BALANCER, PATH_ONLY),
+    ({"fleet_backend": "web/node01 state maint; set server web/other"}, BALANCER, "and fleet_backend BACKEND/SERVER"),
+    ({"fleet_backend": "web/node01\n"}, BALANCER, "and fleet_backend BACKEND/SERVER"),
+    ({"fleet_load_balancer": "localhost"}, BALANCER, "localhost " + CONTROLLER),
+    ({"fleet_load_balancer": "other.example.org"}, BALANCER, "other.example.org " + CONTROLLER),
+    ({"fleet_load_balancer": "{{ inventory_hostname }}"}, BALANCER, CONTROLLER),
+    ({"fleet_swarm_manager": "localhost"}, SWARM, "localhost " + CONTROLLER),
+    ({"fleet_swarm_node": "node02"}, SWARM, "The manager knows that one as manager 192.0.2.1, so the swarm got no order"),
+    ({"node": "--help"}, SWARM, "is no ID of a node"),
+    ({"node": NODE + " x"}, SWARM, "is no ID of a node"),
+]
+
+
+def test_what_is_refused_before_anybody_is_told(fleet):
+    rows = {
+        "row%02d-%s" % (number, hook.replace("_", "-")): (dict(variables, hook=hook), words)
+        for number, (variables, hooks, words) in enumerate(REFUSED)
+        for hook in hooks
+    }
+    told, failed, printed = fleet.play(hosts={name: variables for name, (variables, _words) in rows.items()})
+    assert failed == set(rows), printed
+    messages = dict(re.findall(r"^fatal: \[(\S+)\]: FAILED! => (.*)", printed, re.MULTILINE))
+    for name, (_variables, words) in rows.items():
+        assert words in messages[name], messages[name]
+    orders = [line for lines in told.values() for line in lines if line.startswith(("socat", "docker node update"))]
+    assert orders == [], printed
+
+
+def test_a_node_is_known_by_its_name_or_its_address(fleet):
+    known = ["swarm.example.com 192.0.2.1", "SWARM 192.0.2.1", "other 192.0.2.9"]
+    hosts = {
+        "swarm%d.example.com" % n: {"hook": "swarm_active", "known": text, "fleet_swarm_node": "swarm"}
+        for n, text in enumerate(known)
+    }
+    hosts["swarm2.example.com"]["ansible_host"] = "192.0.2.9"
+    told, failed, printed = fleet.play(hosts=hosts)
+    assert failed == set(), printed
+    assert len([line for line in told["swarm_active"] if line.startswith("docker node update")]) == len(hosts)

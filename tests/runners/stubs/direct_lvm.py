@@ -1,5 +1,7 @@
-"""In place of the module: what it returns is told by the name of the volume group. For test_site.py."""
+"""In place of the module: what it returns is told by the name of the volume group. For test_site.py, and with LIES for test_liar.py."""
 
+import json
+import os
 import pathlib
 
 from ansible.module_utils.basic import AnsibleModule
@@ -21,6 +23,7 @@ def main():
     mark = pathlib.Path(module.params["pool"]["profile_name"])  # a file of this host's own
     done = kind == "ok" or mark.exists()
     told = {"host": host(done), "steps": [], "waiting_for": [], "loads": []}
+    told["ansible_facts"] = json.loads(os.environ.get("LIES", "{}"))
     if kind == "refused":
         module.fail_json(msg="/dev/sdb holds ext4.\nthe way out", changed=False, **told)
     if not done:
