@@ -20,6 +20,8 @@ author:
 
 from ansible.plugins.callback import CallbackBase
 
+LONGEST = 400  # characters of a cell; what a host returns has no bound of its own
+
 MODULES = ("direct_lvm", "lvmops.direct_lvm.direct_lvm")
 HEADINGS = ("host", "was", "is now", "Docker down", "")
 # What a host had and has, seconds of downtime, whether it changed, how many steps were due, what went wrong.
@@ -56,15 +58,16 @@ class CallbackModule(CallbackBase):
     def note(self, result):
         """Take in what the module returned, of a success or of a failure."""
         returned, row = result._result, self.row(result)
-        host = returned.get("host") or {}
+        host = mapping(returned.get("host"))
         if host.get("docker") or host.get("engine") or not row["now"]:  # a call for the pool alone does not look at Docker
             row["now"] = storage(host) if host else row["now"]
             row["was"] = row["was"] or row["now"]
-        row["down"] += returned.get("downtime") or 0.0
+        row["down"] += seconds(returned.get("downtime"))
         if result._task.check_mode:
-            row["due"] = max(row["due"], len(returned.get("steps") or []))
+            steps = returned.get("steps")
+            row["due"] = max(row["due"], len(steps) if isinstance(steps, list) else 0)
         else:
-            row["changed"] = row["changed"] or returned.get("changed", False)
+            row["changed"] = row["changed"] or returned.get("changed", False) is True
 
     def v2_runner_on_ok(self, result):
         """A task that went well."""
@@ -77,16 +80,18 @@ class CallbackModule(CallbackBase):
             self.note(result)
         if not ignore_errors and result._host.get_name() in self.rows:  # not the controller, which only counts the others
             row, told = self.row(result), result._result
-            told = next((item for item in told.get("results", ()) if item.get("failed")), told)  # of a loop, the item
+            items = told.get("results")
+            items = items if isinstance(items, list) else []
+            told = next((item for item in items if mapping(item).get("failed")), told)  # of a loop, the item
             ours = result._task.action in MODULES
             kind = "refused" if ours and not row["changed"] else "FAILED" if ours else "FAILED in `%s`" % result._task.get_name()
             # The first is the reason; a later one is how the play ends for it.
-            row["problem"] = row["problem"] or "%s: %s" % (kind, str(told.get("msg", "")).partition("\n")[0])
+            row["problem"] = row["problem"] or "%s: %s" % (kind, first_line(told.get("msg", "")))
 
     def v2_runner_on_unreachable(self, result):
         """A host that was not reached."""
         row = self.row(result)
-        row["problem"] = row["problem"] or "not reached: %s" % str(result._result.get("msg", "")).partition("\n")[0]
+        row["problem"] = row["problem"] or "not reached: %s" % first_line(result._result.get("msg", ""))
 
     def v2_playbook_on_stats(self, stats):
         """The end of the run."""
@@ -98,7 +103,7 @@ class CallbackModule(CallbackBase):
             if row["due"] and not row["changed"] and not row["problem"]:
                 row["problem"] = "to be changed, %d step%s" % (row["due"], "s"[: row["due"] != 1])
         lines = [
-            (name, row["was"], row["now"], "%.1f s" % row["down"] if row["down"] else "", row["problem"])
+            tuple(map(printable, (name, row["was"], row["now"], "%.1f s" % row["down"] if row["down"] else "", row["problem"])))
             for name, row in sorted(told.items())
             if row["changed"] or row["problem"]
         ]
@@ -114,9 +119,29 @@ class CallbackModule(CallbackBase):
 
 def storage(host):
     """A host's storage in a few words, from what the module returns of it."""
-    docker, pool = host.get("docker") or {}, host.get("pool") or {}
+    docker, pool = mapping(host.get("docker")), mapping(host.get("pool"))
     if host.get("engine"):
-        return "%s on %s" % (host["engine"], pool.get("device", "").rpartition("/")[2])
-    if "Data loop file" in (docker.get("status") or {}):
+        return printable("%s on %s" % (host["engine"], str(pool.get("device", "")).rpartition("/")[2]))
+    if "Data loop file" in mapping(docker.get("status")):
         return "loop-lvm"
-    return docker.get("driver") or ("no Docker" if not docker.get("version") else "Docker down")
+    return printable(docker.get("driver") or ("no Docker" if not docker.get("version") else "Docker down"))
+
+
+def mapping(value):
+    """The value if it is an object, else an empty one: a host may return anything."""
+    return value if isinstance(value, dict) else {}
+
+
+def seconds(value):
+    """The value if it is a number of seconds that a run can take, else 0."""
+    return float(value) if type(value) in (int, float) and 0 <= value < 10**7 else 0.0
+
+
+def first_line(value):
+    """The first line of what a host returned as text."""
+    return str(value).partition("\n")[0]
+
+
+def printable(value):
+    """The value as text that a terminal shows as it is: no control character, nothing that turns the direction of writing."""
+    return "".join(char if char.isprintable() else "?" for char in str(value)[:LONGEST])

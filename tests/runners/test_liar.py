@@ -1,7 +1,7 @@
 """A host that lies to its controller: nothing that a module returns chooses what the controller does. With stub modules, here.
 
-Run with each ansible-core by `make test-controllers`; with this project's ansible.cfg, and with Ansible's own defaults, as those who
-have the collection alone.
+Run with each ansible-core by `make test-controllers`; with this project's ansible.cfg, and with Ansible's own defaults, as those
+who have the collection alone.
 """
 
 import json

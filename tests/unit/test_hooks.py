@@ -46,7 +46,7 @@ pytestmark = pytest.mark.skipif(PLAYBOOK is None, reason="no Ansible here")
 
 
 class Fleet:
-    """A host for each hook, and a balancer, all of them this machine with the stubs in PATH; the balancer has another name for it."""
+    """A host for each hook, and a balancer, all of them this machine with the stubs in PATH; the balancer by another connection."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -62,7 +62,7 @@ class Fleet:
             (self.folder / name).write_text(text)
 
     def play(self, *arguments, hosts=None, **variables):
-        """({hook: what the programs were told}, the hooks that failed, all that was printed). hosts: other hosts, by their variables."""
+        """({hook: what the programs were told}, the hooks that failed, all that was printed). hosts: others, by variables."""
         (self.folder / "play.yml").write_text(json.dumps([PLAY]))
         here = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
         of_hooks = {name.replace("_", "-") + ".example.com": {"hook": name} for name in NAMES}

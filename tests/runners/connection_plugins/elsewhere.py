@@ -1,4 +1,4 @@
-"""A connection to this machine that is not Ansible's `local`: a host that is not the controller. For test_liar.py and test_hooks.py."""
+"""A connection to this machine that is not Ansible's `local`: a host that is not the controller."""
 
 from __future__ import annotations
 

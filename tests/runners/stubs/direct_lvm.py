@@ -1,4 +1,4 @@
-"""In place of the module: what it returns is told by the name of the volume group. For test_site.py, and with LIES for test_liar.py."""
+"""In place of the module: what it returns is told by the name of the volume group. With LIES it lies."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""In place of the module: all is well. For test_site.py, and for test_liar.py with LIES, or an answer in a file instead of a group."""
+"""In place of the module: all is well, or what a file says whose path is given as the group. With LIES it lies."""
 
 import json
 import os
