@@ -252,7 +252,8 @@ attributes:
     description: Returns the steps that a real run would take and changes nothing.
   diff_mode:
     support: full
-    description: Shows the files and the LVM layout.
+    description:
+      - Shows files and commands, but no file that only root may read, and no password in an address. Of JSON, the keys that change.
   platform:
     support: full
     platforms: posix
@@ -348,10 +349,10 @@ def main():
         files.must_be_root()
         commands.bound, commands.bound_variable = module.params["command_timeout"], "thin_pool_command_timeout"
         if module.check_mode:
-            warnings = converge(spec, module.check_mode, result)
+            warnings = converge(spec, result, module.check_mode, module._diff)
         else:
             with files.only_one_run(module.params["lock_timeout"]):
-                warnings = converge(spec, module.check_mode, result)
+                warnings = converge(spec, result, module.check_mode, module._diff)
     except Refused as refusal:
         module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
     except (commands.CommandFailed, apply.SwitchFailed, OSError) as failure:

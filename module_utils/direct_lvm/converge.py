@@ -14,9 +14,10 @@ from .steps import LoadImage, Switch, UntilMoved
 ROUNDS = 5  # looks at a host on which Docker's content changes while it is being switched
 
 
-def converge(spec, check_mode, result):
+def converge(spec, result, check_mode=False, with_diff=False):
     """Observe, plan, carry out, observe and plan again; in check mode only plan. Returns the warnings.
 
+    with_diff: whether the answer gets the texts of the files that change.
     result: the module's answer, filled as it goes, so that a failure tells how far it came.
     Raises model.Refused, commands.CommandFailed, apply.SwitchFailed and OSError.
     """
@@ -27,7 +28,8 @@ def converge(spec, check_mode, result):
     result["restarts"] = [step.service for step in steps if isinstance(step, Switch)]
     engine = plan.engine(spec, host)
     result["engine"] = dict(engine._asdict()) if engine else None
-    result["diff"] = report.diff(steps)
+    if with_diff:
+        result["diff"] = report.diff(steps)
     if check_mode:
         apply.look_ahead(steps)
     if check_mode or not steps:

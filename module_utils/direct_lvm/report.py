@@ -6,7 +6,13 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from . import docker_info, files, geometry
+import contextlib
+import json
+import os
+import re
+import stat
+
+from . import docker_info, files, geometry, switch_record
 from .model import TAG
 from .steps import (
     ArchiveImage,
@@ -142,26 +148,61 @@ def docker_summary(docker):
 
 
 def diff(steps):
-    """Ansible's diff of the planned steps: files before and after (not our private ones), and the commands as one text."""
+    """Ansible's diff of the planned steps: files before and after, the commands as one text. Private files are left out.
+
+    A result is kept in logs that more people read than the file itself, so no password in an address (a proxy's) is shown either,
+    and of a JSON object, such as daemon.json, only the keys that change.
+    """
     shown = []
     lines = []
     for step in flat(steps):
-        if isinstance(step, WriteFile) and step.mode == 0o600:
-            continue
         if isinstance(step, (WriteFile, RemoveFile)):
+            if private(step):
+                continue
+            before, after = changes(files.read_text(step.path) or "", step.text if isinstance(step, WriteFile) else "")
             shown.append(
                 {
                     "before_header": step.path,
                     "after_header": step.path,
-                    "before": readable(files.read_text(step.path) or ""),
-                    "after": step.text if isinstance(step, WriteFile) else "",
+                    "before": without_passwords(readable(before)),
+                    "after": without_passwords(readable(after)),
                 }
             )
         elif isinstance(step, Command):
-            lines.append(" ".join(step.argv) + "\n")
+            lines.append(without_passwords(" ".join(step.argv)) + "\n")
     if lines:
         shown.append({"before_header": "commands", "after_header": "commands", "before": "", "after": "".join(lines)})
     return shown
+
+
+def private(step):
+    """Whether what a WriteFile or RemoveFile is about is for root alone: our record, and what others may not read, now or then."""
+    if step.path == switch_record.PATH:
+        return True
+    modes = [step.mode] if isinstance(step, WriteFile) and step.mode is not None else []
+    with contextlib.suppress(OSError):  # there is none
+        modes.append(os.stat(step.path).st_mode)
+    return not all(mode & stat.S_IROTH for mode in modes)
+
+
+def changes(before, after):
+    """(before, after) of two texts; of two JSON objects only the keys whose values differ. An empty text is an empty object."""
+    try:
+        old, new = (json.loads(text or "{}") for text in (before, after))
+    except (RecursionError, ValueError):
+        return before, after
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return before, after
+    keys = [key for key in dict(old, **new) if (key in old, old.get(key)) != (key in new, new.get(key))]
+    return tuple(
+        json.dumps({key: side[key] for key in keys if key in side}, indent=4) + "\n" if text else ""
+        for side, text in ((old, before), (new, after))
+    )
+
+
+def without_passwords(text):
+    """The text without the user and the password that an address in it has: http://USER:PASSWORD@proxy, as JSON writes it too."""
+    return re.sub(r"(:(?:\\?/){2})[^/\s\"']*@", r"\1***@", text)
 
 
 def readable(text):
