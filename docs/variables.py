@@ -41,14 +41,15 @@ These belong to no role. Give them with `-e`: play keywords such as `serial` do 
 
 ## Of the hooks
 
-Those of `playbooks/hooks`, for the inventory:
+Those of `playbooks/hooks`, for the inventory. The balancer and the manager are hosts of it, reached by ssh and not the controller:
 
 | variable | hook | default | |
 |---|---|---|---|
 | `fleet_swarm_manager` | `swarm_drain.yml`, `swarm_active.yml` | the host itself | name of a swarm manager in the inventory |
+| `fleet_swarm_node` | the same | `inventory_hostname` | name of the host in the swarm, as `docker node ls` has it |
 | `fleet_load_balancer` | `load_balancer_out.yml`, `load_balancer_in.yml` | required | name of the balancer in the inventory |
 | `fleet_backend` | the same | required | what HAProxy calls the host, `BACKEND/SERVER` |
-| `fleet_haproxy_socket` | the same | `/run/haproxy/admin.sock` | HAProxy's administration socket |
+| `fleet_haproxy_socket` | the same | `/run/haproxy/admin.sock` | whole path of HAProxy's administration socket |
 | `fleet_drain_seconds` | `load_balancer_out.yml` | `30` | for how long open connections may go on |
 """
 

@@ -7,6 +7,7 @@ who have the collection alone.
 import json
 import os
 import pathlib
+import re
 import shutil
 import stat
 import subprocess
@@ -56,22 +57,23 @@ class Controller:
             (folder / "empty.cfg").touch()
             self.environment.update(ANSIBLE_CONFIG=str(folder / "empty.cfg"), ANSIBLE_ROLES_PATH=str(ROOT / "roles"))
 
-    def run(self, playbook, lies, **variables):
-        """(return code, all that was printed) of a playbook on the host, whose modules return lies as facts too."""
+    def run(self, playbook, lies, others=None, **variables):
+        """(return code, all that was printed) of a playbook on the host, whose modules return lies as facts too.
+
+        others: further hosts, by their variables.
+        """
         here = {"ansible_connection": "local", "ansible_python_interpreter": shutil.which("python3"), "ansible_become": False}
         shared = {"thin_pool_vg": "needs", "thin_pool_profile_name": str(self.folder / "host"), "thin_pool_devices": ["/dev/sdb"]}
         shared.update(verify_smoke_test=False, fleet_drain_seconds=0)
         balancer = dict(here, ansible_connection="elsewhere")
-        inventory = {
-            "hosts": {"liar": dict(here, **variables)},
-            "vars": shared,
-            "children": {"others": {"hosts": {"balancer": balancer}}},
-        }
+        hosts = {"liar": variables, **(others or {})}
+        inventory = {"hosts": {name: dict(here, **given) for name, given in hosts.items()}, "vars": shared}
+        inventory["children"] = {"others": {"hosts": {"balancer": balancer}}}
         path = self.folder / "inventory.json"
         path.write_text(json.dumps({"all": inventory}))
         environment = dict(self.environment, LIES=json.dumps(lies))
         environment.update(ANSIBLE_CONNECTION_PLUGINS=str(STUBS.parent / "connection_plugins"))
-        argv = ["ansible-playbook", "-i", str(path), str(playbook), "--limit", "liar"]
+        argv = ["ansible-playbook", "-i", str(path), str(playbook), "--limit", "all,!balancer"]
         out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         done = subprocess.run(argv, cwd=str(self.folder), env=environment, check=False, **out)
         return done.returncode, done.stdout
@@ -125,3 +127,63 @@ def test_a_host_chooses_no_folder_for_the_report(controller):
     assert code == 0, printed
     assert list(controller.home.glob(".ssh")) == []
     assert (controller.folder / "status" / "status.json").exists()
+
+
+@pytest.mark.parametrize(
+    "lies",
+    [
+        {"fleet_haproxy_socket": "EXEC:/bin/true", "fleet_load_balancer": "localhost"},
+        {"fleet_load_balancer": "localhost"},
+        {"fleet_backend": "web/other"},
+        {"load_balancer_facts": [], "load_balancer_names": [], "fleet_haproxy_socket": "/run/other.sock"},
+    ],
+)
+def test_a_host_says_nothing_to_haproxy(controller, lies):
+    hooks = {"docker_storage_before_switch": [str(HOOKS / "load_balancer_out.yml")]}
+    code, printed = controller.run(
+        ROOT / "playbooks" / "site.yml", lies, fleet_load_balancer="balancer", fleet_backend="web/liar", **hooks
+    )
+    assert code == 2, printed
+    assert not controller.struck(), printed
+    assert controller.told() == []
+    assert "fact of liar: HAProxy got no order" in printed
+
+
+def test_a_host_says_nothing_to_the_swarm(controller):
+    hooks = {"docker_storage_after_switch": [str(HOOKS / "swarm_active.yml")]}
+    code, printed = controller.run(ROOT / "playbooks" / "site.yml", {"fleet_swarm_manager": "localhost"}, **hooks)
+    assert code == 2, printed
+    assert [line for line in controller.told() if "docker node" in line] == []
+
+
+WELL = json.dumps(
+    {"changed": False, "host": {"engine": "devicemapper", "pool": {"data_percent": 41.25}, "danger": {}, "warnings": []}}
+)
+ODD = {
+    "nan": WELL.replace("41.25", "NaN"),
+    "infinity": WELL.replace("41.25", "-Infinity"),
+    "digits": WELL.replace("41.25", "9" * 400),
+    "more-digits": WELL.replace("41.25", "9" * 5000),
+    "list": json.dumps({"host": ["list"]}),
+    "text": json.dumps({"host": "text"}),
+    "surrogate": json.dumps({"host": {"engine": "\ud800", "warnings": [5]}}),
+    "deep": '{"host": ' + "[" * 20000 + "]" * 20000 + "}",
+    "none": "",
+    "facts": '{"ansible_facts": 5, "host": 5}',
+    "unreachable": '{"unreachable": "yes", "failed": "no", "host": 5}',
+}
+
+
+def test_one_odd_answer_spoils_no_other_hosts_row(controller):
+    answers = {}
+    for name, text in dict(ODD, well=WELL).items():
+        path = controller.folder / (name + ".answer")
+        path.write_text(text)
+        answers[name] = {"thin_pool_vg": str(path)}
+    _code, printed = controller.run(ROOT / "playbooks" / "status.yml", {}, others=answers)
+    text = (controller.folder / "status" / "status.json").read_text()
+    rows = {row["host"]: row for row in json.loads(text, parse_constant=pytest.fail)["hosts"]}
+    assert (rows["well"]["state"], rows["well"]["data_percent"]) == ("ok", 41.25), printed
+    assert {name: rows[name]["state"] for name in ODD} == dict.fromkeys(ODD, "failed"), printed
+    assert re.search(r"^ *well +ok +devicemapper", printed.replace('"', " "), re.MULTILINE), printed
+    assert (controller.folder / "status" / "status.html").read_text().count("<tbody") == len(ODD) + 2

@@ -25,7 +25,7 @@ PAGES = {
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 }
 PLAYBOOKS = {path.name: path for path in (ROOT / "playbooks").glob("*.yml")}
-HOOKS = sorted((ROOT / "playbooks" / "hooks").glob("*.yml"))
+HOOKS = sorted((ROOT / "playbooks" / "hooks").rglob("*.yml"))
 GUEST_TEST = (ROOT / "tests" / "guest" / "test_docs.py").read_text(encoding="utf-8")
 FOLDERS = "benchmarks|docs|inventory|lab|library|module_utils|molecule|playbooks|roles|sweeps|templates|tests"
 

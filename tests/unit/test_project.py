@@ -1,6 +1,7 @@
 """What is said twice must be the same: argument specs, defaults, module documentation, tasks, templates."""
 
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -245,3 +246,18 @@ def test_containerds_dropin_activates_the_pool_and_carries_the_checksum():
 
 def test_the_articles_variables_exist():
     assert set(load("playbooks", "vars", "article.yml")) <= set(defaults())
+
+
+def test_no_label_and_no_name_of_a_task_shows_what_a_host_returned_as_it_is():
+    """Ansible writes both to the terminal as they are; what a debug or a failure says it quotes."""
+    clean = "regex_replace('[^ -~]', '?')"
+    folders = ("roles/*/tasks/*.yml", "playbooks/*.yml", "playbooks/hooks/**/*.yml")
+    files = [path for folder in folders for path in ROOT.glob(folder)]
+    shown = [
+        (path.name, line.strip())
+        for path in files
+        for line in path.read_text().splitlines()
+        if re.search(r"^\s*(- name|label):.*\{\{", line) and "{{ tenth }}" not in line
+    ]
+    assert shown, "no label is left: take this test away"
+    assert [line for line in shown if clean not in line[1]] == []
