@@ -53,6 +53,6 @@ def journal(service, lines=20):
     """The last lines of a service's log, as text; why there are none, when journalctl does not answer."""
     argv = ("journalctl", "--unit", service + ".service", "--lines", str(lines), "--no-pager", "--output", "cat")
     try:
-        return commands.run(argv, timeout=30).out.strip()
+        return commands.shortened(commands.run(argv, timeout=30).out.strip())
     except commands.CommandFailed as failure:
         return str(failure)

@@ -23,6 +23,7 @@ from module_utils.direct_lvm import (
     commands,
     container_records,
     containerd,
+    daemon,
     docker_info,
     docker_inspect,
     docker_root,
@@ -191,6 +192,14 @@ def test_a_container_without_an_id_is_named(answer_with):
     answer_with("\tname\timage\tUp 2 hours\n")
     with pytest.raises(commands.CommandFailed, match=r"docker --host .* printed a container whose ID cannot be read: name\timage"):
         images.list_containers(HOST)
+
+
+def test_of_a_long_log_a_sentence_has_both_ends(answer_with):
+    """With Docker's log driver journald its containers write into the same log, lines of any length."""
+    answer_with("first\n%s\nlast\n" % ("x" * 10**6))
+    text = daemon.journal("docker")
+    assert len(text) < 5000
+    assert (text[:6], text[-5:]) == ("first\n", "\nlast")
 
 
 # --- image archives ----------------------------------------------------------------------------------------------
