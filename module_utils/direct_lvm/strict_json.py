@@ -35,7 +35,7 @@ def first(text):
     if text.count("[") + text.count("{") > DEPTH and is_deeper(value, DEPTH):
         raise ValueError("nested too deeply")
     if re.search(r"\\u[dD][89a-fA-F]", text):
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")  # our own records may hold a file's odd bytes
     return value, end
 
 

@@ -30,6 +30,11 @@ def test_how_deep_json_may_be(depth):
             strict_json.loads(text)
 
 
+def test_a_files_bytes_that_are_no_utf_8_come_back_from_a_record():
+    text = b"\xff".decode("utf-8", "surrogateescape")
+    assert strict_json.loads(json.dumps(text)) == text
+
+
 def test_wide_json_is_not_deep():
     assert len(strict_json.loads("[%s]" % ", ".join(['{"a": []}'] * 1000))) == 1000
 
