@@ -151,7 +151,7 @@ def read_config(path):
 def docker_address(docker):
     """The socket on which Docker asks containerd, "" without a Docker. docker: a model.Docker.
 
-    Without --containerd it takes the default one if somebody listens there, and else starts a containerd of its own (moby,
+    Without --containerd it takes the default one if its socket is there, and else starts a containerd of its own (moby,
     cmd/dockerd/daemon_unix.go, initContainerd).
     """
     if docker is None or docker.unit is None or docker.unit.load_state == "not-found":
