@@ -94,6 +94,8 @@ def more_room(pool, host, what):
             "VG %s has no room to extend it: name another blank disk in thin_pool_devices, and run playbooks/grow.yml. "
             "At once: vgextend %s /dev/DISK" % (pool.vg, pool.vg)
         )
+    if what == "metadata" and lv.metadata_percent >= 100:  # extended alone, a leaked block keeps the pool from its next activation
+        return needs_check.REPAIR
     if what == "data":
         return "Extend it: lvextend --extents +%d %s" % (extents, name)
     return "Extend them: lvextend --poolmetadatasize +%dm %s" % (extents * vg.extent_size >> 20, name)

@@ -197,6 +197,8 @@ FULL_VG += "At once: vgextend vgdocker /dev/DISK"
         ({"metadata_percent": 91.0}, 200, "Extend them: lvextend --poolmetadatasize +304m vgdocker/thinpool"),
         ({"metadata_percent": 91.0}, 41, "Extend them: lvextend --poolmetadatasize +80m vgdocker/thinpool"),
         ({"metadata_percent": 91.0}, 1, FULL_VG),
+        ({"metadata_percent": 100.0}, 41, REPAIR),
+        ({"metadata_percent": 100.0}, 1, FULL_VG),
         ({"health": "something new"}, 40, "See lvmthin(7)."),
     ],
     ids=[
@@ -210,6 +212,8 @@ FULL_VG += "At once: vgextend vgdocker /dev/DISK"
         "metadata",
         "metadata-with-little-room",
         "metadata-without-room",
+        "metadata-quite-full",
+        "metadata-quite-full-without-room",
         "unknown",
     ],
 )
