@@ -156,9 +156,8 @@ def test_a_host_says_nothing_to_the_swarm(controller):
     assert [line for line in controller.told() if "docker node" in line] == []
 
 
-WELL = json.dumps(
-    {"changed": False, "host": {"engine": "devicemapper", "pool": {"data_percent": 41.25}, "danger": {}, "warnings": []}}
-)
+HOST = {"engine": "devicemapper", "pool": {"data_percent": 41.25}, "danger": {}, "warnings": []}
+WELL = json.dumps({"changed": False, "host": HOST})
 ODD = {
     "nan": WELL.replace("41.25", "NaN"),
     "infinity": WELL.replace("41.25", "-Infinity"),

@@ -46,7 +46,7 @@ HOST = st.fixed_dictionaries(
         "engine": JSON,
         "docker": JSON | any_of("driver"),
         "vg": JSON | any_of("size", "free"),
-        "pool": JSON | any_of(*POOL),
+        "pool": JSON | any_of(*POOL) | st.fixed_dictionaries({}, optional=dict.fromkeys(POOL, st.integers(0, 100))),
         "danger": JSON | st.dictionaries(st.text(), st.sampled_from(["critical", "warning"]) | JSON, max_size=3),
         "warnings": JSON | st.lists(st.text() | JSON, max_size=3),
     },
@@ -150,6 +150,15 @@ def test_a_value_of_another_type_makes_its_host_failed(path, value):
 @pytest.mark.parametrize("value", [None, 0, 100, 41.25])
 def test_a_figure_that_the_module_gives_is_taken(value):
     assert report(one=changed("host.pool.data_percent", value))[0]["one"]["data_percent"] == value
+
+
+@pytest.mark.parametrize(
+    "names", [["data_percent"], ["size"], ["metadata_percent", "growth_need"], ["metadata_size"], ["monitored"]]
+)
+def test_a_pool_of_which_little_is_known_is_shown(names):
+    pool = {name: WELL["host"]["pool"][name] for name in names}
+    rows, page, _shown = report(odd=changed("host.pool", pool), well=WELL)
+    assert (rows["odd"]["state"], page.count("<tbody")) == ("ok", 2)
 
 
 HOSTILE = "a\x1b]0;title\x07b\u202ec\r\x9bd\ud800 <script>alert(1)</script>\n<img src=x onerror=alert(1)>"
