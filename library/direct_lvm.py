@@ -56,6 +56,11 @@ options:
         description: Whether new blocks are zeroed.
         type: bool
         default: false
+      discards:
+        description: What becomes of discarded blocks, see lvmthin(7). LVM changes V(ignore) only while the pool is not active.
+        type: str
+        choices: [passdown, nopassdown, ignore]
+        default: passdown
       autoextend_threshold:
         description: Percentage of use from which the pool is extended. 100 switches autoextend off.
         type: int

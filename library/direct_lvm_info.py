@@ -36,6 +36,11 @@ options:
     description: Name of the LVM profile that should be attached, without C(.profile).
     type: str
     default: docker-thinpool
+  discards:
+    description: What should become of discarded blocks.
+    type: str
+    choices: [passdown, nopassdown, ignore]
+    default: passdown
   lsblk:
     description: Whether C(lsblk) is asked too.
     type: bool
@@ -65,7 +70,7 @@ RETURN = r"""
 host:
   description:
     - V(vg) (name, size, free, ours, devices, and moving, the pvmove under way, with device, percent, and watched, whether LVM
-      sees to its going on), V(pool) (name, device, size, metadata_size, chunk_size, zero, data_percent, metadata_percent,
+      sees to its going on), V(pool) (name, device, size, metadata_size, chunk_size, zero, discards, data_percent, metadata_percent,
       active, monitored, profile, profile_file, health, check_needed, growth_steps_left, growth_need), V(docker) (version,
       active, driver, status, root, images, containers, volumes, switch, pending, problem), V(containerd) (active, snapshotter,
       problem), and V(engine), the one that uses the pool (devicemapper, docker-devmapper, containerd).

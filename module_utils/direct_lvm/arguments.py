@@ -29,6 +29,7 @@ POOL = {
     "error_when_full": {"type": "bool", "default": False},
     "remove_data": {"type": "bool", "default": False},
     "replace": {"type": "bool", "default": False},
+    "discards": {"type": "str", "choices": ["passdown", "nopassdown", "ignore"], "default": "passdown"},
 }
 
 DOCKER = {
@@ -67,5 +68,7 @@ ARGUMENTS = {
     "command_timeout": {"type": "int", "default": 120},
 }
 
-INFO_ARGUMENTS = {name: POOL[name] for name in ("vg", "name", "autoextend_threshold", "autoextend_percent", "profile_name")}
+INFO_ARGUMENTS = {
+    name: POOL[name] for name in ("vg", "name", "autoextend_threshold", "autoextend_percent", "profile_name", "discards")
+}
 INFO_ARGUMENTS["lsblk"] = {"type": "bool", "default": False}

@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from typing import NamedTuple, Tuple
 
-from . import strict_json
+from . import lvm_pins, strict_json
 from .quoting import safe
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
@@ -164,7 +164,7 @@ def run(argv, timeout=None, ok=(0,)):
     more = " (it gets more time with %s: %d)" % (bound_variable, 2 * bound) if bound_variable and not timeout else ""
     timeout = timeout or bound
     try:
-        session = Session(argv, environment())
+        session = Session(lvm_pins.pinned(argv), environment())
     except (OSError, ValueError) as error:  # ValueError: a word with a NUL, or one that no file name can have
         raise CommandFailed(argv, "could not be started", str(error)) from error
     try:

@@ -112,6 +112,9 @@ def drift(pool, host, lv):
         sentence = "Pool %s is not monitored: nobody extends it when it fills up. At once: %slvchange --monitor y %s"
         sentence %= (name, first, name)
         found.append(Finding(WARNING, "monitoring", sentence))
+    if lv.discards not in ("", pool.discards):
+        sentence = "Pool %s has discards=%s, wanted %s.%s %s" % (name, lv.discards, pool.discards, plan_pool.kept(lv), AGAIN)
+        found.append(Finding(WARNING, "pool", sentence))
     if lv.profile != pool.profile_name:
         there = "carries the policy %s" % lv.profile if lv.profile else "carries no policy"
         sentence = "Pool %s %s, wanted %s. %s" % (name, there, pool.profile_name, AGAIN)

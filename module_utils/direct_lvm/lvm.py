@@ -36,7 +36,7 @@ REPORTS = (
         "lv_skip_activation,lv_dm_path,lv_live_table,lv_host,move_pv,copy_percent",
     ),
     ("pvseg", "pvseg_start"),
-    ("seg", "lv_uuid,segtype,chunk_size,zero,seg_monitor,thin_count,transaction_id,devices"),
+    ("seg", "lv_uuid,segtype,chunk_size,zero,discards,seg_monitor,thin_count,transaction_id,devices"),
 )
 # lvm.conf, or a profile in LVM_COMMAND_PROFILE, can have a report of JSON too say 0 for "no", part tags otherwise, leave fields
 # out, or be no JSON (each tried with 2.03.16), or take the brackets off hidden LVs; --config comes before both (lvm.conf(5)).
@@ -203,3 +203,4 @@ def _lv(row, vg, segments):
 
 def _float(text):
     return float(text) if text not in ("", "-1") else None
+        discards=first.get("discards", ""),

@@ -54,6 +54,7 @@ class Lv(NamedTuple):
         and nobody can use it.
     moved_from: for the hidden LV of a pvmove under way, the PV that it empties, else "".  moved_percent: how far it has come.
     made_on: the name of the host that created it.
+    discards: 'passdown', 'nopassdown' or 'ignore' for a thin pool, else "".
     """
 
     name: str
@@ -86,6 +87,7 @@ class Lv(NamedTuple):
     moved_from: str = ""
     moved_percent: Optional[float] = None
     made_on: str = ""
+    discards: str = ""
 
 
 class Lvm(NamedTuple):

@@ -50,7 +50,7 @@ class Wipe(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """The wanted thin pool. chunk_size in bytes; threshold and percent as in lvm.conf(5)."""
+    """The wanted thin pool. chunk_size in bytes; threshold, percent and discards as in lvm.conf(5)."""
 
     devices: Tuple[str, ...]
     vg: str = "vgdocker"
@@ -69,6 +69,7 @@ class Pool(NamedTuple):
     error_when_full: bool = False
     remove_data: bool = False
     replace: bool = False
+    discards: str = "passdown"
 
 
 class DockerStorage(NamedTuple):

@@ -139,8 +139,7 @@ def creation(pool, lvm, room):
                 "--chunksize",
                 "%dk" % (pool.chunk_size // 1024),
             )
-            # Since 2.03.12 lvconvert takes it from lvm.conf. What is wanted is set later; lvchange refuses what is set already.
-            + ("--config", "activation/error_when_full=0")
+            + ("--discards", pool.discards)
             + ("--thinpool", full(pool), "--poolmetadata", full(pool, metadata_name(pool))),
             "convert both to thin pool %s" % full(pool),
         )
@@ -189,7 +188,14 @@ def corrections(pool, lvm, lv):
     steps += spare(pool, lvm, lv, stray)
     if lv.skip_activation:
         steps.append(Command(("lvchange", "--setactivationskip", "n", full(pool)), "activate the pool at boot, as Docker needs it"))
-    if not lv.active:
+    change = discards(pool, lv)
+    if lv.active and change and "ignore" in (lv.discards, pool.discards):
+        why = "LVM changes that only while the pool is not active"
+        steps += [Command(("lvchange", "--activate", "n", full(pool)), why, METADATA_TIMEOUT), *change]
+        steps.append(Command(("lvchange", "--activate", "y", full(pool)), "activate the pool again", METADATA_TIMEOUT))
+    elif lv.active:
+        steps += change
+    else:
         why = "take down what a killed command left active of the pool"
         if lv.half:
             steps.append(Command(("lvchange", "--activate", "n", full(pool)), why, METADATA_TIMEOUT))
@@ -197,6 +203,7 @@ def corrections(pool, lvm, lv):
             # LVM does not activate the pool while a part of it is, and does not take that down with the pool.
             if part and (part.active or part.half):
                 steps.append(Command(("lvchange", "--activate", "n", full(pool, part.name)), why))
+        steps += change
         steps.append(
             Command(
                 ("lvchange", "--activate", "y", full(pool)),
@@ -213,6 +220,37 @@ def corrections(pool, lvm, lv):
             )
         )
     return steps
+
+
+def discards(pool, lv):
+    """[lvchange] when discarded blocks are to become something else. Refused for a change that LVM does not make on a pool in use.
+
+    lvchange(8): from and to ignore only while the pool is not active (the kernel's rule too, dm-thin.c, pool_ctr()).
+    """
+    if lv.discards in ("", pool.discards):
+        return []
+    if lv.active and lv.open and "ignore" in (lv.discards, pool.discards):
+        device = device_name(pool)
+        raise Refused(
+            "pool %s has discards=%s, wanted %s, and is in use: LVM changes that only while the pool is not active.%s"
+            % (full(pool), lv.discards, pool.discards, kept(lv)),
+            "Keep it: thin_pool_discards: {1}\nOr stop who uses it for a moment, on the host, as root, and run again:\n"
+            "docker ps -q | xargs -r docker stop; systemctl stop docker.socket docker containerd\n"
+            "dmsetup deps -o devname | awk -F: 'index($0, \"({2})\") {{print $1}}' | xargs -r -n 1 dmsetup remove --retry\n"
+            "lvchange -an {0} && lvchange --discards {3} {0} && lvchange -ay {0}\n"
+            "systemctl start containerd docker.socket docker".format(full(pool), lv.discards, device, pool.discards),
+        )
+    return [Command(("lvchange", "--discards", pool.discards, full(pool)), "discarded blocks: %s" % pool.discards)]
+
+
+def kept(lv):
+    """What a pool that ignores discards costs, with a space before it; "" for any other."""
+    if lv.discards != "ignore":
+        return ""
+    return (
+        " The blocks of files and images that were removed stay in use, and containerd's devmapper snapshotter cannot remove a "
+        "container."
+    )
 
 
 def adopted(pool, lvm):
@@ -299,7 +337,7 @@ def spare(pool, lvm, lv, stray):
     if free < 2 * extents + 1:
         return steps
     make = Command(
-        ("lvcreate", "--yes", "--type", "thin-pool", "--zero", "n", "--addtag", TAG, "--extents", "1")
+        ("lvcreate", "--yes", "--type", "thin-pool", "--zero", "n", "--chunksize", "64k", "--addtag", TAG, "--extents", "1")
         + ("--poolmetadatasize", "%db" % lv.metadata_size, "--poolmetadataspare", "y", "--name", helper, pool.vg),
         "a spare for the pool's metadata comes only with a new pool",
     )

@@ -115,6 +115,7 @@ def pool_summary(pool, host):
         "metadata_size": lv.metadata_size,
         "chunk_size": lv.chunk_size,
         "zero": lv.zero,
+        "discards": lv.discards,
         "data_percent": lv.data_percent,
         "metadata_percent": lv.metadata_percent,
         "active": lv.active,

@@ -78,6 +78,7 @@ def read_pool(given, needs_devices=True):
         error_when_full=given["error_when_full"],
         remove_data=given["remove_data"],
         replace=given["replace"],
+        discards=given["discards"],
     )
     if needs_devices and not pool.devices and (pool.replace or not pool.adopt_vg):
         raise Refused(
@@ -101,6 +102,7 @@ def read_watched(given):
         threshold=_between(given["autoextend_threshold"], 50, 100, "autoextend_threshold", "lvm.conf(5)"),
         percent=_between(given["autoextend_percent"], 1, 100, "autoextend_percent", "percent of its size"),
         profile_name=_profile_name(given["profile_name"]),
+        discards=given["discards"],
     )
 
 

@@ -65,6 +65,14 @@ SITUATIONS = {
         finished(monitored=None),
         ["warning monitoring Pool vgdocker/thinpool is not monitored: nobody extends it when it fills up. At once: set "],
     ),
+    "discards ignored": (
+        finished(discards="ignore"),
+        ["warning pool Pool vgdocker/thinpool has discards=ignore, wanted passdown. The blocks of files and images that were"],
+    ),
+    "discards kept from the disks": (
+        finished(discards="nopassdown"),
+        ["warning pool Pool vgdocker/thinpool has discards=nopassdown, wanted passdown. Run playbooks/site.yml."],
+    ),
     "no profile": (finished(profile=""), ["warning monitoring Pool vgdocker/thinpool carries no policy, wanted docker-thinpool"]),
     "another profile": (finished(profile="x"), ["warning monitoring Pool vgdocker/thinpool carries the policy x, wanted"]),
     "profile file gone": (

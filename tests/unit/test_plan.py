@@ -18,7 +18,7 @@ META = LVCREATE + "thinpoolmeta --extents 1%VG vgdocker"
 BLANK = "blank? /dev/vgdocker/thinpool"
 BOTH_BLANK = [BLANK, BLANK + "meta"]
 CONVERT = (
-    "lvconvert --yes --zero n --chunksize 512k --config activation/error_when_full=0"
+    "lvconvert --yes --zero n --chunksize 512k --discards passdown"
     " --thinpool vgdocker/thinpool --poolmetadata vgdocker/thinpoolmeta"
 )
 ON_DATA, ON_META, ON_POOL = ("lvchange --activate y vgdocker/" + name for name in ("thinpool", "thinpoolmeta", "thinpool"))
@@ -27,7 +27,7 @@ PROFILE = [
     "lvmconfig --metadataprofile docker-thinpool activation/thin_pool_autoextend_threshold activation/thin_pool_autoextend_percent",
 ]
 SPARE = [
-    "lvcreate --yes --type thin-pool --zero n --addtag direct-lvm --extents 1 --poolmetadatasize 318767104b"
+    "lvcreate --yes --type thin-pool --zero n --chunksize 64k --addtag direct-lvm --extents 1 --poolmetadatasize 318767104b"
     " --poolmetadataspare y --name thinpoolspare vgdocker",
     "lvremove --yes vgdocker/thinpoolspare",
 ]

@@ -31,6 +31,7 @@ GOOD_POOL = {
     "error_when_full": False,
     "remove_data": False,
     "replace": False,
+    "discards": "passdown",
 }
 GOOD_DOCKER = {
     "engine": "auto",
@@ -268,6 +269,7 @@ POOLS = dict(
     autoextend_percent=NUMBERS,
     profile_text=st.one_of(st.text(), OURS),
     wipe=st.one_of(st.none(), WIPES),
+    discards=st.sampled_from(["passdown", "nopassdown", "ignore"]),
     **{name: st.booleans() for name in FLAGS},
 )
 DOCKERS = {
