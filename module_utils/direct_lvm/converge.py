@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from . import apply, plan, report
 from .model import Changed, Refused
-from .observe import observe
+from .observe import ask_settings, observe
 from .steps import LoadImage, Switch, UntilMoved
 
 ROUNDS = 5  # looks at a host on which Docker's content changes while it is being switched
@@ -25,6 +25,9 @@ def converge(spec, result, check_mode=False, with_diff=False):
     result["host"] = report.summary(spec.pool, host)
     result["waiting_for"] = [disk.asked for disk in host.disks if disk.path is None]
     steps = plan.plan(spec, host)
+    if steps and host.settings is None:
+        host = host._replace(settings=ask_settings(spec.pool, host.lvm))
+        steps = plan.plan(spec, host)
     result["restarts"] = [step.service for step in steps if isinstance(step, Switch)]
     engine = plan.engine(spec, host)
     result["engine"] = dict(engine._asdict()) if engine else None
@@ -40,7 +43,7 @@ def converge(spec, result, check_mode=False, with_diff=False):
         carry_out(spec, steps, done)
     finally:
         result.update(changed=bool(done), steps=report.describe(done), downtime=round(done.downtime, 1))
-    after = observe(spec)
+    after = observe(spec)._replace(settings=host.settings)
     result["host"] = report.summary(spec.pool, after)
     result["loads"] = loads(spec, after)
     needed = report.describe(plan.plan(spec, after))

@@ -88,6 +88,7 @@ def structure(asked, path, number):
         system=bool(_below(folder) & {leaf for known in vital for leaf in _below(_folder(known))}),
         signatures=tuple(Signature("mpath_member", None, "raid", name) for name in maps),
         our_pv_uuid=pv_uuid(folder),
+        identity=identity(folder),
     )
 
 
@@ -112,6 +113,14 @@ def _folder(number):
 
 def _is_partition(folder):
     return os.path.exists(os.path.join(folder, "partition"))
+
+
+def stable_name(path):
+    """The best name of a disk that stays when the kernel names it otherwise, path itself when udev has given it none."""
+    links = [link for link in glob.glob(os.path.join(DEV, "disk/by-id/*")) if os.path.realpath(link) == path]
+    # lvm-pv-uuid-... goes with the label, wwn-... says the least to people.
+    names = sorted(links, key=lambda link: ("/lvm-pv-uuid-" in link, "/wwn-" in link, "/dm-" in link, len(link), link))
+    return names[0] if names and "/lvm-pv-uuid-" not in names[0] else path
 
 
 def _whole(folder):

@@ -42,7 +42,8 @@ REPORTS = (
 # out, or be no JSON (each tried with 2.03.16), or take the brackets off hidden LVs; --config comes before both (lvm.conf(5)).
 AS_SHIPPED = (
     'report { binary_values_as_numeric=0 list_item_separator="," compact_output=0 prefixes=0 mark_hidden_devices=1 } '
-    'log { report_command_log=0 command_names=0 prefix="  " }'
+    'log { report_command_log=0 command_names=0 prefix="  " } '
+    "global { wait_for_locks=1 }"  # 0: no answer while another command of LVM is at work
 )
 
 
@@ -71,6 +72,25 @@ def ask():
     except (KeyError, ValueError) as error:
         why = "it tells no %s" % error.args[0] if isinstance(error, KeyError) else error
         raise commands.CommandFailed(argv, "gave a report that cannot be read (%s)" % why, result.out[:200]) from error
+
+
+def unusable(paths):
+    """{path: reason} of the devices that LVM itself would not take: a filter, a devices file ... One process, none for no path.
+
+    `pvs DEVICE` says why in its own words (lvm2, devname_error_reason(), since 2.03.12); before, only that it finds no device.
+    A device that it would take and that is no PV yet is one of which it finds no physical volume.
+    """
+    if not paths:
+        return {}
+    said = commands.run(("pvs", "--noheadings", "-o", "pv_name", *paths), ok=None).err
+    reasons = {}
+    for path in paths:
+        name = re.escape(path)
+        told = re.search(r"^\s*Cannot use %s: (.+?)\.?$" % name, said, re.MULTILINE)
+        older = re.search(r"^\s*Failed to find device .*\"%s\"" % name, said, re.MULTILINE)
+        if told or older:
+            reasons[path] = told.group(1) if told else "device not found"
+    return reasons
 
 
 def check_version():
@@ -198,9 +218,9 @@ def _lv(row, vg, segments):
         moved_from=row.get("move_pv", ""),
         moved_percent=_float(row.get("copy_percent", "")),
         made_on=row.get("lv_host", ""),
+        discards=first.get("discards", ""),
     )
 
 
 def _float(text):
     return float(text) if text not in ("", "-1") else None
-        discards=first.get("discards", ""),

@@ -155,6 +155,7 @@ class Disk(NamedTuple):
     pv_used: whether its PV label says that a volume group uses it.  pv_commits: the highest number among the metadata
         texts in its metadata area, 0 for none: 1 after a vgcreate, one more with each change of the group.
     unreadable: why it could not be told, None when everything was read.
+    identity: what the kernel knows it by ("wwid ...", "serial ..."), which stays when it names the disk otherwise.
     inside: its partitions, each a Disk of its own, looked at as thoroughly; () when the disk was not probed.
     """
 
@@ -179,6 +180,7 @@ class Disk(NamedTuple):
     unreadable: Optional[str] = None
     held_by: Tuple[str, ...] = ()
     inside: Tuple = ()
+    identity: str = ""
 
 
 class Unit(NamedTuple):
@@ -347,6 +349,9 @@ class Host(NamedTuple):
     transaction: the kernel's transaction id of the pool (Docker counts it, LVM does not), None when not asked.
     irregular: ((path, what it is), ...) of files that a plan may replace, where something else than a file stands.
     orphans: PVs of no VG that carry the UUID which this tool gives them, and are not among the disks; only to replace.
+    unlisted: the PVs of our VG that are not among the disks, under names that stay; sysfs only.
+    unusable: (path, why in LVM's words) of the new disks that LVM would not take as they are.
+    settings: a lvm_settings.Settings, None when nothing is due and LVM was not asked.
     """
 
     disks: Tuple[Disk, ...]
@@ -359,3 +364,6 @@ class Host(NamedTuple):
     containerd: Optional[object] = None
     orphans: Tuple[str, ...] = ()
     irregular: Tuple[Tuple[str, str], ...] = ()
+    unlisted: Tuple[Disk, ...] = ()
+    unusable: Tuple[Tuple[str, str], ...] = ()
+    settings: Optional[object] = None

@@ -7,12 +7,11 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import os
-import re
 import stat
 
-from . import commands, containerd, disks, docker, engines, lvm, switch_record
+from . import commands, containerd, disks, docker, engines, lvm, lvm_settings, switch_record
 from .model import DockerStorage, Host, Missing
-from .plan_policy import profile_path, unmonitored
+from .plan_policy import profile_path
 
 TOOLS = (
     Missing("lvm", "LVM itself", "lvm2", "lvm2"),
@@ -34,8 +33,6 @@ def observe(spec):
     pool = spec.pool
     if report.lv(pool.vg, pool.name) is None:
         missing = () if has_target("dm_thin_pool") else (THIN_TARGET,)
-        if spec.present and not spec.repair:
-            check_monitoring()
     storage = spec.docker
     if storage is None and (spec.containerd or spec.repair or not spec.present):
         storage = DockerStorage("auto", "", "")  # what Docker uses is neither removed nor given to containerd
@@ -45,6 +42,10 @@ def observe(spec):
         disk = disks.observe_disk(name, probe=False)
         found.append(disk if disk.path in in_place else disks.observe_disk(name))
     listed = {disk.path for disk in found}
+    unlisted = [pv.name for pv in report.pvs_of(pool.vg) if pv.name.startswith("/") and pv.name not in listed]
+    new = [disk.path for disk in found if disk.size and disk.path not in in_place]
+    unusable = lvm.unusable(new) if spec.present and not spec.repair else {}
+    due = unusable or (spec.present and report.lv(pool.vg, pool.name) is None)  # else it is asked when steps are due
     if pool.replace and in_place - listed and not has_target("dm_mirror"):
         missing += (MIRROR_TARGET,)
     seen = docker.observe_docker(storage) if storage else None
@@ -66,6 +67,9 @@ def observe(spec):
         irregular=tuple(
             (path, kind) for path, kind in ((path, irregular(path)) for path in targets(spec, seen, snapshotter)) if kind
         ),
+        unlisted=tuple(disks.observe_disk(name, probe=False)._replace(asked=disks.stable_name(name)) for name in unlisted),
+        unusable=tuple(sorted(unusable.items())),
+        settings=ask_settings(pool, report) if due else None,
     )
 
 
@@ -147,17 +151,9 @@ def kernel_transaction(lv):
     return commands.number(words[3]) if words[2:3] == ["thin-pool"] and words[3:] else None
 
 
-def check_monitoring():
-    """Raise Refused when LVM is configured to have no pool watched. Of a pool that is there, its report tells that.
-
-    --config: without any setting, as in an empty lvm.conf, lvmconfig knows no defaults either (tried with 2.03.16).
-    """
-    answer = commands.run(("lvmconfig", "--type", "full", "--config", "global/units=b", "activation/monitoring"))
-    found = re.match(r"monitoring=([01])\n\Z", answer.out)
-    if not found:
-        raise commands.CommandFailed(answer.argv, "does not tell whether LVM monitors", answer.out[:200])
-    if found.group(1) == "0":
-        raise unmonitored()
+def ask_settings(pool, report):
+    """The lvm_settings.Settings of this host: two processes at most, so only for a host on which something is due."""
+    return lvm_settings.ask(pool.vg if report.vg(pool.vg) else None)
 
 
 def has_target(module):

@@ -18,6 +18,7 @@ from . import (
     plan_remove,
     plan_repair,
     plan_replace,
+    plan_settings,
     plan_vg,
 )
 from .model import Refused
@@ -38,6 +39,7 @@ def plan(spec, host):
 def due(spec, host):
     """plan() without the look at what stands where its files go."""
     check_tools(host)
+    plan_settings.check(spec, host)
     if not spec.present:
         return tuple(plan_remove.plan_remove(spec, host))
     if spec.repair:
@@ -109,7 +111,7 @@ def warnings(spec, host):
     if spec.docker and spec.docker.engine != "containerd":
         found += [plan_docker.tight(spec, host), *plan_docker.left_behind(spec, host)]
     found += [finding.sentence for finding in health.lasting(spec.pool, host)]
-    found += plan_pool.left(spec.pool, host.lvm)
+    found += plan_pool.left(spec.pool, host.lvm) + plan_settings.warnings(spec, host)
     return tuple(sentence for sentence in found if sentence)
 
 

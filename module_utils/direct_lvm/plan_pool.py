@@ -248,8 +248,8 @@ def kept(lv):
     if lv.discards != "ignore":
         return ""
     return (
-        " The blocks of files and images that were removed stay in use, and containerd's devmapper snapshotter cannot remove a "
-        "container."
+        " The blocks of files and images that were removed stay in use, and containerd's devmapper snapshotter keeps the devices "
+        "of removed containers for ever."
     )
 
 

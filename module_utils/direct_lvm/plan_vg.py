@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from typing import NamedTuple
 
-from . import blank, geometry, plan_replace
+from . import blank, geometry, plan_replace, plan_settings
 from .model import ADOPTED_TAG, SIZE_TAG, TAG, Refused
 from .quoting import paste, pasted
 from .steps import Command, MustBeAsSeen
@@ -45,6 +45,7 @@ def plan_vg(pool, host):
             continue
         wipes = blank.why_not_blank(disk, host.lvm, pool)
         check_twin(disk, host)
+        plan_settings.check_usable(disk, host, bool(wipes or disk.inside))
         steps += wipe_steps(disk, wipes, blank.orphan_pv(disk, host.lvm) is not None)
         ours = pv is not None and pv.vg is None and pv.uuid == disk.our_pv_uuid
         if ours and disk.pv_used:
@@ -150,8 +151,9 @@ def check_vg(pool, lvm):
     if vg.missing_pvs:
         raise Refused(
             "VG %s is missing %d of its PVs; nothing is changed while a disk is away." % (vg.name, vg.missing_pvs),
-            "Bring the disk back and run again. `pvs -o+pv_uuid` names it. Only if it is lost for ever and carried "
-            "nothing of the pool: vgreduce --removemissing %s" % vg.name,
+            "Bring the disk back and run again. `pvs -o+pv_uuid` names it. A filter or the devices file may hide a "
+            "disk that is there: lvmconfig --type full devices/global_filter devices/filter devices/use_devicesfile\n"
+            "Only if it is lost for ever and carried nothing of the pool: vgreduce --removemissing %s" % vg.name,
         )
     if vg.shared:
         raise Refused("VG %s is shared between hosts (lvmlockd)." % vg.name, "Choose another thin_pool_vg.")

@@ -227,3 +227,25 @@ def test_our_uuid_follows_the_serial_number_not_the_name_or_size(tree):
     tree.device("vdb", "254:16", serial="S1", size="1000")
     tree.device("vdc", "254:32", serial="S1", size="2000")
     assert look("254:16").our_pv_uuid == look("254:32").our_pv_uuid
+
+
+@pytest.mark.parametrize(
+    ("links", "best"),
+    [
+        ({"wwn-0x5": "sdb", "ata-MODEL_S1": "sdb", "ata-MODEL_S2": "sdc", "lvm-pv-uuid-x": "sdb"}, "ata-MODEL_S1"),
+        ({"wwn-0x5": "sdb", "lvm-pv-uuid-x": "sdb"}, "wwn-0x5"),
+        ({"nvme-MODEL_S1_1": "sdb", "nvme-MODEL_S1": "sdb"}, "nvme-MODEL_S1"),
+        ({"lvm-pv-uuid-x": "sdb"}, None),
+        ({}, None),
+    ],
+    ids=["model-and-serial", "wwn", "the-shorter-one", "only-by-its-label", "none"],
+)
+def test_the_name_of_a_disk_that_stays(tmp_path, monkeypatch, links, best):
+    monkeypatch.setattr(disks, "DEV", str(tmp_path))
+    folder = tmp_path / "disk" / "by-id"
+    folder.mkdir(parents=True)
+    for name, target in links.items():
+        (tmp_path / target).touch()
+        (folder / name).symlink_to(tmp_path / target)
+    path = str(tmp_path / "sdb")
+    assert disks.stable_name(path) == (str(folder / best) if best else path)

@@ -106,7 +106,7 @@ def test_an_lvm_that_cannot_answer_is_told_from_one_that_is_too_old(monkeypatch,
     "setting",
     [
         *("binary_values_as_numeric=0", 'list_item_separator=","', "compact_output=0", "prefixes=0", "mark_hidden_devices=1"),
-        *("report_command_log=0", "command_names=0", 'prefix="  "'),
+        *("report_command_log=0", "command_names=0", 'prefix="  "', "wait_for_locks=1"),
     ],
 )
 def test_a_host_whose_lvm_conf_has_reports_look_otherwise_is_asked_as_any_other(monkeypatch, setting):
@@ -120,6 +120,38 @@ def test_a_host_whose_lvm_conf_has_reports_look_otherwise_is_asked_as_any_other(
     assert lvm.ask() == lvm_report.Lvm((), (), ())
     (argv,) = asked
     assert " %s " % setting in argv[argv.index("--config") + 1]
+
+
+@pytest.mark.parametrize(
+    ("said", "reasons"),
+    [
+        ('  Failed to find physical volume "/dev/sdb".\n', {}),
+        ("  Cannot use /dev/sdb: device is rejected by filter config\n", {"/dev/sdb": "device is rejected by filter config"}),
+        ("  Cannot use /dev/sdb1: device is partitioned\n", {}),
+        ('  Failed to find device "/dev/sdb".\n', {"/dev/sdb": "device not found"}),
+        ('  Failed to find device for physical volume "/dev/sdb".\n', {"/dev/sdb": "device not found"}),
+        ("", {}),
+    ],
+    ids=["blank", "filtered", "another-of-that-beginning", "lvm-2.03.11", "older", "a-pv"],
+)
+def test_which_disks_lvm_does_not_take(monkeypatch, said, reasons):
+    """The first two are 2.03.16's words on a guest, the others lvm2's sources."""
+    asked = []
+
+    def run(argv, timeout=None, ok=(0,)):
+        asked.append((argv, ok))
+        return commands.Result(tuple(argv), 5, "", said)
+
+    monkeypatch.setattr(commands, "run", run)
+    assert lvm.unusable(["/dev/sdb", "/dev/sdc"]) == reasons
+    assert lvm.unusable([]) == {}
+    assert asked == [(("pvs", "--noheadings", "-o", "pv_name", "/dev/sdb", "/dev/sdc"), None)]
+
+
+def test_discards_are_the_pools_and_nobody_elses():
+    said = {lv.name: lv.discards for lv in states.report("bookworm", "07-complete-profile-attached").lvs}
+    assert {name for name, discards in said.items() if discards} == {"thinpool"}
+    assert said["thinpool"] == "passdown"
 
 
 json_values = st.recursive(

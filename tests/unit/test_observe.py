@@ -16,7 +16,8 @@ class Machine:
         self.ran = []
         self.lacks = ()
         self.report = states.report("bookworm", "00-blank")
-        self.answers = {"lvmconfig --type": "monitoring=1\n", "modprobe --dry-run": ""}
+        self.settings = states.recorded("lvm-settings", "bookworm.txt")
+        self.answers = {"lvmconfig --type": self.settings, "modprobe --dry-run": "", "pvs --noheadings": "", "vgs --noheadings": ""}
         monkeypatch.setattr(commands, "find", lambda name: None if name in self.lacks else "/sbin/" + name)
         monkeypatch.setattr(commands, "run", self.run)
         monkeypatch.setattr(lvm, "ask", self.ask)
@@ -94,15 +95,30 @@ def test_a_pool_that_is_there_proves_what_it_needed(machine):
 
 
 def test_an_lvm_that_is_told_to_watch_nothing_is_refused_before_a_pool_is_made(machine):
-    machine.answers["lvmconfig --type"] = "monitoring=0\n"
+    machine.answers["lvmconfig --type"] = machine.settings.replace("monitoring=1", "monitoring=0")
     told = machine.refuses()
     assert "activation/monitoring=0" in told
     assert "monitoring = 1" in told
     observe.observe(states.spec()._replace(present=False))  # what is to be removed need not be watched
 
 
+def test_what_lvm_says_of_a_new_disk_is_asked_at_once_for_all_and_its_settings_with_it(machine):
+    said = "  Cannot use /dev/vdb: device is rejected by filter config\n"
+    machine.answers["pvs --noheadings"] = commands.Result((), 5, "", said)
+    told = machine.refuses(states.spec(devices=("/dev/vdb", "/dev/vdc")))
+    assert "LVM does not take /dev/vdb: device is rejected by filter config." in told
+    assert machine.ran == ["lvm fullreport", "modprobe --dry-run", "pvs --noheadings", "lvmconfig --type"]
+
+
+def test_disks_of_the_group_that_are_not_named_are_known_by_names_that_stay(machine, monkeypatch):
+    machine.report = states.tagged(states.host("bookworm", "07-complete-profile-attached")).lvm
+    monkeypatch.setattr(disks, "stable_name", lambda path: "/dev/disk/by-id/of" + path.replace("/", "-"))
+    (unlisted,) = observe.observe(states.spec(devices=("/dev/vdc",))).unlisted
+    assert (unlisted.asked, unlisted.path) == ("/dev/disk/by-id/of-dev-vdb", "/dev/vdb")
+
+
 @pytest.mark.parametrize("answer", ["", "monito", "g\ufffdrb\ufffdge"], ids=["nothing", "half", "garbage"])
 def test_an_answer_about_monitoring_that_cannot_be_read_is_an_error(machine, answer):
     machine.answers["lvmconfig --type"] = answer
-    with pytest.raises(commands.CommandFailed, match="lvmconfig .*does not tell"):
+    with pytest.raises(commands.CommandFailed, match="lvmconfig .*(does not tell|cannot be read)"):
         observe.observe(states.spec())

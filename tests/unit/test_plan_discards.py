@@ -51,7 +51,7 @@ def test_an_inactive_pool_is_changed_before_it_is_activated():
 def test_the_way_out_of_a_pool_in_use_says_what_it_costs_and_names_the_pool_everywhere():
     with pytest.raises(Refused) as refusal:
         plan.plan(states.spec(), pool(discards="ignore", open=True))
-    assert "containerd's devmapper snapshotter cannot remove a container" in str(refusal.value)
+    assert "keeps the devices of removed containers for ever" in str(refusal.value)
     assert refusal.value.way_out.split("\n")[2:] == [
         "docker ps -q | xargs -r docker stop; systemctl stop docker.socket docker containerd",
         "dmsetup deps -o devname | awk -F: 'index($0, \"(vgdocker-thinpool)\") {print $1}' | xargs -r -n 1 dmsetup remove --retry",
