@@ -29,6 +29,7 @@ def plan_vg(pool, host):
     """
     check_vg(pool, host.lvm)
     vg = host.lvm.vg(pool.vg)
+    check_renamed(pool, host)
     steps, new, room = [], [], 0
     extent_size = vg.extent_size if vg else geometry.EXTENT
     listed = set()
@@ -44,8 +45,9 @@ def plan_vg(pool, host):
             steps += step
             continue
         wipes = blank.why_not_blank(disk, host.lvm, pool)
-        check_twin(disk, host)
         plan_settings.check_usable(disk, host, bool(wipes or disk.inside))
+        check_twin(disk, host)
+        check_block_size(disk, host, pool)
         steps += wipe_steps(disk, wipes, blank.orphan_pv(disk, host.lvm) is not None)
         ours = pv is not None and pv.vg is None and pv.uuid == disk.our_pv_uuid
         if ours and disk.pv_used:
@@ -99,6 +101,68 @@ def check_twin(disk, host):
             "See both: lsblk -o NAME,SIZE,WWN,SERIAL,MODEL %s %s\nTwo paths belong under multipath: name that device, once.\n"
             "Two disks can be used when one of them is given as a partition." % (paste(disk.path), paste(twin)),
         )
+
+
+def check_block_size(disk, host, pool):
+    """Raise Refused when the disk's logical blocks have another size than those of the VG, or of a disk listed before it.
+
+    vgcreate and vgextend refuse that, pvcreate does not (lvm2, vg_extend_each_pv()). It is refused with allow_mixed_block_sizes=1
+    in lvm.conf too: a pool that grows onto larger blocks gets larger blocks itself, and then file systems with smaller ones on it
+    cannot be mounted. A VG that already has both sizes takes either, as LVM does.
+    """
+    known = {other.path: other for other in host.unlisted + host.disks}
+    there = [known[pv.name] for pv in host.lvm.pvs_of(pool.vg) if pv.name in known and not pv.missing]
+    if len({other.sector_size for other in there}) > 1:
+        return
+    other = (there or [other for other in host.disks if other.path])[0]
+    if other.sector_size == disk.sector_size:
+        return
+    raise Refused(
+        "%s has logical blocks of %d bytes, and %s, %s, of %d: LVM does not take both into one volume group."
+        % (
+            blank.name(disk),
+            disk.sector_size,
+            blank.name(other),
+            "which VG %s has" % pool.vg if there else "which thin_pool_devices names too",
+            other.sector_size,
+        ),
+        "See all: lsblk -o NAME,SIZE,LOG-SEC,PHY-SEC,MODEL\nName disks of one size of blocks only. Disks of the other size can "
+        "make a pool of their own under another thin_pool_vg.\nMany NVMe disks can be formatted to another size of blocks; all "
+        "that they hold is lost: nvme id-ns -H %s, nvme format --lbaf=NUMBER %s" % (disk.path, disk.path),
+    )
+
+
+def check_renamed(pool, host):
+    """Raise Refused when the VG has a disk that thin_pool_devices does not name, and lacks one that it names.
+
+    The kernel names disks in the order in which it finds them, so a boot may change the names. thin_pool_replace says that these
+    disks are meant (and plan_replace.leaving() refuses it for an adopted VG).
+    """
+    listed = {disk.path for disk in host.disks}
+    in_place = {pv.name: pv for pv in host.lvm.pvs_of(pool.vg)}
+    new = [disk for disk in host.disks if disk.path not in in_place]
+    left = [name for name in in_place if name not in listed]
+    if not new or not left or pool.replace:
+        return
+    known = {disk.path: disk for disk in host.unlisted + host.disks}
+    same = ""
+    for name in left:
+        if name in known and in_place[name].uuid == known[name].our_pv_uuid:
+            same += " %s is a disk that this tool put into it on this host: PV UUID %s, %s." % (
+                name,
+                in_place[name].uuid,
+                known[name].identity,
+            )
+    stay = [known[name].asked if name in known else name for name in in_place]
+    strangers = ", ".join("%s (%s)" % (blank.name(disk), disk.identity or "not there") for disk in new)
+    raise Refused(
+        "VG %s has %s, which thin_pool_devices does not name, and does not have %s, which it names: the kernel may have given the "
+        "disks other names at a boot.%s No disk is added or removed because of its name."
+        % (pool.vg, " ".join(left), strangers, same),
+        "See which is which: pvs -o pv_name,pv_uuid,vg_name; lsblk -o NAME,SIZE,WWN,SERIAL\n"
+        "Name the disks of the VG by names that stay:\nthin_pool_devices: [%s]\nTo add a disk, name it beside them. "
+        'To replace one: docs/operating.md, "A disk is to be replaced".' % ", ".join(stay),
+    )
 
 
 def size_tag(pool):

@@ -108,7 +108,12 @@ def tagged(*tags):
     ("wanted", "host", "words"),
     [
         (spec(), pool_on("/dev/vdb", size=20), ["7447 extents", "/dev/vdc", "have 5119 free", "Add a disk of at least"]),
-        (spec(replace=False), pool_on("/dev/vdb"), ["is never taken out silently", "playbooks/replace.yml", "pvmove /dev/vdb &&"]),
+        (spec(replace=False), pool_on("/dev/vdb"), ["may have given the disks other names", "thin_pool_devices: [/dev/vdb]"]),
+        (
+            spec(replace=False),
+            pool_on("/dev/vdb", NEW),
+            ["is never taken out silently", "playbooks/replace.yml", "pvmove /dev/vdb &&"],
+        ),
         (spec(replace=False), pool_on("/dev/vdb", NEW, moving=40.0), ["is never taken out silently"]),
         (
             spec(devices=(NEW,), replace=False, adopt_vg=True),
@@ -120,6 +125,7 @@ def tagged(*tags):
     ],
     ids=[
         "no-room",
+        "not-asked-for-and-another-is-named",
         "not-asked-for",
         "not-asked-for-while-it-moves",
         "somebody-elses-move",
