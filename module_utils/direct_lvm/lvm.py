@@ -77,12 +77,13 @@ def ask():
 def unusable(paths):
     """{path: reason} of the devices that LVM itself would not take: a filter, a devices file ... One process, none for no path.
 
-    `pvs DEVICE` says why in its own words (lvm2, devname_error_reason(), since 2.03.12); before, only that it finds no device.
-    A device that it would take and that is no PV yet is one of which it finds no physical volume.
+    `pvs DEVICE` says why in its own words (lvm2, devname_error_reason(); 2.03.11 has it), 2.03.02 only that it finds no device.
+    A device that it would take and that is no PV yet is one of which it finds no physical volume. Without a field of the VG it
+    would look at labels only, and say no more than that it finds no device (tried with 2.03.16).
     """
     if not paths:
         return {}
-    said = commands.run(("pvs", "--noheadings", "-o", "pv_name", *paths), ok=None).err
+    said = commands.run(("pvs", "--noheadings", "-o", "pv_name,vg_name", *paths), ok=None).err
     reasons = {}
     for path in paths:
         name = re.escape(path)

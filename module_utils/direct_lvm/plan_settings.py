@@ -133,7 +133,7 @@ def check_usable(disk, host, wiped):
     to be erased, a partition table or a member of an array, is gone when pvcreate comes.
     """
     reason = dict(host.unusable).get(disk.path)
-    if reason is None or "devices file" in reason or (wiped and "filter" not in reason and "not found" not in reason):
+    if reason is None or "devices file" in reason or (wiped and "filter" not in reason):
         return
     settings, lines = host.settings, []
     for name in FILTERS:

@@ -20,7 +20,7 @@ DISKS = ["/dev/vdb", "/dev/vdc", "/dev/vdd", "/dev/vde"]
 PROFILE = "/etc/lvm/profile/docker-thinpool.profile"
 LOCK = "/run/direct-lvm.lock"
 POLICY = "lvmconfig --metadataprofile docker-thinpool activation/thin_pool_autoextend_{threshold,percent}"
-STATE = """lvs -a --units b -o+segtype,lv_tags,lv_profile,seg_monitor,chunk_size,zero,lv_when_full,lv_skip_activation,data_lv
+STATE = """lvs -a --units b -o+segtype,tags,lv_profile,seg_monitor,chunk_size,zero,discards,lv_when_full,lv_skip_activation,data_lv
 vgs --units b -o+vg_tags; pvs --units b -o+pv_used; cat %s; %s""" % (PROFILE, POLICY)
 # Every write that reached a disk, what was discarded, and what is at its start and end.
 UNTOUCHED = """for disk in %s; do awk '{print $5, $7, $12}' /sys/block/${disk#/dev/}/stat
@@ -136,6 +136,8 @@ DRIFT = {
     "the pool is inactive": "lvchange -an vgdocker/thinpool",
     "activation is skipped": "lvchange -ky vgdocker/thinpool",
     "new blocks are zeroed": "lvchange --zero y vgdocker/thinpool",
+    "discards are not passed down": "lvchange --discards nopassdown vgdocker/thinpool",
+    "discards are ignored": "lvchange -an {0}; lvchange --discards ignore {0}; lvchange -ay {0}".format("vgdocker/thinpool"),
     "writes to a full pool fail": "lvchange --errorwhenfull y vgdocker/thinpool",
 }
 

@@ -132,7 +132,7 @@ def test_a_host_whose_lvm_conf_has_reports_look_otherwise_is_asked_as_any_other(
         ('  Failed to find device for physical volume "/dev/sdb".\n', {"/dev/sdb": "device not found"}),
         ("", {}),
     ],
-    ids=["blank", "filtered", "another-of-that-beginning", "lvm-2.03.11", "older", "a-pv"],
+    ids=["blank", "filtered", "another-of-that-beginning", "labels-only", "lvm-2.03.02", "a-pv"],
 )
 def test_which_disks_lvm_does_not_take(monkeypatch, said, reasons):
     """The first two are 2.03.16's words on a guest, the others lvm2's sources."""
@@ -145,7 +145,7 @@ def test_which_disks_lvm_does_not_take(monkeypatch, said, reasons):
     monkeypatch.setattr(commands, "run", run)
     assert lvm.unusable(["/dev/sdb", "/dev/sdc"]) == reasons
     assert lvm.unusable([]) == {}
-    assert asked == [(("pvs", "--noheadings", "-o", "pv_name", "/dev/sdb", "/dev/sdc"), None)]
+    assert asked == [(("pvs", "--noheadings", "-o", "pv_name,vg_name", "/dev/sdb", "/dev/sdc"), None)]
 
 
 def test_discards_are_the_pools_and_nobody_elses():

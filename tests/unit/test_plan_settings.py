@@ -135,7 +135,8 @@ FILTER = "device is rejected by filter config"
     [
         (FILTER, False, True),
         (FILTER, True, True),
-        ("device not found", True, True),
+        ("device not found", False, True),
+        ("device not found", True, False),
         ("device type is unknown", False, True),
         ("device is too small (pv_min_size)", False, True),
         ("device is an md component", False, True),
