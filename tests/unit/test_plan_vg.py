@@ -1,5 +1,8 @@
 """Disks and volume group where LVM's answer or the kernel's names are not what a first look takes them for."""
 
+import pathlib
+import re
+
 import pytest
 import states
 from test_plan import expect
@@ -126,6 +129,8 @@ def test_a_disk_of_another_name_is_told_and_no_stranger_is_taken_or_erased(stran
     assert "/dev/vdd (%s)" % (stranger.identity or "not there") in text
     assert "thin_pool_devices: [/dev/disk/by-id/virtio-data0]" in text
     assert not any(word in text for word in ("pvmove", "replace.yml", "thin_pool_wipe", "umount"))
+    page, heading = re.search(r'(docs/\w+\.md), "(.+)"\.', text).groups()
+    assert "\n## %s\n" % heading in (pathlib.Path(__file__).resolve().parents[2] / page).read_text()
 
 
 def test_a_disk_of_a_group_from_elsewhere_is_not_said_to_be_the_same():
