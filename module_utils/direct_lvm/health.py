@@ -9,7 +9,7 @@ __metaclass__ = type
 import re
 from typing import NamedTuple
 
-from . import docker_info, geometry, needs_check, plan_policy, plan_pool, plan_repair, report
+from . import docker_info, geometry, needs_check, plan_discards, plan_policy, plan_repair, pool_names, report
 
 CRITICAL, WARNING = "critical", "warning"
 DATA_LIMIT, METADATA_LIMIT = 90, 80  # percent; a pool without free metadata needs repair, so that one is told earlier
@@ -31,7 +31,7 @@ def findings(pool, host):
     """[Finding] about a model.Host, the critical ones first. [] when all is well."""
     layout = geometry.current_layout(host.lvm, pool)
     if layout is None:
-        found = [Finding(WARNING, "pool", "There is no thin pool %s. %s" % (plan_pool.full(pool), AGAIN))]
+        found = [Finding(WARNING, "pool", "There is no thin pool %s. %s" % (pool_names.full(pool), AGAIN))]
     else:
         lv = host.lvm.lv(pool.vg, pool.name)
         sentence = geometry.autoextend_warning(layout, pool)
@@ -56,17 +56,17 @@ def lasting(pool, host):
     if lv is None or lv.segtype != "thin-pool":
         return []
     found = []
-    name = plan_pool.full(pool)
-    meta = host.lvm.lv(pool.vg, plan_pool.metadata_name(pool))
+    name = pool_names.full(pool)
+    meta = host.lvm.lv(pool.vg, pool_names.metadata_name(pool))
     if meta and lv.data_percent:
-        other = plan_pool.full(pool, meta.name)
+        other = pool_names.full(pool, meta.name)
         sentence = "%s stands beside the pool and takes %s of its reserve; it is not part of it. If nobody needs it: lvremove %s"
         found.append(Finding(WARNING, "reserve", sentence % (other, geometry.human(meta.size), other)))
     elif meta:
         state = "looks empty" if lv.data_percent is not None else "does not tell whether it is empty"
         sentence = "%s stands beside pool %s, which %s: it may hold the metadata of its data, swapped out by a second lvconvert."
         sentence += " Do not remove it. The way back: ansible-playbook playbooks/site.yml --check"
-        found.append(Finding(CRITICAL, "pool", sentence % (plan_pool.full(pool, meta.name), name, state)))
+        found.append(Finding(CRITICAL, "pool", sentence % (pool_names.full(pool, meta.name), name, state)))
     found += [Finding(WARNING, "reserve", sentence) for sentence in plan_repair.kept(pool, host.lvm)]
     if lv.health:
         todo = {"out_of_data": more_room(pool, host, "data")}.get(lv.health, "See lvmthin(7).")
@@ -87,7 +87,7 @@ def lasting(pool, host):
 
 def more_room(pool, host, what):
     """The sentence that tells how the pool's data or metadata (what) are extended."""
-    name, vg, lv = plan_pool.full(pool), host.lvm.vg(pool.vg), host.lvm.lv(pool.vg, pool.name)
+    name, vg, lv = pool_names.full(pool), host.lvm.vg(pool.vg), host.lvm.lv(pool.vg, pool.name)
     extents = vg.free if what == "data" else min(-(-lv.metadata_size // vg.extent_size), vg.free // 2)  # its spare grows too
     if not extents:
         return (
@@ -103,7 +103,7 @@ def more_room(pool, host, what):
 
 def drift(pool, host, lv):
     """[Finding] about what has drifted since the pool was made, and a run puts right again."""
-    name, path = plan_pool.full(pool), plan_policy.profile_path(pool)
+    name, path = pool_names.full(pool), plan_policy.profile_path(pool)
     if not lv.active:
         return [Finding(CRITICAL, "pool", "Pool %s is not active: nobody can use it. %s" % (name, AGAIN))]
     found, said = [], policy(host.profile_text or "")
@@ -113,7 +113,7 @@ def drift(pool, host, lv):
         sentence %= (name, first, name)
         found.append(Finding(WARNING, "monitoring", sentence))
     if lv.discards not in ("", pool.discards):
-        sentence = "Pool %s has discards=%s, wanted %s.%s %s" % (name, lv.discards, pool.discards, plan_pool.kept(lv), AGAIN)
+        sentence = "Pool %s has discards=%s, wanted %s.%s %s" % (name, lv.discards, pool.discards, plan_discards.kept(lv), AGAIN)
         found.append(Finding(WARNING, "pool", sentence))
     if lv.profile != pool.profile_name:
         there = "carries the policy %s" % lv.profile if lv.profile else "carries no policy"
@@ -153,7 +153,7 @@ def engine(pool, host):
     elif using is None:
         kind = docker_info.storage_kind(docker.info)
         kind = {"direct-lvm": "pool %s" % docker.info.field("Pool Name"), "devmapper-snapshotter": "another pool"}.get(kind, kind)
-        found.append(Finding(WARNING, "engine", "Docker's containers are on %s, not on pool %s." % (kind, plan_pool.full(pool))))
+        found.append(Finding(WARNING, "engine", "Docker's containers are on %s, not on pool %s." % (kind, pool_names.full(pool))))
     elif using == "devicemapper":
         lv = host.lvm.lv(pool.vg, pool.name)
         problems = docker_info.info_problems(docker.info, lv.dm_path, lv.chunk_size)

@@ -13,7 +13,8 @@ __metaclass__ = type
 from . import engines
 from .containerd_config import ADDRESS, desired_files, is_settled, pool_names, without_import
 from .model import MANAGED, Refused
-from .plan_pool import device_name, from_elsewhere, full
+from .plan_pool import from_elsewhere
+from .pool_names import device_name, full
 from .quoting import paste
 from .steps import CheckConfiguration, Command, DropSnapshots, RemoveFile, Switch, WaitForContainerd, WriteFile
 

@@ -19,7 +19,7 @@ from . import (
     switch_record,
 )
 from .model import Refused
-from .plan_pool import device_name
+from .pool_names import device_name
 from .quoting import paste, pasted
 from .steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile, RemoveTree
 

@@ -16,8 +16,9 @@ __metaclass__ = type
 import os
 
 from .model import Refused
-from .plan_pool import device_name, from_elsewhere
+from .plan_pool import from_elsewhere
 from .plan_switch import FORMER, OURS, SAME_DRIVER_FOLDERS, is_loop
+from .pool_names import device_name
 from .quoting import paste
 
 

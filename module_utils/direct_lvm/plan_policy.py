@@ -7,7 +7,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 from .model import MANAGED, Refused
-from .plan_pool import full
+from .pool_names import full
 from .quoting import paste
 from .steps import Command, WriteFile
 

@@ -8,8 +8,9 @@ __metaclass__ = type
 
 import re
 
-from . import geometry, needs_check
+from . import geometry, needs_check, plan_discards
 from .model import ADOPTED_TAG, SIZE_TAG, TAG, Refused, Size
+from .pool_names import device_name, full, helper_name, metadata_name
 from .quoting import paste
 from .steps import Command, MustBeBlank
 
@@ -27,26 +28,6 @@ def plan_pool(pool, host, room):
     if lv and lv.segtype == "thin-pool":
         return corrections(pool, host.lvm, lv) + resize(pool, host.lvm, lv, room)
     return creation(pool, host.lvm, room)
-
-
-def device_name(pool):
-    """The pool's device-mapper name. LVM doubles hyphens inside VG and LV names (lvm2, dm_build_dm_name)."""
-    return "%s-%s" % (pool.vg.replace("-", "--"), pool.name.replace("-", "--"))
-
-
-def metadata_name(pool):
-    """The name of the metadata LV before lvconvert hides it."""
-    return pool.name + "meta"
-
-
-def helper_name(pool):
-    """The name of the pool that is there for a moment, so that LVM makes a spare."""
-    return pool.name + "spare"
-
-
-def full(pool, name=None):
-    """vg/lv, as LVM's commands take it."""
-    return "%s/%s" % (pool.vg, name or pool.name)
 
 
 def check_names(pool, lvm):
@@ -188,7 +169,7 @@ def corrections(pool, lvm, lv):
     steps += spare(pool, lvm, lv, stray)
     if lv.skip_activation:
         steps.append(Command(("lvchange", "--setactivationskip", "n", full(pool)), "activate the pool at boot, as Docker needs it"))
-    change = discards(pool, lv)
+    change = plan_discards.discards(pool, lv)
     if lv.active and change and "ignore" in (lv.discards, pool.discards):
         why = "LVM changes that only while the pool is not active"
         steps += [Command(("lvchange", "--activate", "n", full(pool)), why, METADATA_TIMEOUT), *change]
@@ -220,37 +201,6 @@ def corrections(pool, lvm, lv):
             )
         )
     return steps
-
-
-def discards(pool, lv):
-    """[lvchange] when discarded blocks are to become something else. Refused for a change that LVM does not make on a pool in use.
-
-    lvchange(8): from and to ignore only while the pool is not active (the kernel's rule too, dm-thin.c, pool_ctr()).
-    """
-    if lv.discards in ("", pool.discards):
-        return []
-    if lv.active and lv.open and "ignore" in (lv.discards, pool.discards):
-        device = device_name(pool)
-        raise Refused(
-            "pool %s has discards=%s, wanted %s, and is in use: LVM changes that only while the pool is not active.%s"
-            % (full(pool), lv.discards, pool.discards, kept(lv)),
-            "Keep it: thin_pool_discards: {1}\nOr stop who uses it for a moment, on the host, as root, and run again:\n"
-            "docker ps -q | xargs -r docker stop; systemctl stop docker.socket docker containerd\n"
-            "dmsetup deps -o devname | awk -F: 'index($0, \"({2})\") {{print $1}}' | xargs -r -n 1 dmsetup remove --retry\n"
-            "lvchange -an {0} && lvchange --discards {3} {0} && lvchange -ay {0}\n"
-            "systemctl start containerd docker.socket docker".format(full(pool), lv.discards, device, pool.discards),
-        )
-    return [Command(("lvchange", "--discards", pool.discards, full(pool)), "discarded blocks: %s" % pool.discards)]
-
-
-def kept(lv):
-    """What a pool that ignores discards costs, with a space before it; "" for any other."""
-    if lv.discards != "ignore":
-        return ""
-    return (
-        " The blocks of files and images that were removed stay in use, and containerd's devmapper snapshotter keeps the devices "
-        "of removed containers for ever."
-    )
 
 
 def adopted(pool, lvm):

@@ -9,19 +9,9 @@ __metaclass__ = type
 from . import blank, docker, docker_conflicts, plan_containerd, plan_repair, plan_replace, plan_vg
 from .model import ADOPTED_TAG, MANAGED, SIZE_TAG, TAG, Refused
 from .plan_policy import profile_path, profile_users
-from .plan_pool import (
-    METADATA_TIMEOUT,
-    adopted,
-    check_swapped,
-    device_name,
-    from_elsewhere,
-    full,
-    helper_name,
-    interrupted_spare,
-    metadata_name,
-    remove_spare,
-)
+from .plan_pool import METADATA_TIMEOUT, adopted, check_swapped, from_elsewhere, interrupted_spare, remove_spare
 from .plan_switch import DRIVER_FOLDERS, OURS
+from .pool_names import device_name, full, helper_name, metadata_name
 from .steps import Command, MustBeBlank, RemoveFile, RemoveTree
 
 

@@ -14,8 +14,9 @@ import re
 from . import geometry, needs_check, plan_pair, plan_vg, systemd
 from .docker_info import storage_kind
 from .model import DockerStorage, Refused
-from .plan_pool import METADATA_TIMEOUT, device_name, full
+from .plan_pool import METADATA_TIMEOUT
 from .plan_switch import STOP_TIMEOUT, containers
+from .pool_names import device_name, full
 from .quoting import paste
 from .steps import Command, IfFails, RemoveThinDevices, Switch, WaitForContainerd, WaitForDocker
 

@@ -12,7 +12,8 @@ __metaclass__ = type
 
 from .model import TAG, Refused
 from .plan_policy import PROFILE_FOLDER, unmonitored
-from .plan_pool import full
+from .pool_names import full
+from .quoting import paste
 
 EVERYTHING = ("a|.*|",)
 FILTERS = ("devices/global_filter", "devices/filter")
@@ -143,7 +144,7 @@ def check_usable(disk, host, wiped):
         "LVM does not take %s: %s.%s" % (disk.path, reason, "".join(" " + line for line in lines)),
         'Let the disk through in /etc/lvm/lvm.conf, before what rejects it, and run again: "a|^%s$|"\n'
         "LVM tells whether it takes it (`Failed to find physical volume` means yes): pvs %s"
-        % (disk.path, disk.path)
+        % (paste(disk.path), paste(disk.path))
         + see(*FILTERS),
     )
 

@@ -128,7 +128,7 @@ def check_block_size(disk, host, pool):
         ),
         "See all: lsblk -o NAME,SIZE,LOG-SEC,PHY-SEC,MODEL\nName disks of one size of blocks only. Disks of the other size can "
         "make a pool of their own under another thin_pool_vg.\nMany NVMe disks can be formatted to another size of blocks; all "
-        "that they hold is lost: nvme id-ns -H %s, nvme format --lbaf=NUMBER %s" % (disk.path, disk.path),
+        "that they hold is lost: nvme id-ns -H %s, nvme format --lbaf=NUMBER %s" % (paste(disk.path), paste(disk.path)),
     )
 
 
@@ -161,7 +161,7 @@ def check_renamed(pool, host):
         % (pool.vg, " ".join(left), strangers, same),
         "See which is which: pvs -o pv_name,pv_uuid,vg_name; lsblk -o NAME,SIZE,WWN,SERIAL\n"
         "Name the disks of the VG by names that stay:\nthin_pool_devices: [%s]\nTo add a disk, name it beside them. "
-        'To replace one: docs/operating.md, "A disk is to be replaced".' % ", ".join(stay),
+        'To replace one: docs/operating.md, "A disk is to be replaced".' % ", ".join(map(paste, stay)),
     )
 
 

@@ -3,10 +3,12 @@
 import json
 
 import pytest
+import states
 from hypothesis import given
 from hypothesis import strategies as st
+from test_plan_docker import DONE, FRESH, JSON, due, host
 
-from module_utils.direct_lvm import plan_switch
+from module_utils.direct_lvm import plan, plan_switch
 from module_utils.direct_lvm.daemon_json import given_back, merge, paths, without
 from module_utils.direct_lvm.model import Docker, Refused
 
@@ -134,3 +136,18 @@ def test_daemon_json_for_overlay2(text, after):
 def test_daemon_json_that_is_none_is_a_sentence(text):
     with pytest.raises(Refused, match=r"daemon\.json is not valid JSON"):
         plan_switch.overlay2(Docker("26.1.5", daemon_json=text))
+
+
+def test_daemon_json_is_merged_and_nothing_else_of_it_changes():
+    fresh = FRESH._replace(
+        daemon_json='{\n  "log-driver": "journald",\n  "storage-driver": "overlay2",\n  "bip": "10.1.0.1/24"\n}\n'
+    )
+    _record, switch = plan.plan(states.spec()._replace(docker=JSON), host(fresh))
+    text = next(step.text for step in switch.steps if getattr(step, "path", "").endswith("daemon.json"))
+    assert text == (
+        '{\n  "log-driver": "journald",\n  "storage-driver": "devicemapper",\n  "bip": "10.1.0.1/24",\n'
+        '  "storage-opts": [\n    "dm.thinpooldev=/dev/mapper/vgdocker-thinpool"\n  ]\n}\n'
+    )
+    there = DONE._replace(dropin_text=JSON.dropin_text, daemon_json=text)
+    assert due(there, JSON) == []
+    assert fresh.daemon_json in [getattr(step, "text", "") for step in switch.way_back]

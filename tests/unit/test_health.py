@@ -256,6 +256,7 @@ WATCHED = {
     "autoextend_threshold": 80,
     "autoextend_percent": 20,
     "profile_name": "docker-thinpool",
+    "discards": "passdown",
 }
 
 

@@ -107,7 +107,7 @@ def test_a_command_of_lvm_is_run_with_what_is_pinned_and_told_without(monkeypatc
         def __init__(self, argv, environment):
             argvs.append(argv)
 
-        def communicate(self, timeout):
+        def answer(self, timeout):
             return b"", b"no room"
 
     monkeypatch.setattr(commands, "Session", Session)

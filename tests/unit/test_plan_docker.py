@@ -393,27 +393,3 @@ def test_a_pool_that_containerd_has_is_not_shared():
     with pytest.raises(Refused, match="two owners") as refusal:
         plan.plan(states.spec()._replace(docker=WANTED), there)
     assert "thin_pool_name: " in refusal.value.way_out
-
-
-def test_daemon_json_is_merged_and_nothing_else_of_it_changes():
-    fresh = FRESH._replace(
-        daemon_json='{\n  "log-driver": "journald",\n  "storage-driver": "overlay2",\n  "bip": "10.1.0.1/24"\n}\n'
-    )
-    _record, switch = plan.plan(states.spec()._replace(docker=JSON), host(fresh))
-    text = next(step.text for step in switch.steps if getattr(step, "path", "").endswith("daemon.json"))
-    assert text == (
-        '{\n  "log-driver": "journald",\n  "storage-driver": "devicemapper",\n  "bip": "10.1.0.1/24",\n'
-        '  "storage-opts": [\n    "dm.thinpooldev=/dev/mapper/vgdocker-thinpool"\n  ]\n}\n'
-    )
-    there = DONE._replace(dropin_text=JSON.dropin_text, daemon_json=text)
-    assert due(there, JSON) == []
-    assert fresh.daemon_json in [getattr(step, "text", "") for step in switch.way_back]
-
-
-def test_the_record_is_read_as_it_was_written():
-    former = Former("begun", "devicemapper", "old-pool", "text\n", None, (BUSYBOX, DANGLING))
-    assert switch_record.parse(switch_record.render(former)) == former
-    assert switch_record.parse(None) is None
-    for text in ("", "[]", "{}", '{"state": 1}', switch_record.render(former._replace(state="x")), "[" * 100000):
-        with pytest.raises(Refused, match="cannot be read"):
-            switch_record.parse(text)

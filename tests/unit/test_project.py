@@ -11,7 +11,7 @@ from module_utils.direct_lvm import images, smoke, trim
 from module_utils.direct_lvm.arguments import ARGUMENTS, INFO_ARGUMENTS
 from module_utils.direct_lvm.containerd_config import VARIABLE, checksum, own_dropin, own_file, pool_names
 from module_utils.direct_lvm.model import MANAGED, VENDOR_COMMAND, Pool
-from module_utils.direct_lvm.plan_pool import device_name
+from module_utils.direct_lvm.pool_names import device_name
 from module_utils.direct_lvm.spec import read_containerd
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

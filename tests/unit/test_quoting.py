@@ -72,6 +72,8 @@ HARMLESS = (
     r".*\b(paste|pasted|quote)\b.*",
     r"way_out|\w+\.way_out|better|names|_way_out\(.*",  # put together before, of pasted words
     r"(instead|client|afresh|set_aside|needs_check\.(on_the_host|by_hand))\(.*\)|needs_check\.REPAIR",  # the same
+    r"settings\.lines\.get\(.*|section|setting|text|'\\n' \+ more if more else ''|see\(.*\)",  # lvm.conf's words
+    r"(lv|pool)\.discards",  # LVM's
     r"(pool|vg|pv)\.(vg|name)|full\(.*\)|device_name\(pool\)|device|\(vg\.name,\) \* 2|.*vg\.uuid.*",  # LVM's names
     r".*(size|geometry\.human\().*|tag\[.*",  # numbers
     r"[A-Z_]+|remake|swarm|settable|rule\[1\]|suffix|folder|.*part\.(debian|redhat).*|client\.(clean|name\.lower\(\))",  # ours

@@ -12,6 +12,15 @@ from module_utils.direct_lvm import switch_record
 from module_utils.direct_lvm.model import Former, Refused
 
 
+def test_the_record_is_read_as_it_was_written():
+    former = Former("begun", "devicemapper", "old-pool", "text\n", None, (BUSYBOX, DANGLING))
+    assert switch_record.parse(switch_record.render(former)) == former
+    assert switch_record.parse(None) is None
+    for text in ("", "[]", "{}", '{"state": 1}', switch_record.render(former._replace(state="x")), "[" * 100000):
+        with pytest.raises(Refused, match="cannot be read"):
+            switch_record.parse(text)
+
+
 @pytest.mark.parametrize(
     "odd",
     [
