@@ -15,7 +15,7 @@ from . import geometry, needs_check, plan_pair, plan_vg, systemd
 from .docker_info import storage_kind
 from .model import DockerStorage, Refused
 from .plan_pool import METADATA_TIMEOUT
-from .plan_switch import STOP_TIMEOUT, containers
+from .plan_switch import STOP_TIMEOUT, containers, started_again
 from .pool_names import device_name, full
 from .quoting import paste
 from .steps import Command, IfFails, RemoveThinDevices, Switch, WaitForContainerd, WaitForDocker
@@ -169,7 +169,7 @@ def around(spec, host):
             Command(("systemctl", "start") + services, "start Docker", timeout),
             WaitForDocker(found.host, "wait until the daemon answers", timeout),
         ]
-        start += containers(found, "start", running, "start the containers again that ran before")
+        start += started_again(found)
     if with_containerd and host.containerd.unit.active_state != "inactive":
         wanted = spec.containerd
         stop.append(Command(("systemctl", "stop", "containerd.service"), "stop containerd", RESTART_TIMEOUT))
