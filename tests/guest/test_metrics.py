@@ -46,11 +46,9 @@ def play(guest, *more):
 
 def collect(guest):
     """Start the service once; (its return code, what it said)."""
-    told = guest.ssh(
-        "systemctl reset-failed {0}; c=$(journalctl -n 0 --show-cursor | sed -n 's/^-- cursor: //p'); "
-        'systemctl start {0}; echo $?; journalctl --sync; journalctl --quiet --after-cursor "$c" -o cat _SYSTEMD_UNIT={0}'.format(
-            SERVICE
-        ),
+    told = guest.ssh(  # by time: after a cursor that the filter leaves out, journalctl of systemd 252 leaves out one line more
+        "sleep 1; s=$(date +%s); systemctl reset-failed {0}; systemctl start {0}; echo $?; journalctl --sync; "
+        "journalctl --quiet --since @$s -o cat _SYSTEMD_UNIT={0}".format(SERVICE),
         check=False,
     ).stdout
     code, _newline, said = told.partition("\n")
@@ -80,7 +78,7 @@ def test_systemd_finds_little_to_say_about_it(guest):
     told = guest.ssh("systemd-analyze security --no-pager " + SERVICE).stdout
     print(told)
     level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told)
-    assert float(level.group(1)) <= 3.0, told
+    assert float(level.group(1)) <= 2.0, told  # 1.6 with systemd 252; root, LVM's capabilities and its devices are what is left
 
 
 def test_it_cannot_write_to_a_disk_or_elsewhere(guest):
