@@ -161,7 +161,7 @@ def check_renamed(pool, host):
         % (pool.vg, " ".join(left), strangers, same),
         "See which is which: pvs -o pv_name,pv_uuid,vg_name; lsblk -o NAME,SIZE,WWN,SERIAL\n"
         "Name the disks of the VG by names that stay:\nthin_pool_devices: [%s]\nTo add a disk, name it beside them. "
-        'To replace one: docs/operating.md, "A disk is to be replaced".' % ", ".join(map(paste, stay)),
+        'To replace one: docs/operating.md, "Replace a disk".' % ", ".join(map(paste, stay)),
     )
 
 
