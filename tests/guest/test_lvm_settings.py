@@ -4,8 +4,10 @@ that the kernel has given other names.
 .venv/bin/python3 -m pytest tests/guest/test_lvm_settings.py
 """
 
+import outcomes
 import pytest
 import remote
+from outcomes import went_well
 
 LOCAL = "/etc/lvm/lvmlocal.conf"
 DISKS = ["/dev/vdb", "/dev/vdc"]
@@ -67,23 +69,9 @@ def conf(guest, text):
     guest.ssh("cat > " + LOCAL, stdin=text)
 
 
-def went_well(guest, **wanted):
-    """The result of a run that must not fail."""
-    result = remote.run(guest, **wanted)
-    assert "msg" not in result, result["msg"]
-    assert "died" not in result, result["died"]
-    return result
-
-
 def is_refused(guest, *words, **wanted):
     """The sentence of a run that must fail without a step and without a write to a disk."""
-    before = guest.ssh(UNTOUCHED).stdout
-    result = remote.run(guest, **wanted)
-    assert result.get("failed"), result
-    assert result["steps"] == []
-    assert [word for word in words if word not in result["msg"]] == [], result["msg"]
-    assert guest.ssh(UNTOUCHED).stdout == before
-    return result["msg"]
+    return outcomes.is_refused(guest, *words, untouched=UNTOUCHED, **wanted)
 
 
 # --- disks -----------------------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """On a real guest: what the LVM half promises about wiping, drift, growth, ownership, autoextend and runs at the same time.
 
-    .venv/bin/python3 -m pytest tests/guest/test_pool.py
-
 One guest with four small disks. A test begins at a snapshot: `blank`, or `converged` with the default pool on /dev/vdb.
 """
 
@@ -15,6 +13,7 @@ import sys
 import pytest
 import remote
 import yaml
+from outcomes import is_refused, went_well
 
 DISKS = ["/dev/vdb", "/dev/vdc", "/dev/vdd", "/dev/vde"]
 PROFILE = "/etc/lvm/profile/docker-thinpool.profile"
@@ -52,28 +51,6 @@ def converged(guest):
     """The guest with the default pool on /dev/vdb."""
     guest.restore("converged")
     return guest
-
-
-def went_well(guest, **wanted):
-    """The result of a run that must not fail."""
-    result = remote.run(guest, **wanted)
-    assert "msg" not in result, result["msg"]
-    assert "died" not in result, result["died"]
-    return result
-
-
-def is_refused(guest, *words, **wanted):
-    """The sentence of a run that must fail without a step; words: what the sentence holds."""
-    result = remote.run(guest, **wanted)
-    assert result.get("failed"), result
-    assert result["steps"] == []
-    assert all(word in result["msg"] for word in words), result["msg"]
-    return result["msg"]
-
-
-def settled(guest, **wanted):
-    """Whether a run changes nothing."""
-    return went_well(guest, **wanted)["changed"] is False
 
 
 def shim(guest, name, script):
@@ -121,7 +98,7 @@ def test_disks_are_erased_once_what_each_refusal_prints_is_pasted_back(blank):
     assert blank.ssh(UNTOUCHED).stdout == before
     assert [line["signature"] for line in wipe] == ["ext4", "xfs", "ext4", "gpt", "LVM2_member"]
     assert went_well(blank, devices=DISKS, wipe=wipe)["host"]["vg"]["size"] == 4 * 79 * 4194304
-    assert settled(blank, devices=DISKS, wipe=wipe)
+    assert not went_well(blank, devices=DISKS, wipe=wipe)["changed"]
 
 
 # --- drift -----------------------------------------------------------------------------------------------
@@ -147,7 +124,7 @@ def test_drift_is_corrected_by_the_next_run_and_the_run_after_changes_nothing(co
     for what, drift in DRIFT.items():
         converged.ssh(drift)
         assert went_well(converged)["changed"], what
-        assert settled(converged), what
+        assert not went_well(converged)["changed"], what
     assert converged.ssh(STATE).stdout == wanted
 
 
@@ -155,7 +132,7 @@ def test_another_policy_is_carried_out_once(converged):
     wanted = remote.policy(70, 30)
     assert went_well(converged, **wanted)["changed"]
     assert converged.ssh(POLICY).stdout == "thin_pool_autoextend_threshold=70\nthin_pool_autoextend_percent=30\n"
-    assert settled(converged, **wanted)
+    assert not went_well(converged, **wanted)["changed"]
 
 
 def test_what_lvm_cannot_change_is_refused_with_the_way_out(converged):
@@ -181,7 +158,7 @@ def test_a_second_disk_and_a_disk_that_grew_make_the_pool_larger_and_none_is_tak
     sizes = [host["pool"]["size"] / host["vg"]["size"] for host in (small, more["host"], most["host"])]
     assert sizes == pytest.approx([0.75] * 3, abs=0.01)
     assert most["host"]["vg"]["size"] - more["host"]["vg"]["size"] == 200 * 1024**2
-    assert settled(converged, devices=["/dev/vdb", grown])
+    assert not went_well(converged, devices=["/dev/vdb", grown])["changed"]
     is_refused(converged, "VG vgdocker has %s" % grown, "pvmove {0} && vgreduce vgdocker {0} && pvremove {0}".format(grown))
 
 
@@ -199,7 +176,7 @@ def test_absent_removes_the_pool_the_vg_the_labels_and_the_profile(converged):
     assert went_well(converged, state="absent")["changed"]
     left = "pvs; vgs; lvs; wipefs /dev/vdb; ls /etc/lvm/profile | grep docker; dmsetup ls | grep vg"
     assert converged.ssh(left, check=False).stdout == ""
-    assert settled(converged, state="absent")
+    assert not went_well(converged, state="absent")["changed"]
     assert went_well(converged)["changed"]  # the disk is blank again
 
 
@@ -208,17 +185,17 @@ def test_a_foreign_vg_is_refused_until_adopted_and_its_lv_is_left_alone_even_by_
     checksum = "sha256sum < /dev/vgdocker/theirs"
     before, layout = blank.ssh(checksum).stdout, blank.ssh("vgs -o+vg_tags; lvs").stdout
     is_refused(blank, "was not made by this tool", "thin_pool_adopt_vg: true")
-    assert settled(blank, state="absent")
+    assert not went_well(blank, state="absent")["changed"]
     assert blank.ssh("vgs -o+vg_tags; lvs").stdout == layout
     wanted = {"devices": [], "adopt_vg": True, "data_size": "60%VG"}
     assert went_well(blank, **wanted)["host"]["pool"]["active"]
-    assert settled(blank, **wanted)
+    assert not went_well(blank, **wanted)["changed"]
     removed = went_well(blank, state="absent", **wanted)
     assert "VG vgdocker stays: it holds theirs" in str(removed["warnings"])
     assert blank.ssh("lvs --noheadings -o lv_name vgdocker").stdout.split() == ["theirs"]
     assert blank.ssh(checksum).stdout == before
     blank.ssh("lvremove -qy vgdocker/theirs")
-    assert settled(blank, state="absent", **wanted)  # the VG is its owner's again, empty or not
+    assert not went_well(blank, state="absent", **wanted)["changed"]  # the VG is its owner's again, empty or not
     assert blank.ssh("vgs --noheadings -o vg_name,vg_tags").stdout.split() == ["vgdocker"]
 
 
@@ -261,7 +238,7 @@ def test_the_default_geometry_grows_by_itself_and_the_articles_does_not_and_says
         fill(converged, vg, percent)
     assert until(converged, "! vgs --noheadings -o vg_free_count vgdocker packed | grep -q 18"), "not extended within 60 s"
     assert (extents(converged, "vgdocker"), extents(converged, "packed")) == (59 + 12, 59 + 15)
-    assert settled(converged)  # what autoextend added stays
+    assert not went_well(converged)["changed"]  # what autoextend added stays
     assert until(converged, "journalctl -q | grep -q 'Insufficient free space: 15 extents needed, but only 2 available'")
     assert extents(converged, "tight") == 75
 
@@ -276,7 +253,7 @@ def test_a_threshold_of_100_switches_autoextend_off_and_another_policy_extends_a
     assert extents(converged, "vgdocker") == 59
     assert went_well(converged)["steps"][-1]["argv"] == ["lvextend", "--use-policies", "vgdocker/thinpool"]
     assert extents(converged, "vgdocker") == 59 + 15
-    assert settled(converged)
+    assert not went_well(converged)["changed"]
 
 
 # --- two at once -----------------------------------------------------------------------------------------
@@ -390,7 +367,7 @@ def touched(trace):
 def test_a_host_that_is_as_wanted_is_not_written_to_and_costs_three_processes(converged):
     assert went_well(converged, docker=True)["host"]["docker"]["driver"] == "devicemapper"
     for check, ours in ((False, {LOCK}), (True, set())):
-        assert settled(converged, docker=True, check=check, before=TRACE)
+        assert not went_well(converged, docker=True, check=check, before=TRACE)["changed"]
         changed, written, programs = touched(converged.ssh("cat /tmp/trace").stdout)
         assert {path for path in changed if not re.fullmatch(LVMS_OWN, path)} == ours | {"/dev/null"}
         assert [path for path in written if path.startswith("/") and not path.startswith("/run/dmeventd-")] == []

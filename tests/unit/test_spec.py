@@ -68,9 +68,7 @@ def read(docker=None, containerd=None, lock_timeout=600, command_timeout=120, **
 
 def test_good_input_is_read():
     spec = read(docker={"engine": "devicemapper"})
-    assert spec.pool.chunk_size == 524288
-    assert spec.pool.data_size.percent == 75
-    assert spec.docker.engine == "devicemapper"
+    assert (spec.pool.chunk_size, spec.pool.data_size.percent, spec.docker.engine) == (524288, 75, "devicemapper")
 
 
 @pytest.mark.parametrize(
