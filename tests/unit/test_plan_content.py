@@ -2,11 +2,13 @@
 
 import pytest
 import states
+from test_plan_containerd import NEW, READY, both
+from test_plan_containerd import host as image_store_host
 from test_plan_docker import BUSYBOX, DONE, EARLY, FRESH, LOOP, OLD_POOL, RECORD, STOP, WANTED, due, host
 
-from module_utils.direct_lvm import plan, switch_record
+from module_utils.direct_lvm import docker_content, plan, report, switch_record
 from module_utils.direct_lvm.model import Content, Former
-from module_utils.direct_lvm.steps import LoadImage
+from module_utils.direct_lvm.steps import AssertContent, LoadImage
 
 HELD = "what Docker holds"
 CONTENT = Content(("overlay2/" + "b" * 64,), (("overlay2", "busybox:1", BUSYBOX.id),), ("c" * 64,))
@@ -23,6 +25,18 @@ def test_what_docker_holds_is_looked_at_right_before_its_stop_and_after_it():
         DONE._replace(former=Former("done", "overlay2"), content=CONTENT, archive_free=10**12), WANTED._replace(back="former")
     )
     assert back[: back.index(STOP) + 2] == [HELD, RECORD, STOP, HELD]
+
+
+def test_what_containerd_has_from_an_earlier_switch_is_not_missed_by_a_look_that_does_not_ask_it(tmp_path, monkeypatch):
+    """site.yml, rollback.yml, site.yml with Docker 26: containerd keeps its names, and the Docker that is left is on overlay2."""
+    monkeypatch.setattr(docker_content, "PROC", str(tmp_path))
+    content = Content((), (("containerd", "busybox:1", BUSYBOX.id),))
+    former = Former("back", "overlay2")
+    docker = NEW._replace(content=content, store=("/run/x.sock", "moby"), root=str(tmp_path), former=former)
+    checks = [step for step in report.flat(plan.plan(both(), image_store_host(READY, docker))) if isinstance(step, AssertContent)]
+    assert [step.stopped for step in checks] == [False, True]
+    for step in checks:
+        docker_content.check(step)
 
 
 def test_other_settings_hide_nothing_and_need_no_look():
