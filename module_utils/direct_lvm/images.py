@@ -69,7 +69,7 @@ def described(host):
 def inspected(argv):
     """The JSON value of a `docker inspect` of several objects. One that is gone meanwhile is left out: Docker prints the others."""
     result = commands.run(argv, ok=None)
-    if result.rc != 0 and "no such " not in result.err.lower():
+    if result.rc != 0 and not is_missing(result.err):
         raise commands.CommandFailed(argv, "failed with return code %d" % result.rc, result.err)
     try:
         return strict_json.loads(result.out)
@@ -77,11 +77,16 @@ def inspected(argv):
         raise commands.CommandFailed(argv, "printed what is not JSON (%s)" % error, result.out[:200]) from error
 
 
+def is_missing(said):
+    """Whether Docker says that it has no such thing. "no such file or directory" is about its socket: nobody has answered."""
+    return re.search("no such (image|container|object)", said, re.IGNORECASE) is not None
+
+
 def inspect(host, kind, name):
     """The object of `docker inspect` for an image or a container, None when Docker has no such one."""
     argv = docker(host, "inspect", "--type", kind, name)
     result = commands.run(argv, ok=None)
-    if result.rc != 0 and "no such " in result.err.lower():
+    if result.rc != 0 and is_missing(result.err):
         return None
     if result.rc != 0:
         raise commands.CommandFailed(argv, "failed with return code %d" % result.rc, result.err)
@@ -195,6 +200,19 @@ def gone(what):
     return Changed("%s was removed while it was to be kept." % what, "See who removes it: docker events --since 10m")
 
 
+def must_be_as_seen(host, image, failure):
+    """Raise Changed, from what failed, when an image is gone or has other tags than when it was looked at."""
+    fields = inspect(host, "image", image.id)
+    if fields is None:
+        raise gone("image %s" % label(image)) from failure
+    tags = parse_image(fields).tags
+    if sorted(tags) != sorted(image.tags):
+        raise Changed(
+            "image %s has other tags than when it was looked at: %s." % (label(image), ", ".join(tags) or "none"),
+            "See who changes them: docker events --since 10m",
+        ) from failure
+
+
 def label(image):
     """An image for people: its first tag, or its short ID."""
     return image.tags[0] if image.tags else image.id[:7] + image.id[7 : 7 + SHORT]
@@ -214,16 +232,18 @@ def save(host, image, folder, timeout):
         fresh = os.path.join(place, os.path.basename(final))
         try:
             commands.run(docker(host, "save", "--output", fresh, *(image.tags or (image.id,))), timeout=timeout)
+            sync_file(fresh)
+            image_archive.verify(fresh, image)
         except commands.CommandFailed as error:
             if "no space left on device" in error.err:
                 raise no_space(folder, image, error.err) from error
             if "empty export" in error.err:
                 raise without_layers(host, image) from error
-            if inspect(host, "image", image.id) is None:
-                raise gone("image %s" % label(image)) from error
+            must_be_as_seen(host, image, error)
             raise
-        sync_file(fresh)
-        image_archive.verify(fresh, image)
+        except image_archive.Damaged as error:  # it may be another image that has the tag by now
+            must_be_as_seen(host, image, error)
+            raise
         os.rename(fresh, final)
     files.sync_folder(folder)
     return True

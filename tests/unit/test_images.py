@@ -77,11 +77,24 @@ def test_containers_as_docker_20_10_shows_them(monkeypatch):
     )
 
 
-def test_a_daemon_that_fails_is_not_an_image_that_is_missing(monkeypatch):
-    result = commands.Result((), 1, "[]", "Cannot connect to the Docker daemon at unix:///run/d.sock.")
-    monkeypatch.setattr(commands, "run", lambda argv, **_more: result)
-    with pytest.raises(commands.CommandFailed, match="Cannot connect"):
-        images.inspect(HOST, "image", "x")
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Cannot connect to the Docker daemon at unix:///run/d.sock.",
+        # Docker's client since 28.4
+        "failed to connect to the docker API at unix:///run/d.sock; check if the path is correct and if the daemon is running: "
+        "dial unix /run/d.sock: connect: no such file or directory",
+    ],
+    ids=["before", "since-28.4"],
+)
+def test_a_daemon_that_fails_is_not_an_image_that_is_missing(monkeypatch, said):
+    def run(argv, **_more):
+        return commands.Result((), 0, "sha256:1\n", "") if argv[3] == "images" else commands.Result((), 1, "[]", said)
+
+    monkeypatch.setattr(commands, "run", run)
+    for ask in (lambda: images.inspect(HOST, "image", "x"), lambda: images.list_images(HOST)):
+        with pytest.raises(commands.CommandFailed, match=said.split(" at ")[0]):
+            ask()
 
 
 @pytest.mark.parametrize("verb", ["ps", "inspect"])
@@ -132,9 +145,24 @@ def test_a_dangling_image_is_saved_by_its_id(monkeypatch, tmp_path):
 
 
 def test_an_archive_that_came_out_damaged_never_gets_its_name(monkeypatch, tmp_path):
-    FakeDocker(monkeypatch, whole=write_tar(tmp_path / "bad.tar", with_layer("classic", b"x")[0]))
+    FakeDocker(monkeypatch, [LAYOUTS["classic"][1]], write_tar(tmp_path / "bad.tar", with_layer("classic", b"x")[0]))
     with pytest.raises(Damaged, match="layer 2 of 3"):
         images.save(HOST, LAYOUTS["classic"][1], str(tmp_path / "f"), 60)
+    assert os.listdir(str(tmp_path / "f")) == []
+
+
+@pytest.mark.parametrize(
+    ("tags", "error"),
+    [((), None), ((), "Error response from daemon: reference does not exist"), (("app:1", "app:2"), None)],
+    ids=["moved-to-a-newer-image", "taken-away", "one-more"],
+)
+def test_an_image_whose_tags_change_while_it_is_saved_is_planned_anew(monkeypatch, tmp_path, tags, error):
+    """`docker save app:1` writes whatever has that tag by then."""
+    image = classic(tags=("app:1",))[1]
+    docker = FakeDocker(monkeypatch, [image._replace(tags=tags)])  # what it writes is another image
+    docker.save_error = error
+    with pytest.raises(Changed, match=r"image app:1 has other tags than when it was looked at"):
+        images.save(HOST, image, str(tmp_path / "f"), 60)
     assert os.listdir(str(tmp_path / "f")) == []
 
 
