@@ -146,9 +146,13 @@ def identity(descriptor):
 
 
 def mount_of(descriptor):
-    """Which mount an open folder is on: the file system's device, and the mount's number (kernels before 3.15 tell none)."""
+    """Which mount an open folder is on: the mount's number; where kernels before 3.15 tell none, the file system's device.
+
+    Not both: a subvolume of btrfs is no mount, and has a device number of its own.
+    """
     lines = (read_text(FDINFO % descriptor) or "").split("\n")
-    return os.fstat(descriptor).st_dev, next((line.split()[-1] for line in lines if line.startswith("mnt_id:")), None)
+    number = next((line.split()[-1] for line in lines if line.startswith("mnt_id:")), None)
+    return os.fstat(descriptor).st_dev if number is None else number
 
 
 def tree_size(path):

@@ -53,6 +53,32 @@ def test_of_a_mount_point_what_is_on_it_goes(tmp_path, monkeypatch):
     assert list(tree.iterdir()) == []
 
 
+@pytest.mark.parametrize(("numbers", "stays"), [(("7", "7"), False), (("7", "8"), True), ((None, None), True)])
+def test_a_btrfs_subvolume_is_no_mount_though_it_has_a_device_number_of_its_own(tmp_path, monkeypatch, numbers, stays):
+    """What Docker's driver btrfs left. A kernel that tells no mount's number leaves the device's alone."""
+    tree = tmp_path / "btrfs"
+    (tree / "subvolume").mkdir(parents=True)
+    inner = (tree / "subvolume").stat().st_ino
+    real = os.fstat
+
+    def fstat(descriptor):
+        status = real(descriptor)
+        return os.stat_result((*status[:2], status.st_dev + (status.st_ino == inner), *status[3:]))
+
+    def fdinfo(path):
+        number = numbers[real(int(path.rpartition("/")[2])).st_ino == inner]
+        return "pos:\t0\nflags:\t0100000\n" + ("mnt_id:\t%s\n" % number if number else "")
+
+    monkeypatch.setattr(trees.os, "fstat", fstat)
+    monkeypatch.setattr(trees, "read_text", lambda path: "" if path == trees.MOUNTS else fdinfo(path))
+    if stays:
+        with pytest.raises(Refused, match="is mounted in it"):
+            trees.remove_tree(str(tree))
+    else:
+        trees.remove_tree(str(tree))
+    assert (tree / "subvolume").exists() == stays
+
+
 def test_of_a_link_the_link_is_counted_and_removed(tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "data").write_bytes(b"x" * 100000)
