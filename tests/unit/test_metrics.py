@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import jinja2
 import pytest
 import states
 import yaml
@@ -133,6 +134,22 @@ def test_the_files_that_the_role_installs_are_enough(tmp_path):
     done = subprocess.run(argv, cwd=str(tmp_path), env={"PATH": "/nowhere"}, stderr=subprocess.PIPE, universal_newlines=True)
     assert "Traceback" not in done.stderr
     assert done.returncode == int("direct_lvm_collect_success 0" in (tmp_path / "out.prom").read_text())
+
+
+@pytest.mark.parametrize(
+    ("answer", "check_mode", "fails"),
+    [
+        ({"rc": 0, "stdout": "there"}, False, False),
+        ({"rc": 1, "stderr": "the figures cannot go to /x"}, False, True),
+        ({"rc": None, "msg": "Unable to change directory before execution."}, True, False),  # the program is not installed yet
+        ({"rc": 0, "skipped": True}, True, False),
+    ],
+    ids=["made", "refused", "check-mode-on-a-new-host", "check-mode"],
+)
+def test_the_role_ends_for_a_folder_that_was_refused_and_not_in_check_mode(answer, check_mode, fails):
+    tasks = yaml.safe_load((ROLE / "tasks" / "present.yml").read_text())
+    (when,) = [task["when"] for task in tasks if "ansible.builtin.fail" in task]
+    assert jinja2.Environment().compile_expression(when)(pool_metrics_folder=answer, ansible_check_mode=check_mode) is fails
 
 
 def test_the_service_starts_the_program_as_it_wants_to_be_started(tmp_path, monkeypatch):
