@@ -14,6 +14,7 @@ import os
 import re
 
 from . import archive_folder, commands, files, strict_json
+from .docker_inspect import instant
 from .images import SHORT, docker, gone, inspect
 from .model import Container, Refused
 
@@ -55,12 +56,6 @@ def is_committed(host, fields):
     state = fields.get("State") or {}
     times = [instant(state.get(key)) for key in ("StartedAt", "FinishedAt")]
     return there is not None and instant(there.get("Created")) >= max(times)
-
-
-def instant(text):
-    """A time of Docker's (RFC 3339 in UTC, a fraction of any length) as something that compares."""
-    whole, _point, fraction = (text or "").rstrip("Z").partition(".")
-    return whole, fraction.ljust(9, "0")
 
 
 def container_of(fields):

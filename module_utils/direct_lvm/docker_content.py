@@ -17,6 +17,7 @@ import re
 import time
 
 from . import commands, files, strict_json
+from .docker_inspect import instant
 from .docker_root import container_config, entries
 from .model import Changed, Content, Refused
 from .quoting import paste, printable
@@ -180,14 +181,14 @@ def ended_since(root, since):
     Those that it will start by itself, or must not start again, are not among them: stopped by their owner, removed when
     they end (--rm), a swarm's.
     """
-    moment, found = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(since)), []
+    moment, found = instant(time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(since)) + ("%.6f" % (since % 1))[1:]), []
     for number in entries(root, "containers"):
         fields = container_config(root, number)
         state, config = fields.get("State"), fields.get("Config")
         if not isinstance(state, dict) or not isinstance(config, dict) or fields.get("HasBeenManuallyStopped"):
             continue
         labels = config.get("Labels") if isinstance(config.get("Labels"), dict) else {}
-        if SWARM_TASK not in labels and str(state.get("FinishedAt") or "")[:19] >= moment:
+        if SWARM_TASK not in labels and instant(str(state.get("FinishedAt") or "")) >= moment:
             found.append((str(fields.get("Created")), number))
     return tuple(number for _created, number in sorted(found))
 

@@ -71,6 +71,12 @@ def odd(value, shape, name=""):
     return "" if isinstance(shape, type) and isinstance(value, shape) else name
 
 
+def instant(text):
+    """A time of Docker's (RFC 3339 in UTC, a fraction of any length) as something that compares."""
+    whole, _point, fraction = (text or "").rstrip("Z").partition(".")
+    return whole, fraction.ljust(9, "0")
+
+
 def parse_image(fields):
     """An Image from an object of `docker inspect`. Docker before 1.10 counted only the last layer in Size."""
     tags = sorted(tag for tag in fields.get("RepoTags") or () if "<none>" not in tag)

@@ -232,6 +232,22 @@ def test_what_ended_with_docker_is_started_again_though_nobody_knew_of_it(root, 
     assert asked == [("docker", "--host", "unix:///x", "start", THREE, *([TWO] if started else []))]
 
 
+@pytest.mark.parametrize(
+    ("finished", "since", "started"),
+    [
+        ("2025-11-28T12:00:00.1Z", STOPPED_AT + 0.9, False),
+        ("2025-11-28T12:00:00.95Z", STOPPED_AT + 0.9, True),
+        ("2025-11-28T12:00:01Z", STOPPED_AT + 0.9, True),
+        ("2025-11-28T12:00:00Z", STOPPED_AT + 0.9, False),
+        ("2025-11-28T12:00:00.900000001Z", STOPPED_AT + 0.9, True),
+    ],
+)
+def test_what_ended_by_itself_in_the_second_of_the_stop_is_not_run_again(root, finished, since, started):
+    """A job that is done, a migration say, must not run twice."""
+    root.container(TWO, State={"FinishedAt": finished})
+    assert docker_content.ended_since(root.path, since) == ((TWO,) if started else ())
+
+
 def test_nothing_is_started_where_nothing_ran(root, monkeypatch):
     asked = []
     monkeypatch.setattr(commands, "run", lambda argv, **_given: asked.append(argv))
