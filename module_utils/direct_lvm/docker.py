@@ -128,7 +128,8 @@ def observe_docker(wanted):
 
 def observe_more(found, wanted):
     """The model.Docker with what only a switch needs to know: the program on disk, content, archives, folders."""
-    found = observe_content(found, wanted)  # first: what comes after this is new
+    if wanted.dropin:  # nothing is switched to report, or to remove a pool
+        found = observe_content(found, wanted)  # first: what comes after this is new
     program = daemon_program(found.unit)
     version = found.version
     if program is not None and not (version and is_running(program, found.unit.main_pid)):
@@ -168,7 +169,7 @@ def observe_content(found, wanted):
     namespace = names[-1] if names else NAMESPACE
     kept_there = found.info is not None and is_image_store(found.info)
     store = None
-    if wanted.dropin and (kept_there or engines.is_image_store(wanted.engine, found.version)):
+    if kept_there or engines.is_image_store(wanted.engine, found.version):
         store = (docker_address(found), namespace)
     try:
         content = docker_content.content(found.root, store)

@@ -247,6 +247,16 @@ def test_files_that_the_unit_names_are_read(host):
     assert [path for path, _text in docker.observe_docker(DockerStorage("auto", "", "")).env_files] == [default]
 
 
+def test_to_report_a_list_of_names_that_cannot_be_read_is_no_obstacle(host):
+    """status.yml and remove.yml ask nobody which image has which name."""
+    host.write("daemon.json", '{"data-root": "%s"}' % (host.root / "elsewhere"))
+    host.write("elsewhere/image/overlay2/repositories.json", "{")
+    host.active = "inactive"
+    assert docker.observe_docker(DockerStorage("auto", "", "")).content is None
+    with pytest.raises(Refused, match="list of image names, cannot be read"):
+        host.observe()
+
+
 def test_nothing_wanted_still_reports(host):
     host.write("etc/docker.service.d/direct-lvm.conf", DROPIN.replace(VENDOR_COMMAND, STOCK))
     found = docker.observe_docker(DockerStorage("auto", "", ""))
