@@ -24,10 +24,12 @@ def discards(pool, lv):
             "pool %s has discards=%s, wanted %s, and is in use: LVM changes that only while the pool is not active.%s"
             % (full(pool), lv.discards, pool.discards, kept(lv)),
             "Keep it: thin_pool_discards: {1}\nOr stop who uses it for a moment, on the host, as root, and run again:\n"
-            "docker ps -q | xargs -r docker stop; systemctl stop docker.socket docker containerd\n"
+            "running=$(docker ps -q); echo $running | xargs -r docker stop; systemctl stop docker.socket docker containerd\n"
             "dmsetup deps -o devname | awk -F: 'index($0, \"({2})\") {{print $1}}' | xargs -r -n 1 dmsetup remove --retry\n"
             "lvchange -an {0} && lvchange --discards {3} {0} && lvchange -ay {0}\n"
-            "systemctl start containerd docker.socket docker".format(full(pool), lv.discards, device, pool.discards),
+            "systemctl start containerd docker.socket docker; echo $running | xargs -r docker start".format(
+                full(pool), lv.discards, device, pool.discards
+            ),
         )
     return [Command(("lvchange", "--discards", pool.discards, full(pool)), "discarded blocks: %s" % pool.discards)]
 

@@ -53,10 +53,10 @@ def test_the_way_out_of_a_pool_in_use_says_what_it_costs_and_names_the_pool_ever
         plan.plan(states.spec(), pool(discards="ignore", open=True))
     assert "keeps the devices of removed containers for ever" in str(refusal.value)
     assert refusal.value.way_out.split("\n")[2:] == [
-        "docker ps -q | xargs -r docker stop; systemctl stop docker.socket docker containerd",
+        "running=$(docker ps -q); echo $running | xargs -r docker stop; systemctl stop docker.socket docker containerd",
         "dmsetup deps -o devname | awk -F: 'index($0, \"(vgdocker-thinpool)\") {print $1}' | xargs -r -n 1 dmsetup remove --retry",
         "lvchange -an vgdocker/thinpool && lvchange --discards passdown vgdocker/thinpool && lvchange -ay vgdocker/thinpool",
-        "systemctl start containerd docker.socket docker",
+        "systemctl start containerd docker.socket docker; echo $running | xargs -r docker start",
     ]
 
 
