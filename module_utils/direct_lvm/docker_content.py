@@ -90,9 +90,14 @@ def check(step):
 
     A container that is gone is no difference: those with --rm go when Docker stops. One that still runs after the stop is
     (live-restore, or a daemon that gave up waiting): it is found by its process, whatever Docker's folder says.
+    Nor is a swarm's new task where others were known, which the plan leaves behind: it takes the place of one that was stopped.
     """
     current = content(step.root, step.store)
-    described = [described_container(step.root, one) for one in current.containers if one not in step.content.containers]
+    new = [one for one in current.containers if one not in step.content.containers]
+    tasks = [one for one in new if is_task(step.root, one)]
+    if tasks and any(is_task(step.root, one) for one in step.content.containers):
+        new = [one for one in new if one not in tasks]
+    described = [described_container(step.root, one) for one in new]
     running = shims(step.namespace) if step.stopped else ()
     described += [described_container(step.root, one) + ", which still runs" for one in running if one in step.content.containers]
     described += ["a process of container %s" % one[:12] for one in running if one not in current.containers]
@@ -145,9 +150,20 @@ def described_container(root, number):
     name, config = fields.get("Name"), fields.get("Config")
     if not isinstance(name, str) or not isinstance(config, dict):
         return "container %s" % number[:12]
-    labels = config.get("Labels") if isinstance(config.get("Labels"), dict) else {}
+    labels = labels_of(config)
     owners = ["%s %s" % (what, shown(labels[label])) for label, what in OWNERS if labels.get(label)]
     return "container %s (%s)" % (shown(name.lstrip("/")), ", ".join(["image %s" % shown(config.get("Image")), *owners]))
+
+
+def labels_of(config):
+    """The labels in the Config of a container's config.v2.json, {} when there are none."""
+    labels = config.get("Labels") if isinstance(config, dict) else None
+    return labels if isinstance(labels, dict) else {}
+
+
+def is_task(root, number):
+    """Whether a container is a task of a swarm's, which makes them, and makes them anew, by itself."""
+    return SWARM_TASK in labels_of(container_config(root, number).get("Config"))
 
 
 def shims(namespace):
@@ -187,8 +203,7 @@ def ended_since(root, since):
         state, config = fields.get("State"), fields.get("Config")
         if not isinstance(state, dict) or not isinstance(config, dict) or fields.get("HasBeenManuallyStopped"):
             continue
-        labels = config.get("Labels") if isinstance(config.get("Labels"), dict) else {}
-        if SWARM_TASK not in labels and instant(str(state.get("FinishedAt") or "")) >= moment:
+        if SWARM_TASK not in labels_of(config) and instant(str(state.get("FinishedAt") or "")) >= moment:
             found.append((str(fields.get("Created")), number))
     return tuple(number for _created, number in sorted(found))
 

@@ -116,6 +116,24 @@ def test_a_container_that_is_gone_is_no_difference(root):
     root.check(planned)
 
 
+@pytest.mark.parametrize(("known", "told"), [(True, False), (False, True)], ids=["others-go-too", "the-first"])
+def test_a_task_that_a_swarm_makes_for_one_that_was_stopped_is_no_difference(root, known, told):
+    """It makes it while `docker stop` still waits for others, in each round, and anew on the other side."""
+    task = {"Config": {"Image": "nginx:1", "Labels": {docker_content.SWARM_TASK: "x"}}}
+    if known:  # and so may be left behind: the plan is refused otherwise
+        root.container(ONE, **task)
+    planned = docker_content.content(root.path)
+    root.container(TWO, **task)
+    if told:
+        with pytest.raises(Changed, match="container web"):
+            root.check(planned, stopped=True)
+    else:
+        root.check(planned, stopped=True)
+    root.container("4" * 64)
+    with pytest.raises(Changed, match="container web"):
+        root.check(planned, stopped=True)
+
+
 def test_many_are_counted(root):
     planned = docker_content.content(root.path)
     for number in range(9):
