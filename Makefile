@@ -1,6 +1,6 @@
 # make demo    a throw-away VM, provisioned by playbooks/site.yml
 # make test    lint, unit tests, the status page, the collection, runners, molecule on Debian 12 and 13, the shorter tests on guests
-# make test-guests    all tests on guests, the switch of Docker in all its ways too (about half an hour)
+# make test-guests    all tests on guests, the switch of Docker in all its ways and a busy Docker too (two hours, emulated)
 # make test-matrix    every molecule scenario on every Debian release that it is for (about half an hour)
 # make collection   build the collection lvmops.direct_lvm in build/
 # make sanity       ansible-test sanity, galaxy-importer and antsibull-docs on it; make sanity-matrix: on three ansible-cores
@@ -52,7 +52,7 @@ packages:
 .venv/done: requirements.txt | packages
 	@echo "== virtual environment: .venv"
 	python3 -m venv .venv
-	$(BIN)/pip install --quiet -r requirements.txt
+	$(BIN)/pip install -qq -r requirements.txt
 	touch $@
 
 # Of Debian's package prometheus without its server, which would start. Tests that need it are skipped where it is not to be had.
