@@ -5,7 +5,9 @@ python3 -m pytest tests/guest/test_busy_docker.py      Docker 20.10 (Debian 12) 
 
 import json
 import pathlib
+import random
 import re
+import subprocess
 import time
 
 import pytest
@@ -123,28 +125,38 @@ def test_a_full_file_system_restarts_nothing(before):
     assert remote.run(before, docker={"archive_dir": "/root/images"})["changed"]
 
 
-def test_fifty_rounds_of_work_lose_nothing(before, request):
-    """A loop makes, runs and removes; the playbooks go to the pool and away from it until the loop ends."""
+def test_fifty_rounds_of_work_lose_nothing(before):
+    """A loop makes, runs and removes; the playbooks go to the pool and away from it until the loop ends.
+
+    Each playbook begins in the middle of the work, which pauses some seconds later: before a look, between look and stop, or
+    while the content moves. Without a pause nobody could ever change the storage of so busy a Docker.
+    """
     before.put(WORKLOAD, "/root/workload")
     before.ssh("systemd-run --quiet --unit workload bash /root/workload %d" % ROUNDS)
     moves, ways = [], ("site", "rollback") if "trixie" in before.name else ("site", "upgrade", "site", "rollback")
-    turn = 0
+    pauses, outcomes = random.Random(14), []
     while before.ssh("systemctl is-active workload", check=False).stdout.strip() == "active":
-        way, was = ways[turn % len(ways)], state(before)
-        printed = remote.play(before, way, *DISK, rc=None)
+        way, was = ways[len(moves) % len(ways)], state(before)
+        playing = subprocess.Popen(
+            remote.playbook(before, way, *DISK), cwd=str(remote.ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        time.sleep(pauses.uniform(0, 40))
+        before.ssh("touch /root/pause")
+        printed = playing.communicate()[0]
+        before.ssh("rm /root/pause")
         assert "Traceback" not in printed
         if state(before) != was:
             moves.append(way)
-            turn += 1
-        time.sleep(3)
+        outcomes.append("%s: %s -> %s, return code %d" % (way, was, state(before), playing.returncode))
+        print(outcomes[-1], flush=True)
     log = before.ssh("cat /root/workload.log").stdout
     lost = expected(log) - present(before)
-    assert not lost, "%s\nmoves: %s\n%s" % (sorted(lost), moves, log)
+    assert not lost, "%s\n%s\n%s" % (sorted(lost), outcomes, log)
     # A hidden container would be gone for its maker, who then takes it for removed: only its folder tells.
     shown = before.ssh("docker ps -aq --no-trunc").stdout.split()
     assert set(before.ssh("ls /var/lib/docker/containers").stdout.split()) <= set(shown), log
     assert len(re.findall("^round ", log, re.M)) == ROUNDS
-    assert len(moves) >= 2, "the playbooks never got through: the test shows nothing"
+    assert len(moves) >= 2, "the playbooks never got through, so this shows nothing: %s" % outcomes
 
 
 def state(guest):
