@@ -88,6 +88,18 @@ def fleet(tmp_path):
     return Fleet(tmp_path)
 
 
+def test_hooks_that_are_named_beside_the_playbook_find_their_checks(fleet, monkeypatch):
+    """As the pages name them, and included by a role, which has Ansible look for files elsewhere."""
+    shutil.copytree(str(HOOKS), str(fleet.folder / "hooks"))
+    tasks = fleet.folder / "roles" / "switch" / "tasks"
+    tasks.mkdir(parents=True)
+    (tasks / "main.yml").write_text(json.dumps([{"include_tasks": "hooks/{{ hook }}.yml"}]))
+    monkeypatch.setitem(PLAY, "tasks", [{"include_role": {"name": "switch"}}])
+    told, failed, printed = fleet.play()
+    assert failed == set(), printed
+    assert set(told) == set(NAMES)
+
+
 def test_what_the_hooks_tell_whom(fleet):
     told, failed, printed = fleet.play()
     assert failed == set(), printed
