@@ -203,7 +203,7 @@ def changes(before, after):
 
 def without_passwords(text):
     """The text without the user and the password that an address in it has: http://USER:PASSWORD@proxy, as JSON writes it too."""
-    return re.sub(r"(:(?:\\?/){2})[^/\s\"']*@", r"\1***@", text)
+    return re.sub(r"(:(?:\\?/){2})[^/\s\"]*@", r"\1***@", text)
 
 
 def readable(text):

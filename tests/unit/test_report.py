@@ -63,7 +63,9 @@ def test_of_daemon_json_only_what_changes_is_shown(tmp_path):
     assert json.loads(shown["after"]) == {"storage-driver": "devicemapper", "x": None}
 
 
-@pytest.mark.parametrize("address", [SECRET, SECRET.replace("/", "\\/"), "socks5://user:p@s3cret@proxy"])
+@pytest.mark.parametrize(
+    "address", [SECRET, SECRET.replace("/", "\\/"), "socks5://user:p@s3cret@proxy", "http://user:it's3cret@proxy"]
+)
 def test_no_password_in_an_address_is_shown(tmp_path, address):
     path = tmp_path / "daemon.conf"
     path.write_text("ExecStart=dockerd --http-proxy=%s\n" % address)
