@@ -179,7 +179,7 @@ def shims(namespace):
         try:
             with open(path, "rb") as stream:
                 words = stream.read(1 << 16).decode("utf-8", "replace").split("\0")
-            if not os.path.basename(words[0]).startswith("containerd-shim"):
+            if not os.path.basename(words[0]).startswith(("containerd-shim", "docker-containerd-shim")):  # up to 18.06
                 continue
             ours = os.stat(process).st_uid == 0 and os.readlink(process + "/ns/pid") == os.readlink(PROC + "/self/ns/pid")
         except OSError:  # it has ended meanwhile

@@ -168,6 +168,7 @@ def shim(root, pid, *words, ns="pid:[1]"):
 SHIMS = [  # situation, command line, PID namespace, found
     ("runc-v2", ("/usr/bin/containerd-shim-runc-v2", "-namespace", "moby", "-id", TWO, "-address", "/x"), "pid:[1]", True),
     ("v1", ("containerd-shim", "-namespace", "moby", "-workdir", "/var/lib/containerd/x/moby/" + TWO), "pid:[1]", True),
+    ("docker-18.06", ("docker-containerd-shim", "-namespace", "moby", "-workdir", "/x/moby/" + TWO), "pid:[1]", True),
     ("userns-remap", ("containerd-shim", "-namespace", "moby-100000.100000", "-id", TWO), "pid:[1]", True),
     ("a-plugin", ("containerd-shim", "-namespace", "plugins.moby", "-id", TWO), "pid:[1]", False),
     ("kubernetes", ("containerd-shim", "-namespace", "k8s.io", "-id", TWO), "pid:[1]", False),
