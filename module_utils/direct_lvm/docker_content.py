@@ -26,6 +26,7 @@ NUMBER = re.compile(r"[0-9a-f]{64}\Z")
 STORE = "containerd"  # stands for a storage driver's name where containerd keeps the images
 PROC = "/proc"
 SHOWN = 5  # names in a sentence
+LINGER = 3  # seconds that a shim may take to end after its container
 OWNERS = (  # labels that tell who makes containers: (label, what its value is)
     ("com.docker.compose.project", "compose project"),
     ("com.docker.stack.namespace", "swarm stack"),
@@ -98,7 +99,7 @@ def check(step):
     if tasks and any(is_task(step.root, one) for one in step.content.containers):
         new = [one for one in new if one not in tasks]
     described = [described_container(step.root, one) for one in new]
-    running = shims(step.namespace) if step.stopped else ()
+    running = lasting_shims(step.namespace) if step.stopped else ()
     described += [described_container(step.root, one) + ", which still runs" for one in running if one in step.content.containers]
     described += ["a process of container %s" % one[:12] for one in running if one not in current.containers]
     described += image_changes(step.content, current)
@@ -164,6 +165,16 @@ def labels_of(config):
 def is_task(root, number):
     """Whether a container is a task of a swarm's, which makes them, and makes them anew, by itself."""
     return SWARM_TASK in labels_of(container_config(root, number).get("Config"))
+
+
+def lasting_shims(namespace):
+    """What shims() finds for longer than a shim takes to end after its container, which Docker does not wait for."""
+    running = shims(namespace)
+    end = time.monotonic() + LINGER
+    while running and time.monotonic() < end:
+        time.sleep(0.2)
+        running = shims(namespace)
+    return running
 
 
 def shims(namespace):

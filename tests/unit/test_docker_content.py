@@ -46,6 +46,7 @@ class DataRoot:
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.setattr(docker_content, "PROC", str(tmp_path / "proc"))
+    monkeypatch.setattr(docker_content, "LINGER", 0)
     one = DataRoot(tmp_path / "docker")
     one.image(ONE, "app:1", "app:latest")
     one.container(THREE, State={"FinishedAt": "2025-11-28T11:00:00Z"})
@@ -188,6 +189,15 @@ def test_what_still_runs_after_the_stop_is_found_by_its_process(root, words, nam
             root.check(planned, stopped=True)
     else:
         root.check(planned, stopped=True)
+
+
+def test_a_shim_that_is_about_to_end_is_waited_for(root, monkeypatch):
+    found = [("1",), ("1",), ()]
+    monkeypatch.setattr(docker_content, "LINGER", 9)
+    monkeypatch.setattr(docker_content, "shims", lambda _namespace: found.pop(0))
+    monkeypatch.setattr(docker_content.time, "sleep", lambda _seconds: None)
+    root.check(docker_content.content(root.path), stopped=True)
+    assert found == []
 
 
 def test_a_known_container_that_still_runs_is_told_by_name(root):
