@@ -6,7 +6,7 @@ import sys
 
 from ansible.module_utils.basic import AnsibleModule
 
-options = ("vg", "name", "autoextend_threshold", "autoextend_percent", "profile_name")
+options = ("vg", "name", "autoextend_threshold", "autoextend_percent", "profile_name", "discards")
 arguments = dict({name: {"type": "str"} for name in options}, lsblk={"type": "bool"})
 module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
 if os.path.isfile(module.params["vg"]):
