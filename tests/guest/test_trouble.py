@@ -92,7 +92,7 @@ docker run -d --name web --restart always app:1 sh -c 'echo kept > /kept; sync; 
 until docker exec web cat /kept; do sleep 1; done; sync
 """
 TAKE_DOWN = """docker stop --time 1 web; systemctl stop docker.socket docker containerd
-for name in $(dmsetup ls --target thin | awk '/[(]/ {print $1}'); do umount -qA /dev/mapper/$name; dmsetup remove --retry $name; done
+for name in $(dmsetup ls --target thin | awk '/[(]/{print $1}'); do umount -qA /dev/mapper/$name; dmsetup remove --retry $name; done
 lvchange -an vgdocker/thinpool"""
 RUNS = """for n in $(seq 120); do
     docker exec web cat /kept 2> /dev/null | grep -qx kept && docker run --rm app:1 true && exit 0; sleep 1
