@@ -15,7 +15,7 @@ from . import geometry, needs_check, plan_pair, plan_vg, systemd
 from .docker_info import storage_kind
 from .model import DockerStorage, Refused
 from .plan_pool import METADATA_TIMEOUT
-from .plan_switch import STOP_TIMEOUT, containers, started_again
+from .plan_switch import STOP_TIMEOUT, started_again, stop_containers
 from .pool_names import device_name, full
 from .quoting import paste
 from .steps import Command, IfFails, RemoveThinDevices, Switch, WaitForContainerd, WaitForDocker
@@ -159,7 +159,7 @@ def around(spec, host):
     if uses(found, device, host.snapshotter_pools):
         services = ("docker.socket", "docker.service") if found.unit.socket_exists else ("docker.service",)
         running = tuple(one.id for one in found.containers if one.running)
-        stop += containers(found, "stop", running, "stop the containers: live-restore would keep them running")
+        stop += stop_containers(found, running, "stop the containers: live-restore would keep them running")
         stop.append(
             Command(("systemctl", "stop") + services, "stop Docker; its socket too, which would start it again", STOP_TIMEOUT)
         )

@@ -232,7 +232,7 @@ def switch(spec, found, here, there, record, kind=""):
         before.insert(0, unchanged(found, False, "see that nothing has come since Docker was looked at"))
         check = (unchanged(found, True, "see that nothing has come: what is not known now would be hidden"),)
     running = tuple(one.id for one in found.containers if one.running) if there.moves or record else ()
-    stop = containers(found, "stop", running, "stop the containers that do not come along: live-restore would keep them running")
+    stop = stop_containers(found, running, "stop the containers that do not come along: live-restore would keep them running")
     return [
         *before,
         Switch(
@@ -291,9 +291,9 @@ def started_again(found):
     return (StartContainers(found.host, found.root, ids, STOP_TIMEOUT, "start the containers again that ran before"),)
 
 
-def containers(found, verb, ids, why):
-    """(docker stop or start of these containers,), () for none. One that is gone meanwhile is no failure."""
-    return (Command(("docker", "--host", found.host, verb) + ids, why, STOP_TIMEOUT, ok=(0, 1)),) if ids else ()
+def stop_containers(found, ids, why):
+    """(docker stop of these containers,), () for none. One that is gone meanwhile is no failure."""
+    return (Command(("docker", "--host", found.host, "stop") + ids, why, STOP_TIMEOUT, ok=(0, 1)),) if ids else ()
 
 
 def note(record, why):
