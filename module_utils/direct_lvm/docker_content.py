@@ -19,11 +19,10 @@ import time
 from . import commands, files, strict_json
 from .docker_inspect import instant
 from .docker_root import container_config, entries
-from .model import Changed, Content, Refused
+from .model import CONTAINERD_STORE, Changed, Content, Refused
 from .quoting import paste, printable
 
 NUMBER = re.compile(r"[0-9a-f]{64}\Z")
-STORE = "containerd"  # stands for a storage driver's name where containerd keeps the images
 PROC = "/proc"
 SHOWN = 5  # names in a sentence
 LINGER = 3  # seconds that a shim may take to end after its container
@@ -53,7 +52,7 @@ def content(root, store=None):
         (driver, *pair) for driver in drivers for pair in repositories(os.path.join(root, "image", driver, "repositories.json"))
     ]
     if store:
-        names += [(STORE, *pair) for pair in store_names(*store)]
+        names += [(CONTAINERD_STORE, *pair) for pair in store_names(*store)]
     return Content(tuple(images), tuple(sorted(names)), tuple(one for one in entries(root, "containers") if NUMBER.match(one)))
 
 

@@ -121,6 +121,7 @@ VENDOR_COMMAND = "@@VENDOR_COMMAND@@"
 MANAGED = "# Managed by direct_lvm"  # first line of every file of ours
 SIZE_TAG = "direct-lvm/data_size="  # + the wanted size, so that a later, smaller wish is told from autoextend's work
 ADOPTED_TAG = "direct-lvm/adopted"  # on a VG that others made, so that a run without thin_pool_adopt_vg knows it too
+CONTAINERD_STORE = "containerd"  # in Content.names, the place of a storage driver's name where containerd keeps the images
 TAG = "direct-lvm"  # on what we made; on the VG it is written in the commit that creates it
 
 
@@ -244,7 +245,7 @@ class Container(NamedTuple):
 class Content(NamedTuple):
     """What Docker's data root holds, by its files alone. images: "DRIVER/ID" of all that a graph driver has.
 
-    names: (DRIVER or "containerd", name, image ID), sorted.  containers: the IDs of all, of any driver.
+    names: (DRIVER or CONTAINERD_STORE, name, image ID), sorted.  containers: the IDs of all, of any driver.
     """
 
     images: Tuple[str, ...] = ()

@@ -24,7 +24,7 @@ from typing import NamedTuple, Optional, Tuple
 from . import switch_record
 from .daemon_json import given_back, merge, paths, without
 from .docker_conflicts import settings_of, storage_flags, storage_settings
-from .model import MANAGED, VENDOR_COMMAND, Content, Former, Refused
+from .model import CONTAINERD_STORE, MANAGED, VENDOR_COMMAND, Content, Former, Refused
 from .quoting import paste
 from .steps import AssertContent, Command, Move, RemoveFile, StartContainers, Switch, WaitForDocker, WriteFile
 from .systemd import Word
@@ -252,7 +252,7 @@ def unchanged(found, stopped, why):
     image_store = found.info is not None and is_image_store(found.info)
     content = found.content
     if not image_store:
-        content = content._replace(names=tuple(one for one in content.names if one[0] != "containerd"))
+        content = content._replace(names=tuple(one for one in content.names if one[0] != CONTAINERD_STORE))
     return AssertContent(found.root, content, found.store if image_store else None, found.namespace, stopped, why)
 
 
@@ -262,14 +262,14 @@ def is_image_store(info):
 
 
 def names_at(found, folder):
-    """((name, image ID), ...) of one side: the folder below image/ where its graph driver's list is, or docker_content.STORE."""
+    """((name, image ID), ...) of one side: the folder below image/ where its graph driver's list is, or CONTAINERD_STORE."""
     return tuple((name, number) for driver, name, number in (found.content or Content()).names if driver == folder)
 
 
 def names_on_pool(found, former, image_store):
     """What names_at() tells of the pool's side: its list may stand aside, and before that there may be the former pool's own."""
     if image_store:
-        return names_at(found, "containerd")
+        return names_at(found, CONTAINERD_STORE)
     if "image/devicemapper" + OURS in found.root_state:
         return names_at(found, "devicemapper" + OURS)
     return () if former.driver == "devicemapper" or is_loop(found) else names_at(found, "devicemapper")
@@ -279,7 +279,7 @@ def names_of_former(found, former):
     """What names_at() tells of the former side."""
     aside = former.driver + FORMER
     known = names_at(found, aside if "image/" + aside in found.root_state else former.driver)
-    return known or (names_at(found, "containerd") if former.driver not in DEFAULT_DRIVERS else ())
+    return known or (names_at(found, CONTAINERD_STORE) if former.driver not in DEFAULT_DRIVERS else ())
 
 
 def started_again(found):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from module_utils.direct_lvm import commands, docker_content, files
-from module_utils.direct_lvm.model import Changed, Content, Refused
+from module_utils.direct_lvm.model import CONTAINERD_STORE, Changed, Content, Refused
 from module_utils.direct_lvm.steps import AssertContent, StartContainers
 
 ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
@@ -224,7 +224,7 @@ def test_images_in_containerd_are_asked_of_containerd(root, monkeypatch):
     monkeypatch.setattr(commands, "run", run)
     planned = docker_content.content(root.path, ("/run/x.sock", "moby"))
     assert asked == [("ctr", "--address", "/run/x.sock", "--namespace", "moby", "images", "ls")]
-    assert [pair for pair in planned.names if pair[0] == docker_content.STORE] == [
+    assert [pair for pair in planned.names if pair[0] == CONTAINERD_STORE] == [
         ("containerd", "busybox:latest", "sha256:" + ONE),
         ("containerd", "me/app:1", "sha256:" + TWO),
         ("containerd", "moby-dangling@sha256:3", "sha256:3"),
