@@ -228,6 +228,12 @@ def wanted_image(host, given):
     raise Refused("there is no archive of image %s in %s" % (given["image"], given["dir"]))
 
 
+def names_before():
+    """What each tag named when Docker came to its storage, None when that is not known; see images.named_elsewhere()."""
+    former = switch_record.parse(files.read_text(switch_record.PATH))
+    return former.names if former else None
+
+
 def one_image(module, host, result):
     """Save, verify or load one image."""
     given, folder, timeout = module.params, module.params["dir"], module.params["command_timeout"]
@@ -243,12 +249,9 @@ def one_image(module, host, result):
     elif given["state"] == "saved":
         result["changed"] = images.save(host, image, folder, timeout)
     elif module.check_mode:
-        removable = os.path.exists(path) and not given["keep"]
-        result["changed"] = removable or not images.is_loaded(host, image, folder)
+        result["changed"] = images.look_at(host, image, folder, given["keep"], names_before()).due
     else:
-        former = switch_record.parse(files.read_text(switch_record.PATH))
-        names = former.names if former else None
-        result["changed"], sentences = images.load(host, image, folder, timeout, given["keep"], names)
+        result["changed"], sentences = images.load(host, image, folder, timeout, given["keep"], names_before())
         for sentence in sentences:
             module.warn(sentence)
 

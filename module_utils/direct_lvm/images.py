@@ -14,6 +14,7 @@ __metaclass__ = type
 
 import os
 import re
+from typing import List, NamedTuple, Optional, Tuple
 
 from . import archive_folder, commands, files, image_archive, strict_json
 from .docker_inspect import ID, objects, parse_image, the_one
@@ -286,12 +287,6 @@ def missing_tags(host, image, there):
     return [tag for tag in image.tags if tag not in ((found or {}).get("RepoTags") or ())]
 
 
-def is_loaded(host, image, folder):
-    """Whether Docker has the image and gives it all its tags."""
-    there = found_as(host, image, archive_path(folder, image.id))
-    return there is not None and not missing_tags(host, image, there)
-
-
 def named_elsewhere(host, image, names):
     """([(tag, ID)] that somebody moved to another image since Docker came to this side, [(tag, ID)] that it had before).
 
@@ -304,6 +299,29 @@ def named_elsewhere(host, image, names):
     return moved, [pair for pair in pairs if pair not in moved]
 
 
+class Loading(NamedTuple):
+    """What is left to do for an image of an archive, one decision for load() and for check mode.
+
+    current: the ID under which Docker has the image, or None.  moved, taken: see named_elsewhere().
+    loaded: whether Docker has it with all its tags but the moved ones.  due: whether load() would change anything.
+    """
+
+    current: Optional[str]
+    moved: List[Tuple[str, str]]
+    taken: List[Tuple[str, str]]
+    loaded: bool
+    due: bool
+
+
+def look_at(host, image, folder, keep, names=None):
+    """The Loading of an image of an archive. keep, names: see load()."""
+    path = archive_path(folder, image.id)
+    current = found_as(host, image, path)
+    moved, taken = named_elsewhere(host, image._replace(id=current or image.id), names)
+    loaded = current is not None and not set(missing_tags(host, image, current)) - {tag for tag, _number in moved}
+    return Loading(current, moved, taken, loaded, not loaded or (not keep and os.path.exists(path)))
+
+
 def load(host, image, folder, timeout, keep, names=None):
     """Make sure that Docker has an image of an archive, with all its tags but those that name a newer image.
 
@@ -312,10 +330,8 @@ def load(host, image, folder, timeout, keep, names=None):
     The archive is verified first: `docker load` itself does not look at layers that Docker has already.
     """
     path = archive_path(folder, image.id)
-    there = found_as(host, image, path)
-    moved, taken = named_elsewhere(host, image._replace(id=there or image.id), names)
-    loaded = there is not None and not set(missing_tags(host, image, there)) - {tag for tag, _number in moved}
-    if loaded and (keep or not os.path.exists(path)):
+    there, moved, taken, loaded, due = look_at(host, image, folder, keep, names)
+    if not due:
         return False, []
     sentences = []
     if not loaded:

@@ -1,0 +1,78 @@
+"""What the modules of library/ decide themselves, run in this process with stand-ins for the host and for Ansible."""
+
+import importlib
+import pathlib
+import shutil
+import sys
+import types
+
+import pytest
+from archives import SAVED, TINY
+from fake_docker import HOST, FakeDocker
+
+pytest.importorskip("ansible.module_utils.basic")
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Ended(Exception):
+    """The module has given its answer."""
+
+
+class FakeModule:
+    """Stands in for AnsibleModule: its parameters, and the answer that it was told to give."""
+
+    def __init__(self, check_mode=False, **params):
+        self.params, self.check_mode, self._diff, self.answer, self.sentences = params, check_mode, False, None, []
+
+    def warn(self, sentence):
+        self.sentences.append(sentence)
+
+    def exit_json(self, **answer):
+        self.answer = answer
+        raise Ended
+
+    def fail_json(self, **answer):
+        self.exit_json(failed=True, **answer)
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """A function that imports a module of library/ as a part of a package, for it names its code relatively."""
+    package = types.ModuleType("collection")
+    package.__path__ = [str(ROOT)]
+    monkeypatch.setitem(sys.modules, "collection", package)
+    yield lambda name: importlib.import_module("collection.library." + name)
+    for name in [name for name in sys.modules if name.startswith("collection.")]:
+        del sys.modules[name]
+
+
+OTHER = TINY._replace(id="sha256:" + "1" * 64)
+RECORD = '{"state": "done", "driver": "overlay2", "pool": "", "dropin": null, "daemon_json": null, "pending": [], "names": [%s]}'
+
+
+@pytest.mark.parametrize(
+    ("store", "names", "keep"),
+    [
+        ([], "", True),
+        ([TINY], "", True),
+        ([TINY], "", False),
+        ([TINY._replace(tags=()), OTHER], "", True),
+        ([TINY._replace(tags=()), OTHER], '["tiny:2", "%s"]' % OTHER.id, True),
+    ],
+    ids=["not-loaded", "loaded", "archive-goes", "tag-moved-since", "tag-was-there-before"],
+)
+def test_check_mode_says_of_an_image_what_the_run_then_does(library, monkeypatch, tmp_path, store, names, keep):
+    module = library("direct_lvm_images")
+    docker = FakeDocker(monkeypatch, store)
+    monkeypatch.setattr(module.commands, "run", docker.run)
+    monkeypatch.setattr(module.switch_record, "PATH", str(tmp_path / "record.json"))
+    (tmp_path / "record.json").write_text(RECORD % names)
+    shutil.copy(SAVED, module.images.archive_path(str(tmp_path), TINY.id))
+    given = {"image": TINY.id, "state": "loaded", "dir": str(tmp_path), "keep": keep, "command_timeout": 60}
+    told = []
+    for check_mode in (True, False):
+        result = {"changed": False}
+        module.one_image(FakeModule(check_mode, **given), HOST, result)
+        told.append(result["changed"])
+        assert not check_mode or docker.verbs() == []
+    assert told[0] == told[1] == (bool(docker.verbs()) or not keep)
