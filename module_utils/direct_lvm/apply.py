@@ -14,7 +14,7 @@ from itertools import takewhile
 
 from . import commands, container_records, containerd, daemon, disks, docker_content, files, images, thin_devices, trees
 from .model import Changed, Refused
-from .quoting import paste
+from .quoting import openers, paste
 from .steps import (
     ArchiveImage,
     AssertContent,
@@ -193,7 +193,7 @@ def must_be_as_seen(step):
     if disks.observe_disk(step.disk.asked) != step.disk:
         raise Refused(
             "%s has changed between the look at it and the moment of erasing it: somebody uses it." % step.path,
-            "See who: lsblk %s; fuser -v %s" % (paste(step.path), paste(step.path)),
+            "See who: lsblk %s; %s" % (paste(step.path), openers(step.path)),
         )
 
 

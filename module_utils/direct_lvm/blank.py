@@ -14,7 +14,7 @@ import json
 import re
 
 from .model import Refused, Signature
-from .quoting import paste, pasted, printable
+from .quoting import openers, paste, pasted, printable
 
 MIB = 1024 * 1024
 # A pool of 4 MiB extents with metadata, its spare and one growth step: less than this is a mistake, not a wish.
@@ -164,7 +164,7 @@ def check_in_use(disk):
             "cryptsetup close, dmsetup remove, losetup -d)." % paste(disk.path),
         )
     if disk.in_use:
-        raise Refused("%s is in use: %s." % (name(disk), disk.in_use), "See who: fuser -v %s" % paste(disk.path))
+        raise Refused("%s is in use: %s." % (name(disk), disk.in_use), "See who: " + openers(disk.path))
 
 
 def check_fit(disk):

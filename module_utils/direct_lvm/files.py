@@ -353,7 +353,7 @@ def only_one_run(timeout):
                 raise Refused(
                     "another run of direct_lvm, or a command that a killed one left, is at work on this host since more than %d s."
                     % timeout,
-                    "Wait for it, or see who it is: fuser -v %s" % LOCK,
+                    "Wait for it, or see who it is, as /proc/PID/fd/N: find /proc/[0-9]*/fd -lname %s" % LOCK,
                 )
             time.sleep(0.5)
         os.ftruncate(descriptor, 0)  # whoever reads it finds its end

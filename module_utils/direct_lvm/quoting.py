@@ -24,6 +24,16 @@ def pasted(words):
     return " ".join(map(paste, words))
 
 
+def openers(path):
+    """The shell line that lists who has a block device open, as /proc/PID/fd/N.
+
+    With what every host has; psmisc's fuser is often missing. By number, for a virtual machine's node is one of its own. Only what
+    is called like a device is looked at: a file below a dead network file system would hang.
+    """
+    listing = "find /proc/[0-9]*/fd -lname '*/dev/*' -exec stat -Lc '%F %t:%T %n' {} + 2> /dev/null"
+    return listing + " | grep \"^$(stat -Lc '%F %t:%T' " + paste(path) + ') "'
+
+
 def escaped(one):
     r"""A character as bash reads it in $'...': \xNN for each byte of it, \\ and \' for those two."""
     if one in "\\'":

@@ -77,7 +77,7 @@ REFUSALS = {
         "mdadm --stop",
     ),
     "below an open LUKS": (disk(holders=("dm-0",)), NOTHING, "in use below dm-0", "cryptsetup close"),
-    "opened by a process": (disk(in_use="process 7 (qemu) has it"), NOTHING, "process 7 (qemu)", "fuser -v /dev/sdb"),
+    "opened by a process": (disk(in_use="process 7 (qemu) has it"), NOTHING, "process 7 (qemu)", "%t:%T' /dev/sdb)"),
     "a multipath leg": (disk(holders=("dm-0",), signatures=(LEG,)), NOTHING, "path of multi", "/dev/mapper/mpatha"),
     "a leg not assembled": (disk(signatures=(LEG._replace(label=""),)), NOTHING, "one path of", "multipath -ll"),
     "read-only": (disk(read_only=True), NOTHING, "is read-only", "blockdev --setrw /dev/sdb"),
@@ -101,7 +101,7 @@ REFUSALS = {
         "vgremove data",
     ),
     "a partition of a hidden group": (parted(part("sdb1", LABEL)), NOTHING, "LVM does not show it", "--foreign"),
-    "a partition in use": (parted(part("sdb1", in_use="process 7 has it")), NOTHING, "/dev/sdb1 is in use", "fuser"),
+    "a partition in use": (parted(part("sdb1", in_use="process 7 has it")), NOTHING, "/dev/sdb1 is in use", "%t:%T' /dev/sdb1)"),
     "an unreadable partition": (parted(part("sdb1", unreadable="EIO")), NOTHING, "/dev/sdb1 cannot be read", "dmesg"),
     "a partition without a node": (
         disk(partitions=("sdb1",), signatures=GPT, inside=(Disk("/dev/sdb1"),)),

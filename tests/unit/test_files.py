@@ -21,8 +21,12 @@ from module_utils.direct_lvm.model import Refused
 
 def test_a_second_run_is_refused_with_the_file_that_tells_who_has_the_lock(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "LOCK", str(tmp_path / "lock"))
-    with files.only_one_run(0), pytest.raises(Refused, match="fuser -v %s" % files.LOCK), files.only_one_run(0):
-        pass
+    with files.only_one_run(0):
+        with pytest.raises(Refused) as refusal, files.only_one_run(0):
+            pass
+        command = refusal.value.way_out.partition("/fd/N: ")[2]
+        listed = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, universal_newlines=True).stdout
+        assert {line.split("/")[2] for line in listed.split()} == {str(os.getpid())}
     with files.only_one_run(0):  # it was let go
         assert os.stat(files.LOCK).st_mode & 0o077 == 0
 

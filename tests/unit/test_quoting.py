@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from module_utils.direct_lvm import blank
 from module_utils.direct_lvm.model import Disk, Refused
-from module_utils.direct_lvm.quoting import paste, pasted, printable
+from module_utils.direct_lvm.quoting import openers, paste, pasted, printable
 
 NAMES = [
     "/dev/sdb",
@@ -71,7 +71,7 @@ SOURCES = sorted([*(ROOT / "module_utils" / "direct_lvm").glob("*.py"), *(ROOT /
 HARMLESS = (
     r".*\b(paste|pasted|quote)\b.*",
     r"way_out|\w+\.way_out|better|names|_way_out\(.*",  # put together before, of pasted words
-    r"(instead|client|afresh|set_aside|needs_check\.(on_the_host|by_hand))\(.*\)|needs_check\.REPAIR",  # the same
+    r"(instead|client|openers|afresh|set_aside|needs_check\.(on_the_host|by_hand))\(.*\)|needs_check\.REPAIR",  # the same
     r"settings\.lines\.get\(.*|section|setting|text|'\\n' \+ more if more else ''|see\(.*\)",  # lvm.conf's words
     r"(lv|pool)\.discards",  # LVM's
     r"(pool|vg|pv)\.(vg|name)|full\(.*\)|device_name\(pool\)|device|\(vg\.name,\) \* 2|.*vg\.uuid.*",  # LVM's names
@@ -126,11 +126,22 @@ def test_hostile_names_stay_one_word_of_the_command(name, monkeypatch):
     other = disk._replace(mounts=(), path="/dev/mapper/" + name, asked="/dev/mapper/" + name, in_use="busy")
     with pytest.raises(Refused) as refusal:
         blank.check_in_use(other)
-    assert words_after(refusal, "fuser -v ") == ["/dev/mapper/" + name]
+    assert words_after(refusal, "$(stat -Lc '%F %t:%T' ", ') "') == ["/dev/mapper/" + name]
 
 
-def words_after(refusal, start):
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no Linux host")
+def test_the_command_that_shows_who_has_a_device_open_shows_it():
+    with open("/dev/full", "rb"):  # what hardly anybody has open
+        said = subprocess.run(
+            ["sh", "-c", openers("/dev/full")], stdout=subprocess.PIPE, universal_newlines=True, check=True
+        ).stdout
+    assert "/proc/%d/fd/" % os.getpid() in said
+    assert {line.partition("/proc/")[0] for line in said.splitlines()} == {"character special file 1:7 "}
+
+
+def words_after(refusal, start, end=", take it out"):
     """The words that bash reads behind the start of a command in a way out, up to the sentence's next part."""
-    line = refusal.value.way_out.partition(start)[2].partition(", take it out")[0]
+    line = refusal.value.way_out.partition(start)[2]
+    line = line.rpartition(end)[0] or line
     said = subprocess.run(["bash", "-c", "printf '%s\\0' x " + line], stdout=subprocess.PIPE, check=True).stdout
     return [os.fsdecode(one) for one in said.split(b"\0")[1:-1]]
