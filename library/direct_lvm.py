@@ -361,7 +361,8 @@ def main():
     except Refused as refusal:
         module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
     except (commands.CommandFailed, apply.SwitchFailed, OSError) as failure:
-        module.fail_json(msg="%s\nNothing was done after that; the next run goes on from here." % failure, way_out="", **result)
+        more = "\nNothing was done after that. The next run continues from here." if result["changed"] else ""
+        module.fail_json(msg="%s%s" % (failure, more), way_out="", **result)
     for sentence in warnings:
         module.warn(safe(sentence))
     module.exit_json(**result)

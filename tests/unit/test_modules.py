@@ -1,5 +1,6 @@
 """What the modules of library/ decide themselves, run in this process with stand-ins for the host and for Ansible."""
 
+import contextlib
 import importlib
 import pathlib
 import shutil
@@ -76,3 +77,23 @@ def test_check_mode_says_of_an_image_what_the_run_then_does(library, monkeypatch
         told.append(result["changed"])
         assert not check_mode or docker.verbs() == []
     assert told[0] == told[1] == (bool(docker.verbs()) or not keep)
+
+
+@pytest.mark.parametrize(("done", "continues"), [(False, False), (True, True)], ids=["nothing-done", "one-step-done"])
+def test_a_failure_tells_to_run_again_only_where_work_had_begun(library, monkeypatch, done, continues):
+    module = library("direct_lvm")
+
+    def converge(_spec, result, *_modes):
+        result["changed"] = done
+        raise module.commands.CommandFailed(["lvs"], "did not finish within 120 s and was stopped")
+
+    ended = FakeModule(command_timeout=120, lock_timeout=0)
+    monkeypatch.setattr(module, "AnsibleModule", lambda **_given: ended)
+    monkeypatch.setattr(module, "read_spec", lambda _params: None)
+    monkeypatch.setattr(module.files, "must_be_root", lambda: None)
+    monkeypatch.setattr(module.files, "only_one_run", lambda _timeout: contextlib.nullcontext())
+    monkeypatch.setattr(module, "converge", converge)
+    with pytest.raises(Ended):
+        module.main()
+    assert ended.answer["msg"].startswith("`lvs` did not finish within 120 s and was stopped.")
+    assert ("The next run continues from here." in ended.answer["msg"]) == continues
