@@ -17,9 +17,19 @@ PLAYBOOK = shutil.which("ansible-playbook")
 NAMES = sorted(path.stem for path in HOOKS.glob("*.yml"))
 NODE = "q1w2e3r4t5y6u7i8o9p0asdfg"
 SOCAT = "socat stdio UNIX-CONNECT:/run/haproxy/admin.sock"
-ID = "docker info --format {{.Swarm.NodeID}}"
-WHOSE = "docker node inspect --format {{.Description.Hostname}} {{.Status.Addr}} " + NODE
-LEFT = "docker ps --quiet --filter label=com.docker.swarm.task.id"
+DOCKER = "docker --host unix:///var/run/docker.sock "
+ID = DOCKER + "info --format {{.Swarm.NodeID}}"
+WHOSE = DOCKER + "node inspect --format {{.Description.Hostname}} {{.Status.Addr}} " + NODE
+LEFT = DOCKER + "ps --quiet --filter label=com.docker.swarm.task.id"
+ELSEWHERE = {  # what a login may have, which has Docker's client speak to another daemon, or in another way
+    "DOCKER_API_VERSION": "1.24",
+    "DOCKER_CERT_PATH": "/nowhere",
+    "DOCKER_CONFIG": "/nowhere",
+    "DOCKER_CONTEXT": "other",
+    "DOCKER_HOST": "tcp://192.0.2.7:2376",
+    "DOCKER_TLS": "1",
+    "DOCKER_TLS_VERIFY": "1",
+}
 VARIABLES = {
     "fleet_drain_seconds": 1,
     "fleet_load_balancer": "balancer",
@@ -29,11 +39,12 @@ VARIABLES = {
 STUB = """#!/bin/sh
 name=$(basename "$0")
 echo "$name $*" >> {folder}/told.$HOOK
+[ "$name" != docker ] || env | grep '^DOCKER_[A-Z_]*=.' >> {folder}/told.$HOOK
 case "$name $*" in
   socat*) cat >> {folder}/told.$HOOK; cat {folder}/haproxy;;
-  docker\\ node\\ inspect*) echo "${{KNOWN:-manager 192.0.2.1}}";;
-  docker\\ info*) [ -n "$NODE" ] && echo "$NODE" || cat {folder}/node;;
-  docker\\ ps*) exit "$(cat {folder}/down)";;
+  *\\ node\\ inspect*) echo "${{KNOWN:-manager 192.0.2.1}}";;
+  *\\ info*) [ -n "$NODE" ] && echo "$NODE" || cat {folder}/node;;
+  *\\ ps*) exit "$(cat {folder}/down)";;
 esac
 """
 PLAY = {
@@ -100,14 +111,16 @@ def test_hooks_that_are_named_beside_the_playbook_find_their_checks(fleet, monke
     assert set(told) == set(NAMES)
 
 
-def test_what_the_hooks_tell_whom(fleet):
+def test_what_the_hooks_tell_whom(fleet, monkeypatch):
+    for name, value in ELSEWHERE.items():
+        monkeypatch.setenv(name, value)
     told, failed, printed = fleet.play()
     assert failed == set(), printed
     assert told == {
-        "load_balancer_in": ["docker ps --quiet", SOCAT, "set server web/node01 state ready"],
+        "load_balancer_in": [DOCKER + "ps --quiet", SOCAT, "set server web/node01 state ready"],
         "load_balancer_out": [SOCAT, "set server web/node01 state drain"],
-        "swarm_active": [ID, WHOSE, "docker node update --availability active " + NODE],
-        "swarm_drain": [ID, WHOSE, "docker node update --availability drain " + NODE, LEFT],
+        "swarm_active": [ID, WHOSE, DOCKER + "node update --availability active " + NODE],
+        "swarm_drain": [ID, WHOSE, DOCKER + "node update --availability drain " + NODE, LEFT],
     }
 
 
@@ -129,7 +142,7 @@ def test_a_host_whose_docker_is_down_stays_out_of_haproxy(fleet):
     fleet.says(down="1")
     told, failed, printed = fleet.play()
     assert "load_balancer_in" in failed, printed
-    assert told["load_balancer_in"] == ["docker ps --quiet"]
+    assert told["load_balancer_in"] == [DOCKER + "ps --quiet"]
 
 
 def test_check_mode_waits_for_nobody_and_only_asks(fleet):
@@ -172,7 +185,7 @@ def test_what_is_refused_before_anybody_is_told(fleet):
     messages = dict(re.findall(r"^fatal: \[(\S+)\]: FAILED! => (.*)", printed, re.MULTILINE))
     for name, (_variables, words) in rows.items():
         assert words in messages[name], messages[name]
-    orders = [line for lines in told.values() for line in lines if line.startswith(("socat", "docker node update"))]
+    orders = [line for lines in told.values() for line in lines if line.startswith(("socat", DOCKER + "node update"))]
     assert orders == [], printed
 
 
@@ -185,4 +198,4 @@ def test_a_node_is_known_by_its_name_or_its_address(fleet):
     hosts["swarm2.example.com"]["ansible_host"] = "192.0.2.9"
     told, failed, printed = fleet.play(hosts=hosts)
     assert failed == set(), printed
-    assert len([line for line in told["swarm_active"] if line.startswith("docker node update")]) == len(hosts)
+    assert len([line for line in told["swarm_active"] if line.startswith(DOCKER + "node update")]) == len(hosts)
