@@ -9,7 +9,7 @@ __metaclass__ = type
 import re
 from typing import NamedTuple
 
-from . import docker_info, geometry, needs_check, plan_discards, plan_policy, plan_repair, pool_names, report
+from . import docker_info, geometry, needs_check, plan_containerd, plan_discards, plan_policy, plan_repair, pool_names, report
 
 CRITICAL, WARNING = "critical", "warning"
 DATA_LIMIT, METADATA_LIMIT = 90, 80  # percent; a pool without free metadata needs repair, so that one is told earlier
@@ -139,7 +139,8 @@ def engine(pool, host):
     docker, using, found = host.docker, report.engine_in_use(pool, host), []
     if using in ("docker-devmapper", "containerd") and host.containerd and host.containerd.plugin != "ok":
         why = (host.containerd.problem or "its status is %s" % host.containerd.plugin).rstrip(".")
-        sentence = "containerd's devmapper snapshotter does not work: %s. See: ctr plugins ls" % why
+        client = plan_containerd.client(host.containerd)
+        sentence = "containerd's devmapper snapshotter does not work: %s. See: %s plugins ls" % (why, client)
         found.append(Finding(CRITICAL, "engine", sentence))
     if docker is None or docker.unit is None or docker.unit.load_state == "not-found":
         return found

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from module_utils.direct_lvm import health, plan
-from module_utils.direct_lvm.containerd_config import Containerd
+from module_utils.direct_lvm.containerd_config import ADDRESS, Containerd
 from module_utils.direct_lvm.model import Docker, DockerInfo, Former, Refused, Unit
 from module_utils.direct_lvm.spec import read_watched
 
@@ -35,9 +35,9 @@ def on(driver, *status):
 SNAPSHOTTER = on("devmapper", ("driver-type", "io.containerd.snapshotter.v1"))
 
 
-def snapshotter(docker, plugin="ok", problem="", pools=("vgdocker-thinpool",)):
+def snapshotter(docker, plugin="ok", problem="", pools=("vgdocker-thinpool",), address=ADDRESS):
     """The pool used by containerd's snapshotter, as its configuration and its status say."""
-    seen = Containerd(UNIT, plugin=plugin, problem=problem)
+    seen = Containerd(UNIT, address, plugin, problem)
     return finished(docker=docker)._replace(snapshotter_pools=pools, containerd=seen)
 
 
@@ -128,6 +128,13 @@ SITUATIONS = {
     "the snapshotter does not work": (
         snapshotter(SNAPSHOTTER, plugin="skip"),
         ["critical engine containerd's devmapper snapshotter does not work: its status is skip. See: ctr plugins ls"],
+    ),
+    "the snapshotter skipped, on another socket": (
+        snapshotter(None, plugin="skip", address="/run/a b/containerd.sock"),
+        [
+            "critical engine containerd's devmapper snapshotter does not work: its status is skip. "
+            "See: ctr --address '/run/a b/containerd.sock' plugins ls"
+        ],
     ),
     "containerd does not answer": (
         snapshotter(None, plugin=None, problem="containerd.service is failed"),
