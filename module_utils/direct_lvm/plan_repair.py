@@ -11,7 +11,7 @@ __metaclass__ = type
 
 import re
 
-from . import geometry, needs_check, plan_pair, plan_vg, systemd
+from . import docker_conflicts, geometry, needs_check, plan_pair, plan_vg, systemd
 from .docker_info import storage_kind
 from .model import DockerStorage, Refused
 from .plan_pool import METADATA_TIMEOUT
@@ -198,10 +198,23 @@ def named_in(found, device):
     said = [
         (path, "\n".join(one.value for one in systemd.settings([(path, text)]))) for path, text in files
     ]  # comments set nothing
-    said.append((found.daemon_json_path, found.daemon_json or ""))
+    said.append((found.daemon_json_path, options_in(found.daemon_json or "")))
     said += [(path, "\n".join(systemd.parse_environment_file(text).values())) for path, text in found.env_files]
     name = re.compile(r"(?<![\w.+-])%s(?![\w.+-])" % re.escape(device))  # vg-pool2 is another one than vg-pool
     return next((path for path, text in said if name.search(text)), None)
+
+
+def options_in(text):
+    """The storage options of a daemon.json, one a line.
+
+    All of a text that cannot be read: a pool that is named too often is not removed, or Docker stops while it is repaired. One
+    that is missed would be taken from a Docker that uses it.
+    """
+    try:
+        docker_conflicts.read_json(text)
+    except ValueError:
+        return text
+    return "\n".join(docker_conflicts.json_values(text, "storage-opts"))
 
 
 def kept_metadata(pool, lvm):

@@ -15,6 +15,8 @@ SPEC = states.spec()._replace(present=False, docker=DockerStorage("auto", DROPIN
 ZERO = "dd if=/dev/zero of=/dev/vdb bs=1M count=1 seek=%d oflag=seek_bytes conv=notrunc,fsync"
 ALL = ["lvremove --yes vgdocker/thinpool", "vgremove vgdocker", "pvremove /dev/vdb", ZERO % (30 * 2**30 - 2**20), ZERO % 0]
 LVREMOVE = "lvremove --yes vgdocker/"
+OPTIONS = '{"storage-opts": ["dm.thinpooldev=%s"]}'
+ESCAPED = OPTIONS % r"\/dev\/mapper\/vgdocker\u002dthinpool"
 LOOK, ON = "/dev/vgdocker/thinpool", "lvchange --activate y vgdocker/thinpool"
 GIVE_UP = "vgchange --deltag direct-lvm --deltag direct-lvm/data_size=95pcVG vgdocker"
 STRAY = ["lvchange --activate y vgdocker/lvol0", "/dev/vgdocker/lvol0", LVREMOVE + "lvol0"]
@@ -82,7 +84,8 @@ def due(host, spec=SPEC):
     [
         (finished(), [*ALL, PROFILE]),
         (finished(profile_text="written by hand\n"), ALL),
-        (finished(docker=Docker("20.10.24", daemon_json='{"x": "/dev/mapper/vgdocker-thinpool2"}')), [*ALL, PROFILE]),
+        (finished(docker=Docker("20.10.24", daemon_json=OPTIONS % "/dev/mapper/vgdocker-thinpool2")), [*ALL, PROFILE]),
+        (finished(docker=Docker("20.10.24", daemon_json='{"labels": ["was=vgdocker-thinpool"]}')), [*ALL, PROFILE]),
         (states.tagged(states.host("bookworm", "02-vg")), ALL[1:]),
         (
             states.tagged(states.host("bookworm", "04-data-and-meta-not-converted")),
@@ -111,6 +114,7 @@ def due(host, spec=SPEC):
         "finished",
         "foreign-profile",
         "docker-uses-another-pool-with-a-longer-name",
+        "a-label-in-daemon-json-names-it",
         "vg-only",
         "plain-lvs-are-looked-at",
         "plain-lvs-after-a-boot",
@@ -173,7 +177,9 @@ def test_in_an_adopted_vg_only_the_pool_and_what_carries_our_tag_go():
     [
         (states.host("bookworm", "07-complete-profile-attached"), "was not made by this tool"),
         (finished(docker=Docker("20.10.24", info=ON_POOL)), "Docker uses pool vgdocker/thinpool"),
-        (finished(docker=Docker("20.10.24", daemon_json='{"x": "/dev/mapper/vgdocker-thinpool"}')), "daemon.json still tells"),
+        (finished(docker=Docker("20.10.24", daemon_json=OPTIONS % "/dev/mapper/vgdocker-thinpool")), "daemon.json still tells"),
+        (finished(docker=Docker("20.10.24", daemon_json=ESCAPED)), "daemon.json still tells"),
+        (finished(docker=Docker("20.10.24", daemon_json="{# vgdocker-thinpool")), "daemon.json still tells"),
         (finished(docker=STOPPED), "docker.service.d/lvm.conf still tells Docker to use pool vgdocker/thinpool"),
         (finished(docker=with_environment(ENVIRONMENT)), "/etc/sysconfig/docker-storage still tells Docker to use pool"),
         (finished(docker=STOPPED._replace(version=None)), "docker.service.d/lvm.conf still tells Docker"),
@@ -198,6 +204,8 @@ def test_in_an_adopted_vg_only_the_pool_and_what_carries_our_tag_go():
         "untagged",
         "docker",
         "daemon-json",
+        "daemon-json-with-escapes",
+        "daemon-json-that-cannot-be-read",
         "docker-is-stopped-and-any-dropin-names-it",
         "docker-is-stopped-and-an-environment-file-names-it",
         "docker-is-gone-and-its-dropin-is-not",
