@@ -1,5 +1,6 @@
 """The figures for Prometheus: numbers, format, failures; the alert rules as promtool judges them."""
 
+import json
 import os
 import pathlib
 import re
@@ -275,3 +276,74 @@ def test_the_service_reads_disks_and_writes_to_none():
         "DeviceAllow=/dev/mapper/control rw",  # device-mapper's ioctls: LVM opens it for both
         "DeviceAllow=block-* r",
     ]
+
+
+# --- the role, on this machine; systemctl is a stub ----------------------------------------------------------------
+
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >> {folder}/told
+case "$*" in
+  *is-enabled*) echo enabled;;
+  *show*) printf 'LoadState=loaded\\nActiveState=active\\nSubState=waiting\\n';;
+esac
+"""
+PLAY = {
+    "hosts": "all",
+    "gather_facts": False,
+    "roles": ["pool_metrics"],
+    "environment": {"PATH": "{{ folder }}:{{ lookup('ansible.builtin.env', 'PATH') }}"},
+}
+
+
+@pytest.fixture
+def play(tmp_path):
+    """A function that runs the role: (how many modules ran on the host, what systemctl was told to do, what was printed)."""
+    if not shutil.which("ansible-playbook") or not shutil.which("sha256sum"):
+        pytest.skip("no Ansible here")
+    (tmp_path / "systemctl").write_text(SYSTEMCTL.format(folder=tmp_path))
+    (tmp_path / "systemctl").chmod(0o755)
+    (tmp_path / "units").mkdir()
+    (tmp_path / "play.yml").write_text(json.dumps([PLAY]))
+    given = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "folder": str(tmp_path),
+        "pool_metrics_program": str(tmp_path / "program"),
+        "pool_metrics_python": sys.executable,
+        "pool_metrics_textfile_dir": str(tmp_path / "figures"),
+        "pool_metrics_unit_dir": str(tmp_path / "units"),
+    }
+    environment = dict(os.environ, ANSIBLE_ROLES_PATH=str(ROOT / "roles"), ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"))
+
+    def run():
+        argv = ["ansible-playbook", "-vvvv", "-i", "localhost,", str(tmp_path / "play.yml"), "-e", json.dumps(given)]
+        out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "universal_newlines": True}
+        done = subprocess.run(argv, env=environment, cwd=str(tmp_path), **out)
+        assert done.returncode == 0, done.stdout
+        told = (tmp_path / "told").read_text().splitlines() if (tmp_path / "told").exists() else []
+        (tmp_path / "told").write_text("")
+        orders = [line.split()[0] for line in told if line.split()[0] in ("daemon-reload", "restart", "start")]
+        return done.stdout.count("Using module file"), orders, done.stdout
+
+    return run
+
+
+def test_a_host_that_has_the_figures_costs_three_calls_and_a_changed_one_is_mended(play, tmp_path):
+    program = tmp_path / "program" / "direct_lvm"
+    program.mkdir(parents=True)
+    for name in yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["pool_metrics_files"]:
+        shutil.copy(str(ROOT / "module_utils" / "direct_lvm" / name), str(program))
+    (tmp_path / "figures").mkdir(mode=0o755)
+    given = {"pool_metrics_python": sys.executable, "pool_metrics_textfile_dir": str(tmp_path / "figures")}
+    for kind in ("service", "timer"):
+        unit = tmp_path / "units" / ("direct-lvm-metrics." + kind)
+        unit.write_text(render("direct-lvm-metrics.%s.j2" % kind, **given))
+    calls, orders, printed = play()
+    assert (calls, orders, "changed=0" in printed) == (3, [], True), printed
+
+    right = {path: path.read_text() for path in (unit, program / "metrics.py")}
+    unit.unlink()
+    (program / "metrics.py").write_text("raise SystemExit(1)\n")
+    _calls, orders, printed = play()
+    assert {path: path.read_text() for path in right} == right, printed
+    assert orders == ["daemon-reload", "restart"], printed
