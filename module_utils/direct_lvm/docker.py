@@ -44,6 +44,7 @@ from .docker_inspect import least_bytes, nameless, parse_image
 from .docker_options import check_options
 from .model import VENDOR_COMMAND, Docker, Refused, Unit
 from .plan_switch import OURS, is_image_store
+from .quoting import paste
 
 __all__ = (  # what the planner and the modules use of Docker, whichever file it stands in
     "check_options", "info_problems", "observe_docker", "observe_info", "storage_kind",
@@ -162,22 +163,54 @@ def observe_more(found, wanted):
 
 
 def observe_content(found, wanted):
-    """The model.Docker with content, store and namespace. A containerd that does not answer matters only where it has images."""
+    """The model.Docker with content, store and namespace. A containerd that does not answer matters only where it has images.
+
+    Raises Refused for images that cannot be asked for while Docker is stopped. Where Docker stays as it is, they need not be.
+    """
     words = docker_words.words_now(found.unit, dict(found.env_files), wanted.dropin)
     names = docker_conflicts.json_values(found.daemon_json, "containerd-namespace")
     names += docker_words.flag_values(words, "containerd-namespace")
     namespace = names[-1] if names else NAMESPACE
     kept_there = found.info is not None and is_image_store(found.info)
+    own = kept_there and has_own_containerd(found.unit)
+    if own and wanted.engine != "containerd":
+        raise own_containerd(found)
     store = None
-    if kept_there or engines.is_image_store(wanted.engine, found.version):
+    if not own and (kept_there or engines.is_image_store(wanted.engine, found.version)):
         store = (docker_address(found), namespace)
     try:
         content = docker_content.content(found.root, store)
-    except commands.CommandFailed:
+    except commands.CommandFailed as failure:
         if kept_there:
-            raise
+            raise Refused(
+                "containerd, which keeps Docker's images, does not answer on %s: %s" % (store[0], failure),
+                "Look at: systemctl status containerd; journalctl -u containerd -n 30",
+            ) from failure
         content = docker_content.content(found.root)
     return found._replace(content=content, store=store, namespace=namespace)
+
+
+def has_own_containerd(unit):
+    """Whether the daemon runs a containerd that it started itself, as it does where the default socket is missing then.
+
+    Without --containerd (moby, cmd/dockerd/daemon_unix.go, initContainerd); it ends with the daemon.
+    """
+    below = process.children().get(unit.main_pid, ()) if unit.main_pid else ()
+    return any(process.is_daemon(process.words(pid, "cmdline"), "containerd") for pid in below)
+
+
+def own_containerd(found):
+    """The refusal for a Docker whose images only a containerd of its own has."""
+    return Refused(
+        "Docker keeps its images in a containerd that it started itself. That one stops with Docker, so images that are added "
+        "until then would be missed.",
+        "Move the images to containerd.service. Containers are not moved: remove them first, and create them again afterwards.\n"
+        "docker --host %s save -o /root/images.tar "
+        "$(docker --host %s images --filter dangling=false --format '{{.Repository}}:{{.Tag}}')\n"
+        "systemctl enable --now containerd    # if it is missing: apt-get install containerd\n"
+        "systemctl restart docker\n"
+        "docker --host %s load -i /root/images.tar" % (paste(found.host), paste(found.host), paste(found.host)),
+    )
 
 
 def leftovers(found, wanted):

@@ -358,3 +358,41 @@ def test_docker_that_systemd_says_nothing_about_is_waited_for_to_the_end(monkeyp
     monkeypatch.setattr(daemon.time, "sleep", lambda seconds: None)
     with pytest.raises(commands.CommandFailed, match="gave no working daemon within 0 s"):
         daemon.wait(WaitForDocker("unix:///x", "", 0.01))
+
+
+# --- images that a containerd keeps ------------------------------------------------------------------------------
+
+ELSEWHERE = recorded("containerd", "trixie", "docker-info.json").replace('"Driver":"devmapper"', '"Driver":"overlayfs"')
+OWN = ("containerd", "--config", "/var/run/docker/containerd/containerd.toml")
+
+
+def private(host, monkeypatch):
+    """Docker as it runs where nothing listened on containerd's socket when it started."""
+    host.main_pid = 812
+    host.answer("info", ELSEWHERE)
+    monkeypatch.setattr(docker.process, "children", lambda: {812: [900]})
+    monkeypatch.setattr(docker.process, "words", lambda pid, _name: OWN if pid == 900 else ("/usr/sbin/dockerd",))
+
+
+def test_a_docker_that_keeps_its_images_in_its_own_containerd_is_refused(host, monkeypatch):
+    private(host, monkeypatch)
+    with pytest.raises(Refused, match="keeps its images in a containerd that it started itself") as refusal:
+        host.observe()
+    assert "docker --host unix:///var/run/docker.sock save " in refusal.value.way_out
+    assert "systemctl restart docker" in refusal.value.way_out
+    assert not [line for line in host.asked if line.startswith("ctr")]
+
+
+def test_such_a_docker_does_not_matter_to_a_pool_for_containerd_alone(host, monkeypatch):
+    private(host, monkeypatch)
+    found = docker.observe_docker(DockerStorage("containerd", host.dropin, DROPIN))
+    assert (found.store, found.content.names) == (None, ())
+    assert not [line for line in host.asked if line.startswith("ctr")]
+
+
+def test_a_containerd_that_keeps_dockers_images_and_does_not_answer_is_a_refusal(host):
+    host.answer("info", ELSEWHERE)
+    host.answer("ctr", "", rc=1, err="ctr: failed to dial")
+    with pytest.raises(Refused, match="containerd, which keeps Docker's images, does not answer on .*failed to dial") as refusal:
+        host.observe()
+    assert "systemctl status containerd" in refusal.value.way_out
