@@ -140,7 +140,7 @@ def decoded(data):
 def environment():
     """All that a command sees of the environment. Nothing of the caller's but PATH: what else is there changes what commands do.
 
-    LVM_SYSTEM_DIR and LVM_COMMAND_PROFILE have LVM read another configuration, LVM_SUPPRESS_* and LVM_EXPECTED_EXIT_STATUS
+    LVM_SYSTEM_DIR and LVM_COMMAND_PROFILE make LVM read another configuration, LVM_SUPPRESS_* and LVM_EXPECTED_EXIT_STATUS
     change its answers (lvm(8)), DM_* where device-mapper keeps its nodes and who makes them (libdm, dm_lib_init), BLKID_FILE,
     BLKID_CONF and LIBBLKID_DEBUG what blkid knows (blkid(8)), DOCKER_* and CONTAINERD_* which daemon is asked and how, SYSTEMD_*
     and DBUS_SYSTEM_BUS_ADDRESS what systemctl prints and whom it asks (systemctl(1)), LD_* which code runs, TMPDIR where

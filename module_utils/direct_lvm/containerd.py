@@ -47,8 +47,8 @@ ROUNDS = 20
 def configured_pools(config=CONFIG, program=PROGRAM):
     """((path, pool), ...) that the configuration of containerd names, read from a config.toml and what it imports.
 
-    No process while no file names a pool but ours, which one line imports: so it is on a host as wanted. Whatever else names
-    one is held to what containerd itself makes of it; when it cannot tell, everything counts that may be a setting.
+    No process while no file names a pool but ours, which one line imports: so it is on a host in the desired state. Whatever else
+    names one is compared with what containerd itself reads; when it cannot tell, everything counts that may be a setting.
     """
     texts = read_files(config, read_toml)
     if texts is None:  # imports that are not understood here
@@ -275,7 +275,7 @@ def parse_labelled(text):
 
 
 def check_configuration(step):
-    """Have containerd itself read the files that are about to be written (steps.CheckConfiguration). Raises Refused."""
+    """Let containerd itself read the files that are about to be written (steps.CheckConfiguration). Raises Refused."""
     with tempfile.TemporaryDirectory(prefix="direct-lvm-") as folder:
         own, config = os.path.join(folder, "own.toml"), os.path.join(folder, "config.toml")
         files.write_text(own, step.own_text)

@@ -76,7 +76,7 @@ class Setup(NamedTuple):
 def observe_docker(wanted):
     """Docker on this host, as a model.Docker. wanted: model.DockerStorage; its dropin is "" when nothing is wanted.
 
-    One process (systemctl) and one more (docker info) when all is as wanted. The installed program's version and the
+    One process (systemctl) and one more (docker info) in the desired state. The installed program's version and the
     content are asked only when a switch would be due: a restart starts the installed program, not the running one. The
     containers are asked for when nothing is wanted, too: whoever takes the pool down, or reports, has to know them.
     Raises model.Refused (no systemd, podman, unreadable files) and commands.CommandFailed.
@@ -214,7 +214,7 @@ def own_containerd(found):
 
 
 def leftovers(found, wanted):
-    """((path, bytes on disk), ...) of what Docker's former storage left, and of the archives unless they are to be kept.
+    """((path, bytes on disk), ...) of what Docker's previous storage left, and of the archives unless they are to be kept.
 
     A container belongs to the driver that its own description names. One that Docker lists, or that cannot be read, is left alone.
     """
@@ -250,7 +250,7 @@ def observe_setup(ours=""):
 
 
 def script(unit):
-    """The text of the script by which a unit starts Docker, "" when it starts a program, or none that can be read."""
+    """The text of the script with which a unit starts Docker, "" when it starts a program, or none that can be read."""
     words = systemd.command_words(unit.command, "", {})
     try:
         with open(commands.find(words[0].text) if words else "", "rb") as stream:
@@ -278,7 +278,7 @@ def is_settled(info, wanted, unit, dropin_text):
 def started_with(unit, text):
     """Whether the running daemon has the options that a drop-in's text appends to the installed command line.
 
-    A run that was killed before the restart leaves a daemon with the former ones, and everything else as wanted.
+    A run that was killed before the restart leaves a daemon with the previous ones, and everything else in the desired state.
     """
     appended = (text or "").partition(VENDOR_COMMAND)[2].split("\n")[0].replace("%%", "%")
     words = tuple(word.text for word in systemd.command_words(appended, "", {}))

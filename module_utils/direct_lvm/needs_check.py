@@ -14,7 +14,7 @@ __metaclass__ = type
 # maps). No verdict are 2 (an option that it does not know), 101 (it crashed), 126 and 127 (not started), and a signal.
 DAMAGED = tuple(code for code in range(1, 126) if code not in (2, 101))
 
-# Debian's LVM has thin_check leave the flag alone, lvm.conf may have it check nothing. From 1.0 on thin_check fails at leaked
+# Debian's LVM makes thin_check leave the flag alone, lvm.conf may make it check nothing. From 1.0 on thin_check fails at leaked
 # blocks, which are no damage, and repairs them along with the flag; 0.9 refuses --ignore-non-fatal-errors beside it (each tried).
 CLEAR = 'global { thin_check_executable="thin_check" thin_check_options=["-q","--clear-needs-check-flag"] }'
 

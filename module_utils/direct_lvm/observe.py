@@ -94,7 +94,7 @@ def mkfs(spec, seen, snapshotter):
 
 
 def clients(spec, seen, snapshotter):
-    """(Missing, ...) for the programs by which the daemons are asked, of those that are installed and have to be.
+    """(Missing, ...) for the clients that are missing of the daemons that are installed and have to be asked.
 
     Debian's docker.io only recommends docker-cli since Debian 13; docker.com's program is /usr/bin/dockerd.
     """

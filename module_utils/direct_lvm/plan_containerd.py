@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """containerd's devmapper snapshotter on the pool: whether it may, what is still due, and how to take it away again. Pure.
 
-A restart of containerd leaves containers running (KillMode=process in its unit), and Docker goes on: so this half comes
-first, while Docker still serves, and fails on its own.
+A restart of containerd leaves containers running (KillMode=process in its unit), and Docker serves: so this half comes
+first, and fails on its own.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -23,7 +23,7 @@ SHOWN = 5  # containers that a sentence names
 
 
 def plan_containerd(spec, host):
-    """[step]: the configuration, held to containerd's own reading of it, then the Switch; [] when all is as wanted.
+    """[step]: the configuration, checked by containerd itself, then the Switch; [] in the desired state.
 
     Raises model.Refused when containerd cannot use the pool, uses another one, or has metadata that do not belong to it.
     """
@@ -41,7 +41,7 @@ def plan_containerd(spec, host):
         without_import(found.config_text, wanted.config, found.config_path),
         files[0][2],
         device_name(spec.pool),
-        "have containerd read its configuration before it is written",
+        "check the configuration with containerd before it is written",
         found.config_path,
     )
     steps = to_files(files, "containerd's snapshotter on %s" % full(spec.pool))
@@ -69,7 +69,7 @@ def understood(found, wanted, change):
 
 
 def check_last_word(spec, host):
-    """Raise Refused when all is as wanted, and another file has given containerd another pool since, as of its next start."""
+    """Raise Refused when another file has given containerd another pool since, as of its next start."""
     found, pools = host.containerd, host.snapshotter_pools
     if pools and device_name(spec.pool) not in pools:
         raise Refused(
@@ -93,7 +93,7 @@ def check_program(found):
         raise Refused(
             "The running containerd was started with the configuration file %s, and containerd.service names %s by now."
             % (found.config_path, found.other_config),
-            "Have both agree; containers keep running: systemctl daemon-reload; systemctl restart containerd",
+            "Restart it with that file; containers keep running: systemctl daemon-reload; systemctl restart containerd",
         )
     if found.dump_problem:
         raise Refused(
@@ -111,7 +111,7 @@ def check_same_containerd(spec, host):
         raise Refused(
             "Docker asks containerd on %s, and containerd.service listens on %s: Docker's is another one, which would not get the "
             "pool." % (found.docker_address, found.address),
-            "Have Docker ask this one: add `--containerd=%s` to its options (systemctl cat docker shows where they stand), then, "
+            "Give Docker this one: add `--containerd=%s` to its options (systemctl cat docker shows where they stand), then, "
             "which restarts it: systemctl daemon-reload; systemctl restart docker" % paste(found.address),
         )
 
@@ -139,9 +139,9 @@ def to_files(files, why):
 def restart(found, wanted, plugin):
     """[step]: containerd with the files as they are. plugin: the snapshotter's status to wait for, "" for any."""
     return [
-        Command(("systemctl", "daemon-reload"), "have systemd read the drop-in"),
-        Command(("systemctl", "reset-failed", "containerd.service"), "forget former failed starts", ok=(0, 1)),
-        Command(("systemctl", "restart", "containerd.service"), "restart containerd; containers run on", RESTART_TIMEOUT),
+        Command(("systemctl", "daemon-reload"), "let systemd read the drop-in"),
+        Command(("systemctl", "reset-failed", "containerd.service"), "forget earlier failed starts", ok=(0, 1)),
+        Command(("systemctl", "restart", "containerd.service"), "restart containerd; containers keep running", RESTART_TIMEOUT),
         WaitForContainerd(found.address, "wait until containerd has loaded its snapshotter", wanted.start_timeout, plugin),
     ]
 
@@ -221,7 +221,7 @@ def check_pair(spec, host):
         )
     if used and not ours:
         raise Refused(
-            "pool %s holds data (%.2f %%) and containerd has no metadata for it in %s: nobody can tell what they are.%s"
+            "pool %s holds data (%.2f %%) and containerd has no metadata for it in %s, so what they are is not known.%s"
             % (name, used, root, from_elsewhere(pool, host)),
             "If %s was moved, bring it back. %s" % (root, remake),
         )
@@ -248,7 +248,7 @@ def check_idle(spec, host):
 
 
 def plan_unconfigure(spec, host):
-    """[step]: take the snapshotter's configuration away again, with what is in the pool; [] when there is none of ours.
+    """[step]: take the snapshotter's configuration away again, with what is in the pool; [] when there is no file of this tool.
 
     Raises Refused while snapshots are there and thin_pool_remove_data does not say that they may go.
     """
@@ -263,7 +263,7 @@ def plan_unconfigure(spec, host):
     if found.snapshots is None and found.databases:
         raise Refused(
             "containerd does not tell what is on the pool (%s)." % (found.problem or "its snapshotter is not loaded"),
-            "Have it answer first: systemctl restart containerd; %s plugins ls | grep devmapper" % client(found),
+            "Restart it first: systemctl restart containerd; %s plugins ls | grep devmapper" % client(found),
         )
     if found.snapshots:
         names = sorted({namespace for namespace, _key in found.snapshots})

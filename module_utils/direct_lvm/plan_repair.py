@@ -165,7 +165,7 @@ def around(spec, host):
         )
         timeout = (spec.docker or DockerStorage("", "", "")).start_timeout
         start += [
-            Command(("systemctl", "reset-failed", "docker.service"), "forget former failed starts", ok=(0, 1)),
+            Command(("systemctl", "reset-failed", "docker.service"), "forget earlier failed starts", ok=(0, 1)),
             Command(("systemctl", "start") + services, "start Docker", timeout),
             WaitForDocker(found.host, "wait until the daemon answers", timeout),
         ]

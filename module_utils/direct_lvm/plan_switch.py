@@ -339,7 +339,7 @@ def write_settings(spec, found, side, other):
         else:
             steps.append(WriteFile(path, text, "Docker's storage: %s" % (side.pool or side.driver or "as before"), mode))
     steps += [
-        Command(("systemctl", "daemon-reload"), "have systemd read the drop-in"),
-        Command(("systemctl", "reset-failed", "docker.service"), "forget former failed starts", ok=(0, 1)),
+        Command(("systemctl", "daemon-reload"), "let systemd read the drop-in"),
+        Command(("systemctl", "reset-failed", "docker.service"), "forget earlier failed starts", ok=(0, 1)),
     ]
     return steps

@@ -264,7 +264,7 @@ PAIRS = [  # situation, containerd, Docker, per cent of the pool used, words of 
         STOCK,
         GRAPH._replace(root_state=("devicemapper", "devicemapper/loop")),
         12.5,
-        "nobody can tell",
+        "so what they are is not known",
     ),
     ("unknown-data", STOCK, NEW, 0.01, "holds data (0.01 %) and containerd has no metadata for it in " + ROOT),
     ("metadata-of-another-pool", STOCK._replace(databases=("old-pool",)), NEW, 0.0, "metadata of pool old-pool, not of " + POOL),
