@@ -337,12 +337,13 @@ host:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.direct_lvm import apply, commands, files
-from ..module_utils.direct_lvm.arguments import ARGUMENTS
-from ..module_utils.direct_lvm.converge import converge
-from ..module_utils.direct_lvm.model import Refused
-from ..module_utils.direct_lvm.quoting import safe
-from ..module_utils.direct_lvm.spec import read_spec
+from ..module_utils.direct_lvm.apply import apply
+from ..module_utils.direct_lvm.apply.arguments import ARGUMENTS
+from ..module_utils.direct_lvm.apply.converge import converge
+from ..module_utils.direct_lvm.apply.spec import read_spec
+from ..module_utils.direct_lvm.host import commands, files
+from ..module_utils.direct_lvm.model.errors import CommandFailed, Refused
+from ..module_utils.direct_lvm.model.quoting import safe
 
 
 def main():
@@ -360,7 +361,7 @@ def main():
                 warnings = converge(spec, result, module.check_mode, module._diff)
     except Refused as refusal:
         module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
-    except (commands.CommandFailed, apply.SwitchFailed, OSError) as failure:
+    except (CommandFailed, apply.SwitchFailed, OSError) as failure:
         more = "\nNothing was done after that. The next run continues from here." if result["changed"] else ""
         module.fail_json(msg="%s%s" % (failure, more), way_out="", **result)
     for sentence in warnings:

@@ -171,18 +171,13 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.direct_lvm import (
-    archive_folder,
-    commands,
-    container_records,
-    docker,
-    files,
-    image_archive,
-    images,
-    switch_record,
-)
-from ..module_utils.direct_lvm.docker_inspect import parse_image
-from ..module_utils.direct_lvm.model import Changed, Refused
+from ..module_utils.direct_lvm.facts import docker
+from ..module_utils.direct_lvm.host import files
+from ..module_utils.direct_lvm.images import archive_folder, container_records, image_archive, images
+from ..module_utils.direct_lvm.model import archives
+from ..module_utils.direct_lvm.model.errors import Changed, CommandFailed, Refused
+from ..module_utils.direct_lvm.texts import switch_record
+from ..module_utils.direct_lvm.texts.docker_inspect import parse_image
 
 
 def listing(setup, folder):
@@ -200,7 +195,7 @@ def listing(setup, folder):
             for each, problem in images.list_archives(folder)
         ],
         "free": images.free_bytes(folder),
-        "needed": sum(images.needed_bytes(image) for image in held if image.id not in archived),
+        "needed": sum(archives.needed_bytes(image) for image in held if image.id not in archived),
     }
 
 
@@ -263,7 +258,7 @@ def one_container(module, host, result):
         raise Refused("a container cannot be %s, only saved" % given["state"], "Start it anew from its image and its record.")
     fields = container_records.find_container(host, given["container"])
     container = container_records.container_of(fields)
-    tags = [container_records.commit_tag(container)] if given["commit"] else []
+    tags = [archives.commit_tag(container)] if given["commit"] else []
     result.update(id=container.id, tags=tags, file=container_records.record_path(folder, container))
     if module.check_mode:
         committed = not given["commit"] or container_records.is_committed(host, fields)
@@ -275,7 +270,7 @@ def one_container(module, host, result):
 def work(module, result):
     """What the parameters ask for."""
     folder = module.params["dir"]
-    archive_folder.must_fit(folder, archive_folder.problem(folder))
+    archives.must_fit(folder, archive_folder.problem(folder))
     docker.refuse_podman()
     setup = docker.observe_setup("")
     if not module.params["image"] and not module.params["container"]:
@@ -306,7 +301,7 @@ def main():
         module.warn(str(change))
     except Refused as refusal:
         module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
-    except (commands.CommandFailed, OSError) as failure:
+    except (CommandFailed, OSError) as failure:
         module.fail_json(msg=str(failure), way_out="", **result)
     module.exit_json(**result)
 

@@ -87,12 +87,16 @@ block_devices:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.direct_lvm import commands, containerd, docker, files, health, lvm, report
-from ..module_utils.direct_lvm.arguments import INFO_ARGUMENTS
-from ..module_utils.direct_lvm.containerd_config import ContainerdStorage
-from ..module_utils.direct_lvm.model import DockerStorage, Host, Refused
-from ..module_utils.direct_lvm.plan_policy import profile_path
-from ..module_utils.direct_lvm.spec import read_watched
+from ..module_utils.direct_lvm.apply import report
+from ..module_utils.direct_lvm.apply.arguments import INFO_ARGUMENTS
+from ..module_utils.direct_lvm.apply.spec import read_watched
+from ..module_utils.direct_lvm.facts import containerd, docker, lvm
+from ..module_utils.direct_lvm.host import commands, files
+from ..module_utils.direct_lvm.model.errors import CommandFailed, Refused
+from ..module_utils.direct_lvm.model.host import Host
+from ..module_utils.direct_lvm.model.names import profile_path
+from ..module_utils.direct_lvm.model.spec import ContainerdStorage, DockerStorage
+from ..module_utils.direct_lvm.plan import health
 
 
 def main():
@@ -119,7 +123,7 @@ def main():
             asked["block_devices"] = dict(line.partition(" ")[::2] for line in lines)
     except Refused as refusal:
         module.fail_json(msg=str(refusal))
-    except (commands.CommandFailed, OSError) as failure:
+    except (CommandFailed, OSError) as failure:
         module.fail_json(msg=str(failure))
     found = health.findings(pool, host)
     told = {"warnings": [finding.sentence for finding in found], "danger": health.danger(found)}

@@ -86,10 +86,13 @@ way_out:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.direct_lvm import commands, containerd, docker, files, smoke, smoke_client, systemd
-from ..module_utils.direct_lvm.containerd_config import ADDRESS, listens
-from ..module_utils.direct_lvm.model import Refused
-from ..module_utils.direct_lvm.quoting import paste
+from ..module_utils.direct_lvm.apply import smoke, smoke_client
+from ..module_utils.direct_lvm.facts import containerd, docker, systemd
+from ..module_utils.direct_lvm.host import files
+from ..module_utils.direct_lvm.model.errors import CommandFailed, Refused
+from ..module_utils.direct_lvm.model.host import ADDRESS
+from ..module_utils.direct_lvm.model.quoting import paste
+from ..module_utils.direct_lvm.texts.containerd_config import listens
 
 
 def work(given):
@@ -132,7 +135,7 @@ def main():
         measured = work(module.params)
     except Refused as refusal:
         module.fail_json(msg=str(refusal), way_out=refusal.way_out)
-    except (commands.CommandFailed, OSError) as failure:
+    except (CommandFailed, OSError) as failure:
         module.fail_json(msg=str(failure), way_out="")
     module.exit_json(changed=False, **measured._asdict())
 

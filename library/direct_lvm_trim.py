@@ -78,8 +78,9 @@ way_out:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.direct_lvm import commands, files, trim
-from ..module_utils.direct_lvm.model import Refused
+from ..module_utils.direct_lvm.apply import trim
+from ..module_utils.direct_lvm.host import files
+from ..module_utils.direct_lvm.model.errors import CommandFailed, Refused
 
 
 def work(module):
@@ -108,7 +109,7 @@ def main():
         result = work(module)
     except Refused as refusal:
         module.fail_json(msg=str(refusal), way_out=refusal.way_out)
-    except (commands.CommandFailed, OSError) as failure:
+    except (CommandFailed, OSError) as failure:
         module.fail_json(msg=str(failure), way_out="")
     module.exit_json(**result)
 

@@ -130,7 +130,7 @@ def test_a_folder_that_prometheus_made_a_link_is_refused_with_a_sentence(guest):
 
 @pytest.mark.parametrize(("mode", "who"), [("0777", "everybody"), ("0775", "group id 0"), ("1777", "everybody")])
 def test_a_folder_in_which_a_third_writes_is_refused_and_the_way_out_leads_out(guest, mode, who):
-    prepare = "cd /usr/local/lib/direct-lvm && python3 -B -m direct_lvm.metrics --prepare " + FOLDER  # as the role does
+    prepare = "cd /usr/local/lib/direct-lvm && python3 -B -m direct_lvm.apply.metrics --prepare " + FOLDER  # as the role does
     done = guest.ssh("chmod %s %s && %s" % (mode, FOLDER, prepare), check=False)
     assert done.returncode == 1
     assert "%s may be written to by %s, who could hide that the pool fills up" % (FOLDER, who) in done.stderr

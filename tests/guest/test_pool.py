@@ -306,7 +306,8 @@ def test_the_lock_of_a_killed_run_is_held_while_its_lvm_command_works(blank):
 
 RACE = """
 import json, os, subprocess, sys
-from ansible.module_utils.direct_lvm import commands, signatures
+from ansible.module_utils.direct_lvm.facts import signatures
+from ansible.module_utils.direct_lvm.host import commands
 argv, lost, said = sys.argv[1:], [], set()
 disk = argv[-1]
 size = int(subprocess.check_output(["blockdev", "--getsize64", disk]))

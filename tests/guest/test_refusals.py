@@ -172,7 +172,10 @@ done
 JUDGE = r"""#!/usr/bin/python3
 import errno, glob, hashlib, json, os, sys
 sys.path.insert(0, "/root/direct_lvm_test")
-from module_utils.direct_lvm import blank, disks, lvm, model
+from module_utils.direct_lvm.facts import disks, lvm
+from module_utils.direct_lvm.model.errors import Refused
+from module_utils.direct_lvm.model.spec import Pool
+from module_utils.direct_lvm.plan import blank
 
 def parts(stream):
     # (offset, bytes) of everything in a file or device that is not zero
@@ -204,9 +207,9 @@ def digests():
 def judge(device, report):
     disk = disks.observe_disk(device)
     try:
-        wipes = blank.why_not_blank(disk, report, model.Pool(devices=(device,)))
+        wipes = blank.why_not_blank(disk, report, Pool(devices=(device,)))
         return {"refused": None, "wipes": wipes, "disk": disk._asdict()}
-    except model.Refused as refusal:
+    except Refused as refusal:
         return {"refused": str(refusal), "disk": disk._asdict()}
 
 if sys.argv[1] == "uuid":

@@ -9,7 +9,7 @@ import tarfile
 
 from states import ALL_RECORDED
 
-from module_utils.direct_lvm.images import Image
+from module_utils.direct_lvm.model.host import Image
 
 RECORDED = os.path.join(ALL_RECORDED, "docker")
 SAVED = os.path.join(RECORDED, "save-20.10.24.tar")

@@ -5,7 +5,8 @@ import shutil
 
 from archives import SAVED, TINY
 
-from module_utils.direct_lvm import commands
+from module_utils.direct_lvm.host import commands
+from module_utils.direct_lvm.model.errors import CommandFailed
 
 HOST = "unix:///run/d.sock"
 
@@ -27,7 +28,7 @@ class FakeDocker:
         self.asked.append(argv[3:])
         rc, out, err = getattr(self, "do_" + argv[3])(*argv[4:])
         if ok is not None and rc not in ok:
-            raise commands.CommandFailed(argv, "failed with return code %d" % rc, err or out)
+            raise CommandFailed(argv, "failed with return code %d" % rc, err or out)
         return commands.Result(tuple(argv), rc, out, err)
 
     def find(self, name):

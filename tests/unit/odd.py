@@ -5,10 +5,12 @@ import json
 
 from hypothesis import strategies as st
 
-from module_utils.direct_lvm import commands, health, metrics, plan, report
-from module_utils.direct_lvm.model import Refused
+from module_utils.direct_lvm.apply import metrics, report
+from module_utils.direct_lvm.host import commands
+from module_utils.direct_lvm.model.errors import CommandFailed, Refused
+from module_utils.direct_lvm.plan import health, plan
 
-DOCUMENTED = (Refused, commands.CommandFailed, OSError)  # what every module turns into a failure with its sentence
+DOCUMENTED = (Refused, CommandFailed, OSError)  # what every module turns into a failure with its sentence
 GONE = object()  # the key is not there
 TEXTS = ["", "x", "0", "-1", "1.5", "nan", "inf", "1e999", "9" * 400, "\0", "\ud800", "/", "..", "\u00b2", "a\nb"]
 NUMBERS = [0, -1, 1, 1.5, 2**63, 10**400, float("nan"), float("inf"), True, False]
@@ -61,7 +63,7 @@ def answering(patch, told, rc=0):
     def run(argv, timeout=None, ok=(0,)):
         text = told if isinstance(told, str) else next((told[word] for word in told if word in argv), "")
         if ok is not None and rc not in ok:
-            raise commands.CommandFailed(argv, "failed with return code %d" % rc, text)
+            raise CommandFailed(argv, "failed with return code %d" % rc, text)
         text = commands.decoded(text.encode("utf-8", "replace"))
         return commands.Result(tuple(argv), rc, text, "")
 

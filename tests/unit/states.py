@@ -3,8 +3,10 @@
 import json
 import os
 
-from module_utils.direct_lvm import lvm
-from module_utils.direct_lvm.model import MANAGED, SIZE_TAG, TAG, Disk, Host, Pool, Signature, Spec
+from module_utils.direct_lvm.facts import lvm
+from module_utils.direct_lvm.model.host import Disk, Host, Signature
+from module_utils.direct_lvm.model.names import MANAGED, SIZE_TAG, TAG
+from module_utils.direct_lvm.model.spec import Pool, Spec
 
 ALL_RECORDED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded")
 RECORDED = os.path.join(ALL_RECORDED, "lvm-states")
@@ -121,6 +123,6 @@ ARTICLE = Pool(devices=("/dev/vdb",), profile_text=PROFILE)
 
 def spec(**changes):
     """The article's geometry, with changes."""
-    from module_utils.direct_lvm.spec import read_size
+    from module_utils.direct_lvm.apply.spec import read_size
 
     return Spec(ARTICLE._replace(data_size=read_size("95%VG", "data"), **changes))

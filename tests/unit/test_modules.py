@@ -65,7 +65,7 @@ RECORD = '{"state": "done", "driver": "overlay2", "pool": "", "dropin": null, "d
 def test_check_mode_says_of_an_image_what_the_run_then_does(library, monkeypatch, tmp_path, store, names, keep):
     module = library("direct_lvm_images")
     docker = FakeDocker(monkeypatch, store)
-    monkeypatch.setattr(module.commands, "run", docker.run)
+    monkeypatch.setattr(sys.modules["collection.module_utils.direct_lvm.host.commands"], "run", docker.run)
     monkeypatch.setattr(module.switch_record, "PATH", str(tmp_path / "record.json"))
     (tmp_path / "record.json").write_text(RECORD % names)
     shutil.copy(SAVED, module.images.archive_path(str(tmp_path), TINY.id))

@@ -7,12 +7,13 @@ import pytest
 import yaml
 from role_variables import defaults, load, variables
 
-from module_utils.direct_lvm import images, smoke, trim
-from module_utils.direct_lvm.arguments import ARGUMENTS, INFO_ARGUMENTS
-from module_utils.direct_lvm.containerd_config import VARIABLE, checksum, own_dropin, own_file, pool_names
-from module_utils.direct_lvm.model import MANAGED, VENDOR_COMMAND, Pool
-from module_utils.direct_lvm.pool_names import device_name
-from module_utils.direct_lvm.spec import read_containerd
+from module_utils.direct_lvm.apply import smoke, trim
+from module_utils.direct_lvm.apply.arguments import ARGUMENTS, INFO_ARGUMENTS
+from module_utils.direct_lvm.apply.spec import read_containerd
+from module_utils.direct_lvm.images import images
+from module_utils.direct_lvm.model.names import MANAGED, VENDOR_COMMAND, device_name
+from module_utils.direct_lvm.model.spec import Pool
+from module_utils.direct_lvm.texts.containerd_config import VARIABLE, checksum, own_dropin, own_file, pool_names
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())

@@ -1,0 +1,253 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Carry the planned steps of the module direct_lvm out. It decides nothing."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import signal
+import time
+from contextlib import contextmanager
+from itertools import takewhile
+
+from ..facts import containerd, disks, docker_content
+from ..host import commands, files, trees
+from ..images import container_records, images
+from ..model.errors import Changed, CommandFailed, Refused
+from ..model.quoting import openers, paste
+from ..model.steps import (
+    ArchiveImage,
+    AssertContent,
+    CheckConfiguration,
+    Command,
+    DropSnapshots,
+    IfFails,
+    KeepContainer,
+    LoadImage,
+    Move,
+    MustBeAsSeen,
+    MustBeBlank,
+    PlanAgain,
+    RemoveFile,
+    RemoveThinDevices,
+    RemoveTree,
+    StartContainers,
+    Switch,
+    UntilMoved,
+    WaitForContainerd,
+    WaitForDocker,
+    WriteFile,
+)
+from . import daemon, thin_devices
+
+IMAGE_TIMEOUT = 6 * 3600  # seconds: docker save and load of tens of gigabytes on a slow disk
+
+
+class SwitchFailed(Exception):
+    """Docker or containerd did not come up on the new storage. The text says what failed and how it is now."""
+
+
+class Done(list):
+    """The steps that have happened, in order. downtime: seconds for which Docker did not answer meanwhile.
+
+    stopped_at: when a service was first stopped or restarted since the last critical section began, in seconds since the
+    epoch; None while none was.  sentences: what the operator has to be told.
+    """
+
+    downtime = 0.0
+    stopped_at = None
+
+    def __init__(self):
+        super(Done, self).__init__()
+        self.sentences = []
+
+
+def carry_out(steps, done):
+    """Carry steps out in order. done: a Done that gets each step once it has happened.
+
+    Returns False when the rest has to be planned anew (steps.PlanAgain), True when all was done, or all that can be done
+    while LVM moves data in the background (steps.UntilMoved).
+    Raises CommandFailed, Refused, SwitchFailed or OSError; nothing is done after the step that raised.
+    """
+    stopped = None
+    for step in steps:
+        if isinstance(step, PlanAgain):
+            return False
+        if isinstance(step, UntilMoved):
+            return True
+        if isinstance(step, Switch):
+            switch(step, done)
+            continue
+        if isinstance(step, IfFails):
+            if_fails(step, done)
+            continue
+        if isinstance(step, Command) and step.argv[:2] == ("systemctl", "stop"):
+            stopped = time.monotonic()
+        if interrupts(step):
+            done.stopped_at = done.stopped_at or time.time()
+        try:
+            one(step, done)
+        except Exception:
+            done.downtime += time.monotonic() - stopped if stopped else 0.0
+            raise
+        done.append(step)
+        if stopped and isinstance(step, WaitForDocker):
+            done.downtime += time.monotonic() - stopped
+            stopped = None
+    return True
+
+
+def interrupts(step):
+    """Whether a step ends a daemon that serves."""
+    return isinstance(step, Command) and step.argv[:2] in (("systemctl", "stop"), ("systemctl", "restart"))
+
+
+def one(step, done):
+    """Carry a single step out."""
+    if isinstance(step, Command):
+        ask(step)
+    elif isinstance(step, WriteFile):
+        files.write_text(step.path, step.text, step.mode)
+        files.relabel(step.path)
+    elif isinstance(step, RemoveFile):
+        files.remove(step.path)
+    elif isinstance(step, MustBeBlank):
+        must_be_blank(step)
+    elif isinstance(step, MustBeAsSeen):
+        must_be_as_seen(step)
+    elif isinstance(step, WaitForDocker):
+        daemon.wait(step)
+    elif isinstance(step, CheckConfiguration):
+        containerd.check_configuration(step)
+    elif isinstance(step, WaitForContainerd):
+        containerd.wait(step)
+    elif isinstance(step, DropSnapshots):
+        containerd.drop_snapshots(step)
+    elif isinstance(step, Move):
+        files.move(step.source, step.target, step.only_if)
+    elif isinstance(step, ArchiveImage):
+        images.save(step.host, step.image, step.folder, IMAGE_TIMEOUT)
+    elif isinstance(step, LoadImage):
+        done.sentences += images.load(step.host, step.image, step.folder, IMAGE_TIMEOUT, step.keep, step.names)[1]
+    elif isinstance(step, KeepContainer):
+        container_records.save_container(step.host, step.container.id, step.folder, step.commit, IMAGE_TIMEOUT)
+    elif isinstance(step, AssertContent):
+        docker_content.check(step)
+    elif isinstance(step, StartContainers):
+        docker_content.start(step, done.stopped_at)
+    elif isinstance(step, RemoveThinDevices):
+        thin_devices.remove(step)
+    elif isinstance(step, RemoveTree):
+        trees.remove_tree(step.path)
+    else:
+        raise TypeError("no such step: %r" % (step,))
+
+
+def ask(step):
+    """Run a command, and hold what it prints to what the step says. Raises CommandFailed."""
+    try:
+        printed = commands.run(step.argv, timeout=step.timeout, ok=step.ok).out
+    except CommandFailed as failure:
+        if not step.if_it_fails:
+            raise
+        raise CommandFailed(failure.argv, failure.problem, "%s\n%s" % (failure.err, step.if_it_fails)) from failure
+    unsaid = [line for line in step.says if line not in printed.replace(" ", "").split("\n")]
+    if unsaid:
+        raise CommandFailed(step.argv, "does not say %s" % ", ".join(unsaid), printed[:200])
+
+
+def if_fails(step, done):
+    """A test, and what is due when it fails with one of the codes that say so; any other failure is one."""
+    result = commands.run(step.test.argv, timeout=step.test.timeout, ok=step.test.ok + step.codes)
+    done.append(step.test)
+    if result.rc in step.codes:
+        carry_out(step.steps, done)
+
+
+def look_ahead(steps):
+    """For check mode: what a real run looks at before it overwrites, as far as it is there already. Raises Refused."""
+    for step in steps:
+        if isinstance(step, MustBeBlank) and os.path.exists(step.path):
+            must_be_blank(step)
+
+
+def must_be_blank(step):
+    """Refuse when a device that is about to be overwritten is used, or carries a signature.
+
+    Bytes without a signature are no reason: a new LV has on it what its disk held before.
+    """
+    disk = disks.observe_disk(step.path)
+    reason = disk.in_use or disk.unreadable
+    if disk.path is None and not reason:
+        reason = "it is not there"
+    if disk.signatures:
+        reason = ", ".join(found.type for found in disk.signatures) + " found on it"
+    if reason:
+        raise Refused(
+            "%s is not blank: %s." % (step.path, reason),
+            "Look at it: wipefs %s. If nobody needs it: lvremove it." % paste(step.path),
+        )
+
+
+def must_be_as_seen(step):
+    """Refuse when a disk that is about to be erased, as allowed, is in use now, or holds something else."""
+    if disks.observe_disk(step.disk.asked) != step.disk:
+        raise Refused(
+            "%s has changed between the look at it and the moment of erasing it: somebody uses it." % step.path,
+            "See who: lsblk %s; %s" % (paste(step.path), openers(step.path)),
+        )
+
+
+def switch(step, done):
+    """The critical section. When any step of it fails, the way back is taken before the failure is told.
+
+    Raises Changed when Docker holds something else than was planned for, and serves as before; SwitchFailed for the rest.
+    """
+    name = {"docker": "Docker"}.get(step.service, step.service)
+    done.stopped_at = None
+    with hang_ups_ignored():
+        try:
+            carry_out(step.steps, done)
+        except Exception as failure:  # whatever it is: the daemon must not stay down
+            log = daemon.journal(step.service)
+            serves = take_back(step, done, failure, name, log)
+            if isinstance(failure, Changed):
+                raise
+            raise SwitchFailed("%s\n%s\nThe daemon's log:\n%s" % (failure, serves, log)) from failure
+
+
+def take_back(step, done, failure, name, log):
+    """The way back of a switch that failed. Returns how the daemon is then, as a sentence. Raises SwitchFailed when it fails too.
+
+    A daemon that was not stopped is not restarted: only the settings that were written go back.
+    """
+    back, stopped = Done(), done.stopped_at is not None
+    back.stopped_at = done.stopped_at
+    undo = step.way_back if stopped else takewhile(lambda each: not interrupts(each), step.way_back)
+    serves = "%s runs again as before, with its former configuration and data." % name
+    try:
+        carry_out(undo, back)
+    except Exception as worse:
+        state = "%s is down" % name if stopped else "%s was not stopped, and serves" % name
+        raise SwitchFailed("%s\nThe way back failed too, %s: %s\nThe daemon's log:\n%s" % (failure, state, worse, log)) from worse
+    finally:
+        done.downtime += back.downtime
+    try:
+        carry_out(step.afterwards, back)
+    except Exception as worse:
+        raise SwitchFailed("%s\n%s Yet what follows failed: %s\nThe daemon's log:\n%s" % (failure, serves, worse, log)) from worse
+    return serves if stopped else "%s was not stopped, and serves as before." % name
+
+
+@contextmanager
+def hang_ups_ignored():
+    """A controller that is lost in the middle must not stop the section half-way: no SIGHUP, SIGINT, SIGTERM, SIGPIPE."""
+    names = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
+    former = [signal.signal(name, signal.SIG_IGN) for name in names]
+    try:
+        yield
+    finally:
+        for name, handler in zip(names, former):
+            signal.signal(name, handler)

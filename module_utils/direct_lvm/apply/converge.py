@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The road of a whole run: observe, plan, carry out, and plan again what changed meanwhile."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from ..facts.observe import ask_settings, observe
+from ..model.errors import Changed, Refused
+from ..model.steps import LoadImage, Switch, UntilMoved
+from ..plan import plan
+from . import apply, report
+
+ROUNDS = 5  # looks at a host on which Docker's content changes while it is being switched
+
+
+def converge(spec, result, check_mode=False, with_diff=False):
+    """Observe, plan, carry out, observe and plan again; in check mode only plan. Returns the warnings.
+
+    with_diff: whether the answer gets the texts of the files that change.
+    result: the module's answer, filled as it goes, so that a failure tells how far it came.
+    Raises Refused, CommandFailed, apply.SwitchFailed and OSError.
+    """
+    host = observe(spec)
+    result["host"] = report.summary(spec.pool, host)
+    result["waiting_for"] = [disk.asked for disk in host.disks if disk.path is None]
+    steps = plan.plan(spec, host)
+    if steps and host.settings is None:
+        host = host._replace(settings=ask_settings(spec.pool, host.lvm))
+        steps = plan.plan(spec, host)
+    result["restarts"] = [step.service for step in steps if isinstance(step, Switch)]
+    engine = plan.engine(spec, host)
+    result["engine"] = dict(engine._asdict()) if engine else None
+    if with_diff:
+        result["diff"] = report.diff(steps)
+    if check_mode:
+        apply.look_ahead(steps)
+    if check_mode or not steps:
+        result.update(changed=bool(steps), steps=report.describe(steps), loads=loads(spec, host))
+        return plan.warnings(spec, host)
+    done = apply.Done()
+    try:
+        carry_out(spec, steps, done)
+    finally:
+        result.update(changed=bool(done), steps=report.describe(done), downtime=round(done.downtime, 1))
+    after = observe(spec)._replace(settings=host.settings)
+    result["host"] = report.summary(spec.pool, after)
+    result["loads"] = loads(spec, after)
+    needed = report.describe(plan.plan(spec, after))
+    result["to_come"] = needed
+    if needed and not any(isinstance(step, UntilMoved) for step in steps):
+        raise Refused(
+            "all steps were carried out, yet these are still needed: "
+            + "; ".join(" ".join(step.get("argv", ())) or step["why"] for step in needed)
+        )
+    return tuple(plan.warnings(spec, after)) + tuple(done.sentences)
+
+
+def carry_out(spec, steps, done):
+    """Carry steps out, and plan anew where they ask for it, or where Docker got something that was not planned for.
+
+    Docker serves while that is told. Raises Refused when it happens in each round, or when what is new is refused.
+    """
+    news = None
+    for _round in range(ROUNDS):  # what is not done after that is told by the caller
+        try:
+            if apply.carry_out(steps, done):
+                return
+            news = None
+        except Changed as change:
+            news = change
+        try:
+            steps = plan.plan(spec, observe(spec))
+        except Refused as refusal:
+            if news is None:
+                raise
+            raise Refused("%s\nDocker serves as before. %s" % (news.what, refusal.what), refusal.way_out) from refusal
+    if news is not None:
+        raise Refused(
+            "Docker's content changed in each of %d rounds; Docker serves as before. %s" % (ROUNDS, news.what), news.way_out
+        )
+
+
+def loads(spec, host):
+    """The images that are still to be loaded where Docker is, as steps; in check mode those that the run would leave to be loaded.
+
+    [] when this call loads them itself.
+    """
+    if not spec.docker or spec.docker.load:
+        return []
+    steps = plan.plan(spec._replace(docker=spec.docker._replace(load=True)), host)
+    return report.describe(step for step in steps if isinstance(step, LoadImage))

@@ -1,0 +1,230 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What to do, as values: the planner makes them, apply.py carries them out. Sizes are bytes."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from typing import NamedTuple, Optional, Tuple
+
+from .host import Container, Content, Disk, Image
+
+
+class Command(NamedTuple):
+    """Run argv. timeout in seconds, None: the module's command_timeout. ok: return codes that mean success.
+
+    says: lines that it has to print, without the spaces in them; for a command that is asked and changes nothing.
+    if_it_fails: a sentence for the operator, what to do then.
+    """
+
+    argv: Tuple[str, ...]
+    why: str
+    timeout: Optional[int] = None
+    ok: Tuple[int, ...] = (0,)
+    says: Tuple[str, ...] = ()
+    if_it_fails: str = ""
+
+
+class IfFails(NamedTuple):
+    """Run test, and when it returns one of codes, carry steps out."""
+
+    test: Command
+    codes: Tuple[int, ...]
+    steps: Tuple
+
+
+class RemoveThinDevices(NamedTuple):
+    """Take down every thin device that is active on a pool (a device-mapper name), whoever made it."""
+
+    pool: str
+    why: str
+
+
+class WriteFile(NamedTuple):
+    """Replace path by text, atomically. mode None: as it is."""
+
+    path: str
+    text: str
+    why: str
+    mode: Optional[int] = 0o644
+
+
+class RemoveFile(NamedTuple):
+    """Remove path if it is there."""
+
+    path: str
+    why: str
+
+
+class MustBeBlank(NamedTuple):
+    """Stop unless nothing is found on this device: asked again right before something is made of it."""
+
+    path: str
+    why: str
+
+
+class MustBeAsSeen(NamedTuple):
+    """Stop unless the disk is what it was when it was planned to be erased: somebody may have mounted it since."""
+
+    disk: Disk
+    why: str
+
+    @property
+    def path(self):
+        """The disk's node."""
+        return self.disk.path
+
+
+class Move(NamedTuple):
+    """Rename a folder of Docker's data root. Nothing to do when source is gone or target is there: done before.
+
+    only_if: paths that must all be there.
+    """
+
+    source: str
+    target: str
+    why: str
+    only_if: Tuple[str, ...] = ()
+
+
+class ArchiveImage(NamedTuple):
+    """docker save of one image with all its tags, verified, into folder. One that is there is verified, and kept when whole."""
+
+    host: str
+    image: Image
+    folder: str
+    why: str
+
+
+class LoadImage(NamedTuple):
+    """docker load of one archived image, unless Docker has it. keep: whether the archive stays.  names: see Former."""
+
+    host: str
+    image: Image
+    folder: str
+    keep: bool
+    why: str
+    names: Tuple[Tuple[str, str], ...] = ()
+
+
+class KeepContainer(NamedTuple):
+    """Write a container's `docker inspect` into folder; commit: make an image of its file system too."""
+
+    host: str
+    container: Container
+    folder: str
+    commit: bool
+    why: str
+
+
+class PlanAgain(NamedTuple):
+    """What was done so far makes something whose name is not known before: observe and plan anew for the rest."""
+
+    why: str
+
+
+class UntilMoved(NamedTuple):
+    """A pvmove that empties device goes on without us, and what follows has to wait for its end: stop here, all is well.
+
+    The next run finds the move where it is then.
+    """
+
+    device: str
+    why: str
+
+
+class WaitForDocker(NamedTuple):
+    """Ask the daemon at host (a unix:// address) until it answers, at most timeout seconds; then its report must agree.
+
+    driver: the storage driver that it must name, "" for any; pool, chunk_size (bytes): the thin pool, when it is on one.
+    """
+
+    host: str
+    why: str
+    timeout: int
+    driver: str = ""
+    pool: str = ""
+    chunk_size: int = 0
+
+
+class CheckConfiguration(NamedTuple):
+    """Have containerd (program) read config.toml (None: no such file) and our file before they are written; it must name pool.
+
+    config_path: where that config.toml stands, which its relative imports start at.
+    """
+
+    program: str
+    config_text: Optional[str]
+    own_text: str
+    pool: str
+    why: str
+    config_path: str = "/etc/containerd/config.toml"
+
+
+class WaitForContainerd(NamedTuple):
+    """Ask containerd at address (a socket's path) until it answers, at most timeout seconds.
+
+    plugin: the status that its devmapper snapshotter must have, "" for any.
+    """
+
+    address: str
+    why: str
+    timeout: int
+    plugin: str = ""
+
+
+class DropSnapshots(NamedTuple):
+    """Remove every snapshot of containerd's devmapper snapshotter, in all namespaces."""
+
+    address: str
+    why: str
+
+
+class RemoveTree(NamedTuple):
+    """Remove a folder and everything in it. size: bytes, None when they were not counted."""
+
+    path: str
+    size: Optional[int]
+    why: str
+
+
+class AssertContent(NamedTuple):
+    """Raise Changed unless Docker holds what was planned for: asked right before it is stopped, and again after.
+
+    root: its data root.  store: (containerd's socket, namespace) when containerd has the images, None otherwise.
+    stopped: whether Docker is down, so that no container of this namespace may have a process left.
+    """
+
+    root: str
+    content: Content
+    store: Optional[Tuple[str, str]]
+    namespace: str
+    stopped: bool
+    why: str
+
+
+class StartContainers(NamedTuple):
+    """Start these containers, and those that nobody knew of when the plan was made but that ended when Docker was stopped.
+
+    root: Docker's data root.  timeout in seconds.
+    """
+
+    host: str
+    root: str
+    ids: Tuple[str, ...]
+    timeout: int
+    why: str
+
+
+class Switch(NamedTuple):
+    """The critical section: all of steps, or the way back and what follows it. service: the daemon that is restarted in it.
+
+    way_back: ends with a daemon that answers.  afterwards: due after it, or alone when the daemon was not stopped yet.
+    """
+
+    steps: Tuple
+    way_back: Tuple
+    why: str
+    service: str = "docker"
+    afterwards: Tuple = ()

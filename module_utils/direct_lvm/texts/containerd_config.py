@@ -1,0 +1,292 @@
+# Copyright: (c) 2026, the direct-lvm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""containerd with its devmapper snapshotter: the nouns, and its configuration as text. Pure.
+
+Our settings are a file of their own. The only line of config.toml that is touched is `imports`; whatever else that file
+holds is judged by containerd itself (`containerd config dump`), not here. Plugin sections of an imported file replace
+those of the same name whole, others stay (containerd, cmd/containerd/server/config, mergeConfig; the same since 1.3).
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import fnmatch
+import hashlib
+import json
+import os
+import re
+from typing import NamedTuple, Tuple
+
+from ..model.host import ADDRESS, CONFIG
+from ..model.names import MANAGED
+from .programs import is_daemon, same_program
+from .units import command_words, settings, variables
+
+PLUGIN_TYPE, PLUGIN = "io.containerd.snapshotter.v1", "devmapper"
+TABLES = ('plugins."%s.%s"' % (PLUGIN_TYPE, PLUGIN), 'plugins."%s"' % PLUGIN, "plugins." + PLUGIN)  # the latter in version 1
+MARKERS = ("@@VERSION@@", "@@PLUGIN@@")  # in the text of our file; only the host knows config.toml's version
+CHECKSUM = "@@CHECKSUM@@"  # in the text of our drop-in
+VARIABLE = "DIRECT_LVM_CONFIGURATION"
+IMPORTS = re.compile(r"^[ \t]*imports[ \t]*=(.*)$", re.M)
+OURS = "  # direct_lvm"  # marks an imports line that is ours alone
+STRING = re.compile(r"""("[^"\\\n]*"|'[^'\n]*')""")
+POOL_NAME = re.compile(r"""\bpool_name["']?[ \t]*=[ \t]*(\"{3}|'{3}|"|')(.*?)\1""")
+ANY_STRING = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'[^'\n]*')""")
+ARRAY = re.compile(r"[ \t]*\[([ \t]*(?:{0}[ \t]*(?:,[ \t]*{0}[ \t]*)*(?:,[ \t]*)?)?)\][ \t]*(?:#.*)?\r?\Z".format(STRING.pattern))
+
+
+class Dump(NamedTuple):
+    """What `containerd config dump` tells: the files that were read, the pool and the socket, "" when it names none."""
+
+    files: Tuple[str, ...]
+    pool: str
+    address: str
+
+
+def pool_names(text):
+    """The pools that a text of containerd's configuration may name; comment lines do not count. A search, not a parse."""
+    lines = [line for line in text.split("\n") if not line.lstrip().startswith("#")]
+    return [name for _quotes, name in POOL_NAME.findall("\n".join(lines)) if name]
+
+
+def parse_dump(text):
+    """A Dump from what `containerd config dump` prints: TOML in containerd's own form, one setting a line."""
+    table, found = "", {}
+    for line in map(str.strip, text.split("\n")):
+        key, equals, value = line.partition("=")
+        if line.startswith("["):
+            table = line.strip("[]").replace("'", '"')
+        elif equals:
+            found.setdefault((table, key.strip()), [plain(one) for one in ANY_STRING.findall(value)])
+    named = [found[key][0] for key in found if key[1] == "pool_name" and key[0] in TABLES and found[key]]
+    address = (found.get(("grpc", "address")) or [""])[0]
+    return Dump(tuple(found.get(("", "imports"), ())), next(filter(None, named), ""), address)
+
+
+def plain(string):
+    """The text of a TOML string on one line; escapes are those of JSON (toml.io, "String")."""
+    try:
+        return json.loads(string) if string.startswith('"') else string[1:-1]
+    except ValueError:
+        return string[1:-1]
+
+
+def flag(words, *names):
+    """The last value of a flag among containerd's words, "" when it is not given. It takes -c, -config and --config=X alike."""
+    found = ""
+    for index, word in enumerate(words[1:], 1):
+        match = re.match(r"--?([a-z][a-z-]*)(?:=(.*))?\Z", word, re.S)
+        if match and match.group(1) in names:
+            found = match.group(2) if match.group(2) is not None else "".join(words[index + 1 : index + 2])
+    return found
+
+
+def words(unit, env_files=None):
+    """(words of the running containerd, of its unit): () for one that does not run, or for a unit that starts a script.
+
+    env_files: {path: text} of the unit's EnvironmentFile=s.
+    """
+    shims = [path for path in unit.sockets if path.endswith(".ttrpc")]  # nobody else has such a socket, whatever its name
+    running = unit.arguments if shims or is_daemon(unit.arguments, "containerd") else ()
+    known = variables(unit.files, env_files or {})
+    named = tuple(word.text for word in command_words(unit.command, "", known))
+    if running and not same_program(running, named):
+        named = ()
+    return running, named if is_daemon(named, "containerd") else ()
+
+
+def config_paths(unit, env_files=None):
+    """(the config.toml that containerd reads now, the one that its next start reads); the same one unless its unit was changed.
+
+    A path that is not absolute starts at the daemon's folder. Without a process the unit tells; a script does not.
+    """
+    running, named = words(unit, env_files)
+    folders = [one.value for one in settings(unit.files) if (one.section, one.key) == ("Service", "WorkingDirectory")]
+    given = (folders or ["/"])[-1] or "/"
+    now = config_of(running or named, unit.folder or given)
+    later = config_of(named or running, given)
+    hidden = later == CONFIG and "$" in unit.command  # a variable that no file sets
+    return now, now if not named or (running and hidden) else later
+
+
+def config_of(words, folder):
+    """The config.toml that containerd's words name, else the default one."""
+    named = flag(words, "config", "c")
+    return os.path.normpath(os.path.join(folder, named)) if named else CONFIG
+
+
+def listens(unit):
+    """The socket on which the running containerd answers its clients, "" when it cannot be told.
+
+    By its flag; else of those on which it listens the one that has another beside it, SOCKET.ttrpc, for its shims
+    (containerd, cmd/containerd/server/config: ttrpc.address). Others are for debugging, or for plugins.
+    """
+    given = flag(words(unit)[0], "address", "a")
+    if given or not unit.sockets:
+        return given
+    likely = [path for path in unit.sockets if path == ADDRESS or path + ".ttrpc" in unit.sockets]
+    return likely[0] if likely else unit.sockets[0] if len(unit.sockets) == 1 else ""
+
+
+def read_files(config, read):
+    """{path: text} of a config.toml and of the files that it imports, in turn, as far as its text tells; None when it does not.
+
+    read: a function from a path, or a pattern with *, to {path: text} of the files that are there.
+    """
+    found, todo = {}, [config]
+    while todo:
+        for path, text in read(todo.pop()).items():
+            if path in found:
+                continue
+            found[path] = text
+            there = IMPORTS.search(head(text))
+            try:
+                names = [name for _start, _end, name in entries(there.group(1))] if there else []
+            except ValueError:
+                return None
+            todo += [os.path.normpath(os.path.join(os.path.dirname(path), name)) for name in names]
+    return found
+
+
+def absolute_imports(text, parent):
+    """config.toml with each import as an absolute path, so that a copy in another folder reads the same files.
+
+    As containerd 2 reads them; containerd 1 looks for a relative one with * below its working folder.
+    Raises ValueError for an `imports` that is not an array on one line.
+    """
+    found = IMPORTS.search(head(text or ""))
+    for start, end, name in reversed(entries(found.group(1)) if found else []):
+        at = found.start(1)
+        text = text[: at + start] + '"%s"' % os.path.join(os.path.dirname(parent), name) + text[at + end :]
+    return text
+
+
+def desired_files(found, wanted):
+    """((path, text now, text wanted), ...) of our file, config.toml and our drop-in, in the order in which they are written.
+
+    found: a Containerd.  Raises ValueError for an `imports` that is not an array on one line.
+    """
+    config = with_import(found.config_text, wanted.config, found.config_path)
+    own = own_file(wanted, config_version(config))
+    return (
+        (wanted.config, found.own_text, own),
+        (found.config_path, found.config_text, config),
+        (wanted.dropin, found.dropin_text, own_dropin(wanted, own)),
+    )
+
+
+def is_settled(found, wanted):
+    """Whether containerd runs in the desired state, and nothing more has to be asked. Raises ValueError like desired_files()."""
+    files = desired_files(found, wanted)
+    read = found.unit.active_state == "active" and not found.unit.need_reload and has_read(found.unit, files[0][2])
+    return read and found.plugin == "ok" and all(now == text for _path, now, text in files)
+
+
+def head(text):
+    """The part of a TOML text before its first table: only there are top-level keys."""
+    table = re.search(r"^[ \t]*\[", text, re.M)
+    return text[: table.start()] if table else text
+
+
+def config_version(text):
+    """The version of a config.toml, 1 when it names none (containerd, docs/man/containerd-config.toml.5.md)."""
+    found = re.search(r"^[ \t]*version[ \t]*=[ \t]*([0-9]+)", head(text), re.M)
+    return int(found.group(1)) if found else 1
+
+
+def entries(array):
+    """[(start, end, text)] of the strings of a TOML array that stands on one line. Raises ValueError for anything else."""
+    whole = ARRAY.match(array)
+    if whole is None:
+        raise ValueError("its `imports` is not an array on one line")
+    return [(one.start(), one.end(), one.group()[1:-1]) for one in STRING.finditer(array, whole.start(1), whole.end(1))]
+
+
+def leads_to(pattern, path, parent):
+    """Whether an import of the file `parent`, without `*`, is that path. Others than absolute ones start at parent's folder."""
+    return os.path.normpath(os.path.join(os.path.dirname(parent), pattern)) == path
+
+
+def imported(path, patterns, parent):
+    """Whether one of the imports of the file `parent` leads to path; `*` stays within one folder, as in Go's filepath.
+
+    A pattern with `*` counts only when it is absolute: containerd 1 looks for others below its working folder, containerd 2
+    below parent's (cmd/containerd/server/config, resolveImports). A file that is named twice is read once.
+    """
+    for pattern in patterns:
+        whole = os.path.normpath(pattern)
+        here = os.path.dirname(whole) == os.path.dirname(path) and "*" in pattern
+        if leads_to(pattern, path, parent) or (here and fnmatch.fnmatchcase(os.path.basename(path), os.path.basename(whole))):
+            return True
+    return False
+
+
+def with_import(text, path, parent=CONFIG):
+    """config.toml that imports path: the same text when it does already, else with one line added or changed.
+
+    text None: there is no such file, and one with nothing else is made. No drop-in of others is lost by it: conf.d/*.toml,
+    since 2.2 among containerd's default imports, is followed only where a file that is read says so (LoadConfig).
+    Raises ValueError for an `imports` that is not an array on one line.
+    """
+    line = 'imports = ["%s"]' % path
+    if text is None:
+        return "%s\nversion = 2\n%s\n" % (MANAGED, line)
+    found = IMPORTS.search(head(text))
+    if found is None:
+        return line + OURS + "\n" + text
+    array = found.group(1)
+    there = entries(array)
+    if imported(path, [name for _start, _end, name in there], parent):
+        return text
+    at = found.start(1) + (there[-1][1] if there else array.index("[") + 1)
+    return text[:at] + (', "%s"' if there else '"%s"') % path + text[at:]
+
+
+def without_import(text, path, parent=CONFIG):
+    """config.toml without any import of exactly path, as it was before with_import(); None when that made the whole file.
+
+    Raises ValueError when an `imports` that is not an array on one line may name it.
+    """
+    if text is None or text == with_import(None, path):
+        return None
+    line = 'imports = ["%s"]%s\n' % (path, OURS)
+    if text.startswith(line):
+        return text[len(line) :]
+    found = IMPORTS.search(head(text))
+    if found is None or os.path.basename(path) not in text:
+        return text
+    array = found.group(1)
+    there = entries(array)
+    for index, (start, end, name) in enumerate(there):
+        if leads_to(name, path, parent):
+            if index:
+                start = there[index - 1][1]
+            elif there[1:]:
+                end = there[1][0]
+            elif array[end:].lstrip(" \t").startswith(","):
+                end = array.index(",", end) + 1
+            at = found.start(1)
+            return without_import(text[: at + start] + text[at + end :], path, parent)
+    return text
+
+
+def own_file(wanted, version):
+    """The text of our configuration file for a config.toml of that version: version 1 has short plugin names."""
+    plugin = PLUGIN if version == 1 else '"%s.%s"' % (PLUGIN_TYPE, PLUGIN)
+    return wanted.config_text.replace(MARKERS[0], str(version)).replace(MARKERS[1], plugin)
+
+
+def own_dropin(wanted, text):
+    """The text of our drop-in when our configuration file has that text: its checksum is in containerd's environment."""
+    return wanted.dropin_text.replace(CHECKSUM, checksum(text))
+
+
+def checksum(text):
+    """A short checksum of a configuration file."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def has_read(unit, text):
+    """Whether the running containerd was started after our configuration file got this text."""
+    return "%s=%s" % (VARIABLE, checksum(text)) in unit.environment

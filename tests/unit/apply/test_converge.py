@@ -1,0 +1,100 @@
+"""A whole run: planned anew while Docker's content changes, a bounded number of times, and what the answer holds."""
+
+import pytest
+import states
+
+from module_utils.direct_lvm.apply import apply, converge
+from module_utils.direct_lvm.model.errors import Changed, Refused
+from module_utils.direct_lvm.model.host import Image
+from module_utils.direct_lvm.model.spec import DockerStorage
+from module_utils.direct_lvm.model.steps import Command, LoadImage, WriteFile
+from module_utils.direct_lvm.plan import plan
+
+DUE = Command(("true",), "test")
+WRITTEN = WriteFile("/nowhere/x", "new\n", "test")
+NEWS = Changed("Docker holds something else than when it was looked at: container web.", "docker events")
+
+
+class Machine:
+    """Stands in for the parts of a run. plans: what each look finds due; outcomes: what each attempt ends with."""
+
+    def __init__(self, monkeypatch, plans, outcomes=()):
+        self.plans, self.outcomes, self.looks = list(plans), list(outcomes), 0
+        monkeypatch.setattr(converge, "observe", self.observe)
+        monkeypatch.setattr(converge, "ask_settings", lambda *_given: None)
+        monkeypatch.setattr(plan, "plan", self.plan)
+        monkeypatch.setattr(plan, "warnings", lambda *_given: ("a warning",))
+        monkeypatch.setattr(plan, "engine", lambda *_given: None)
+        monkeypatch.setattr(apply, "carry_out", self.carry_out)
+
+    def observe(self, _spec):
+        self.looks += 1
+        return states.host("bookworm", "00-blank")._replace(settings=object())
+
+    def plan(self, _spec, _host):
+        step = self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    def carry_out(self, steps, done):
+        outcome = self.outcomes.pop(0) if self.outcomes else True
+        if isinstance(outcome, Exception):
+            raise outcome
+        done += steps
+        return outcome
+
+
+def run(docker=None, **given):
+    result = {}
+    return converge.converge(states.spec()._replace(docker=docker), result, **given), result
+
+
+def test_a_run_in_which_nothing_changes_looks_twice(monkeypatch):
+    machine = Machine(monkeypatch, [(DUE,), ()])
+    warnings, result = run()
+    assert (machine.looks, result["changed"], warnings) == (2, True, ("a warning",))
+
+
+@pytest.mark.parametrize("outcomes", [[NEWS], [NEWS, False], [NEWS] * 4], ids=["once", "then-planned-anew", "often"])
+def test_what_changes_meanwhile_is_planned_anew(monkeypatch, outcomes):
+    machine = Machine(monkeypatch, [(DUE,)] * (len(outcomes) + 1) + [()], outcomes)
+    _warnings, result = run()
+    assert result["changed"]
+    assert machine.looks == len(outcomes) + 2
+
+
+def test_after_some_rounds_it_is_told_what_keeps_coming(monkeypatch):
+    Machine(monkeypatch, [(DUE,)], [NEWS] * 9)
+    with pytest.raises(Refused, match="in each of 5 rounds; Docker serves as before.* container web") as told:
+        run()
+    assert told.value.way_out == "docker events"
+    assert not isinstance(told.value, Changed)
+
+
+def test_what_is_new_and_refused_is_told_with_both_sentences(monkeypatch):
+    Machine(monkeypatch, [(DUE,), Refused("Docker holds 1 container.", "docker rm")], [NEWS])
+    with pytest.raises(Refused, match="container web.\nDocker serves as before. Docker holds 1 container.") as told:
+        run()
+    assert told.value.way_out == "docker rm"
+
+
+def test_a_refusal_of_a_plan_that_was_asked_to_be_made_anew_stays_as_it_is(monkeypatch):
+    Machine(monkeypatch, [(DUE,), Refused("Docker holds 1 container.", "docker rm")], [False])
+    with pytest.raises(Refused, match=r"\ADocker holds 1 container\."):
+        run()
+
+
+@pytest.mark.parametrize("with_diff", [True, False])
+def test_the_diff_is_returned_when_it_is_asked_for(monkeypatch, with_diff):
+    Machine(monkeypatch, [(WRITTEN,)])
+    _warnings, result = run(check_mode=True, with_diff=with_diff)
+    assert [part["after"] for part in result.get("diff", ())] == (["new\n"] if with_diff else [])
+
+
+def test_images_that_another_call_loads_are_named(monkeypatch):
+    image = Image("sha256:" + "1" * 64, ("app:1",), 7)
+    Machine(monkeypatch, [(DUE, LoadImage("unix:///x", image, "/x", True, "load app:1"))])
+    _warnings, result = run(docker=DockerStorage("auto", "", "", load=False), check_mode=True)
+    assert result["loads"] == [{"load": image.id, "why": "load app:1"}]
+    assert run(docker=DockerStorage("auto", "", ""), check_mode=True)[1]["loads"] == []  # this call loads them itself

@@ -1,0 +1,365 @@
+"""Files: the lock that keeps two runs on one host apart, and what is written where others may write too."""
+
+import os
+import pathlib
+import re
+import shlex
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from module_utils.direct_lvm.host import commands, files
+from module_utils.direct_lvm.model.errors import Refused
+
+
+def test_a_second_run_is_refused_with_the_file_that_tells_who_has_the_lock(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "LOCK", str(tmp_path / "lock"))
+    with files.only_one_run(0):
+        with pytest.raises(Refused) as refusal, files.only_one_run(0):
+            pass
+        command = refusal.value.way_out.partition("/fd/N: ")[2]
+        listed = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, universal_newlines=True).stdout
+        assert {line.split("/")[2] for line in listed.split()} == {str(os.getpid())}
+    with files.only_one_run(0):  # it was let go
+        assert os.stat(files.LOCK).st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(not os.path.isdir("/run"), reason="no Linux host")
+def test_nobody_but_root_can_make_the_lock_first():
+    folder = os.stat(os.path.dirname(files.LOCK))
+    assert (folder.st_uid, folder.st_mode & 0o022) == (0, 0)
+
+
+# What runs meanwhile closes all that it inherits, as LVM does (_close_stray_fds), and sleeps on.
+HOLDER = """
+import sys
+from module_utils.direct_lvm.host import commands, files
+files.LOCK = sys.argv[1]
+with files.only_one_run(0):
+    commands.run(["sh", "-c", "for fd in 3 4 5 6 7 8 9; do eval exec $fd'>&-'; done; echo $$ > " + sys.argv[2] + "; exec sleep 60"])
+"""
+
+
+def wait_for(condition):
+    """Return once a function gives something true; it."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return condition()
+
+
+def test_the_lock_of_a_killed_run_is_held_until_its_child_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "LOCK", str(tmp_path / "lock"))
+    pid = tmp_path / "pid"
+    root = str(pathlib.Path(__file__).resolve().parents[3])
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, files.LOCK, str(pid)], cwd=root)
+    child = int(wait_for(lambda: pid.exists() and pid.read_text().strip()))
+    try:
+        holder.kill()
+        holder.wait()
+        refused = pytest.raises(Refused, match="another run of direct_lvm, or a command that a killed one left")
+        with refused, files.only_one_run(0):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+    with files.only_one_run(30):
+        pass
+
+
+def test_what_runs_under_the_lock_reads_nothing_and_lets_go_of_it(tmp_path, monkeypatch):
+    lock = tmp_path / "lock"
+    lock.write_text("y\n")  # whatever somebody put there is no answer to a question of LVM's
+    monkeypatch.setattr(files, "LOCK", str(lock))
+    with files.only_one_run(0):
+        assert commands.run(["sh", "-c", "cat; readlink /proc/self/fd/0"]).out == "%s\n" % lock
+    assert commands.run(["readlink", "/proc/self/fd/0"]).out == "/dev/null\n"
+    with files.only_one_run(0):
+        pass
+
+
+def test_the_lock_is_no_link_of_somebody_elses(tmp_path, monkeypatch):
+    (tmp_path / "lock").symlink_to(tmp_path / "victim")
+    monkeypatch.setattr(files, "LOCK", str(tmp_path / "lock"))
+    with pytest.raises(OSError, match="symbolic link"), files.only_one_run(0):
+        pass
+    assert not (tmp_path / "victim").exists()
+
+
+# --- where others may write ------------------------------------------------------------------------------------
+
+PLANTED = {
+    "a-link-to-a-file": lambda path, victim: path.symlink_to(victim),
+    "a-link-to-nothing": lambda path, victim: path.symlink_to(victim.parent / "new"),
+    "a-link-to-a-folder": lambda path, victim: path.symlink_to(victim.parent),
+    "a-hard-link": lambda path, victim: os.link(str(victim), str(path)),
+    "a-file": lambda path, _victim: path.write_text("theirs"),
+    "a-file-that-nobody-may-read": lambda path, _victim: path.touch(0),
+    "a-folder": lambda path, _victim: path.mkdir(),
+    "a-full-folder": lambda path, _victim: (path / "more").mkdir(parents=True),
+    "a-fifo": lambda path, _victim: os.mkfifo(str(path)),
+    "a-socket": lambda path, _victim: bind(path),
+}
+NAME = "direct-lvm.prom"
+
+
+def bind(path):
+    """Make a socket's file, by a name that is short enough for one."""
+    folder = os.open(str(path.parent), os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("/proc/self/fd/%d/%s" % (folder, path.name))
+    os.close(folder)
+
+
+@pytest.fixture
+def victim(tmp_path):
+    """A file of root's outside of the shared folder; at the end it is as it was, and alone in its folder."""
+    path = tmp_path / "root" / "disk"
+    path.parent.mkdir()
+    path.write_text("precious")
+    path.chmod(0o640)
+    yield path
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("precious", 0o640)
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """A folder that others may write to."""
+    path = tmp_path / "shared"
+    path.mkdir()
+    path.chmod(0o777)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["", files.SUFFIX], ids=["target", "temporary"])
+@pytest.mark.parametrize("planted", PLANTED)
+def test_root_writes_through_nothing_that_another_planted(shared, victim, planted, suffix):
+    PLANTED[planted](shared / (NAME + suffix), victim)
+    path = shared / NAME
+    if suffix == "" and not re.search("link|file", planted):
+        with pytest.raises(Refused, match="not a regular file: it is not replaced"):
+            files.write_text(str(path), "figures")
+        assert [each.name for each in shared.iterdir()] == [NAME]
+        return
+    files.write_text(str(path), "figures")
+    assert (path.is_symlink(), path.read_text(), stat.S_IMODE(path.stat().st_mode)) == (False, "figures", 0o644)
+    assert path.stat().st_nlink == 1
+    assert {each.name for each in shared.iterdir()} - {NAME} <= {NAME + suffix}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize(("mode", "uid"), [(0o755, 1001), (0o777, 0), (0o1777, 0), (0o775, 0)])
+def test_a_file_of_anothers_is_replaced_by_one_of_roots(shared, mode, uid):
+    path = shared / NAME
+    path.write_text("theirs")
+    os.chown(str(path), 1001, 1001)
+    os.chown(str(shared), uid, 1001)
+    shared.chmod(mode)
+    files.write_text(str(path), "figures")
+    assert (path.read_text(), path.stat().st_uid, path.stat().st_gid) == ("figures", 0, 0)
+
+
+@pytest.mark.parametrize("call", ["write", "remove", "move-from", "move-to"])
+@pytest.mark.parametrize("depth", ["", "a/b"], ids=["at-the-end", "on-the-way"])
+def test_a_folder_that_another_made_a_link_is_not_entered(shared, victim, call, depth):
+    (shared / "link").symlink_to(victim.parent)
+    path = str(shared / "link" / depth / victim.name)
+    (shared / "own").mkdir()
+    calls = {
+        "write": lambda: files.write_text(path, "figures"),
+        "remove": lambda: files.remove(path),
+        "move-from": lambda: files.move(str(shared / "link" / ".." / victim.parent.name), str(shared / "stolen")),
+        "move-to": lambda: files.move(str(shared / "own"), path + "-new"),
+    }
+    with pytest.raises(Refused, match="is a link, and others than root may write to .*: root does not follow it") as refusal:
+        calls[call]()
+    assert refusal.value.way_out.endswith("readlink -f %s" % (shared / "link"))
+
+
+def test_a_link_that_only_root_can_change_is_followed(tmp_path):
+    (tmp_path / "data" / "etc").mkdir(parents=True)
+    (tmp_path / "etc").symlink_to("data/../data/./etc")
+    (tmp_path / "again").symlink_to(tmp_path / "etc")
+    files.write_text(str(tmp_path / "again" / "docker" / "daemon.json"), "{}")
+    assert (tmp_path / "data" / "etc" / "docker" / "daemon.json").read_text() == "{}"
+    files.remove(str(tmp_path / "again" / "docker" / "daemon.json"))
+    files.move(str(tmp_path / "etc" / "docker"), str(tmp_path / "again" / "podman"))
+    assert os.listdir(str(tmp_path / "data" / "etc")) == ["podman"]
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(OSError, match="Too many levels of symbolic links: '%s/round'" % tmp_path):
+        files.write_text(str(tmp_path / "round" / "file"), "")
+
+
+@given(st.lists(st.sampled_from([".", "..", "a", "b", "link", "up", "abs"]), max_size=8))
+def test_a_path_leads_where_the_kernel_says(tmp_path_factory, words):
+    root = tmp_path_factory.getbasetemp() / "walk"
+    if not root.exists():
+        (root / "a" / "b" / "a").mkdir(parents=True)
+        (root / "a" / "link").symlink_to("b")
+        (root / "a" / "up").symlink_to("../a/./b/..")
+        (root / "a" / "b" / "abs").symlink_to(root / "a")
+    path = "/".join([str(root), *words])
+    try:
+        told = os.stat(path)
+    except OSError as error:
+        with pytest.raises(type(error)), files.opened(path):
+            pass
+        return
+    with files.opened(path) as (descriptor, passed):
+        assert os.path.samestat(os.fstat(descriptor), told)
+        assert passed[-1].path == os.path.realpath(path)
+        upper = list(pathlib.Path(passed[-1].path).parents)[::-1]
+        assert [one.path for one in passed] == [*map(str, upper), passed[-1].path]
+
+
+@pytest.mark.parametrize(
+    ("modes", "more", "weak"),
+    [
+        pytest.param((0o755, 0o755), {}, None, id="closed"),
+        pytest.param((0o755, 0o777), {}, 1, id="everybody"),
+        pytest.param((0o755, 0o775), {}, 1, id="group"),
+        pytest.param((0o777, 0o755), {}, 0, id="everybody-above"),
+        pytest.param((0o1777, 0o755), {}, None, id="sticky-above"),
+        pytest.param((0o755, 0o1777), {}, None, id="sticky-and-to-hold-a-folder"),
+        pytest.param((0o755, 0o1777), {"filled": True}, 1, id="sticky-and-to-hold-files"),
+        pytest.param((0o755, 0o755), {"strict": True, "filled": True}, None, id="strict"),
+    ],
+)
+def test_who_may_put_something_else_in_the_place_of_a_folder(tmp_path, modes, more, weak):
+    folders = [tmp_path / "upper", tmp_path / "upper" / "lower"]
+    for folder, mode in zip(folders, modes):
+        folder.mkdir()
+        folder.chmod(mode)
+    with files.opened(str(folders[1])) as (_descriptor, passed):
+        told = files.weak_spot(passed, **more)
+    assert told == "" if weak is None else told.startswith("%s may be written to by " % folders[weak])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+@pytest.mark.parametrize(
+    ("mode", "strict", "weak"),
+    [
+        (0o755, False, ""),
+        (0o755, True, "%s/upper belongs to user id 1001"),
+        (0o1777, False, "%s/upper may be written to by everybody"),
+    ],
+)
+def test_a_folder_of_another_user(tmp_path, mode, strict, weak):
+    (tmp_path / "upper" / "lower").mkdir(parents=True)
+    (tmp_path / "upper").chmod(mode)
+    os.chown(str(tmp_path / "upper"), 1001, 1001)
+    os.chown(str(tmp_path / "upper" / "lower"), 1001, 1001)
+    with files.opened(str(tmp_path / "upper" / "lower")) as (_descriptor, passed):
+        told = files.weak_spot(passed, strict)
+    assert told == (weak % tmp_path if weak else "")
+
+
+# --- what is no file -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("planted", ["a-folder", "a-full-folder", "a-fifo", "a-socket"])
+@pytest.mark.parametrize("call", ["write", "remove"])
+def test_what_is_no_file_is_not_replaced_or_removed(tmp_path, planted, call):
+    path = tmp_path / "it's here"
+    PLANTED[planted](path, path)
+    with pytest.raises(Refused, match="it's here is a.*, not a regular file: it is not (replaced|removed)") as refusal:
+        files.write_text(str(path), "") if call == "write" else files.remove(str(path))
+    command = refusal.value.way_out.split("\n")[0].partition(": ")[2]
+    assert shlex.split(command) == ["ls", "-ld", str(path)]
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+# With a mount over it, so that a mistake of ours does not take the host's /dev/null.
+DEVICE = """
+mount -t tmpfs none /mnt && cd {0} && touch /mnt/null && mount --bind /dev/null /mnt/null && exec {1} -c '
+from module_utils.direct_lvm.host import files, trees
+from module_utils.direct_lvm.model import errors
+for call in (
+    lambda: files.write_text("/mnt/null", "x"),
+    lambda: files.remove("/mnt/null"),
+    lambda: files.move("/mnt/null", "/mnt/other"),
+    lambda: trees.remove_tree("/mnt/null"),
+):
+    try:
+        call()
+    except errors.Refused as refusal:
+        print(refusal.what)'
+"""
+
+
+def test_a_device_is_not_replaced_or_removed_or_renamed():
+    assert in_a_mount_namespace(DEVICE) == [
+        "/mnt/null is a character device, not a regular file: it is not replaced.",
+        "/mnt/null is a character device, not a regular file: it is not removed.",
+        "/mnt/null is no folder: it is not renamed.",
+        "/mnt/null is a character device, not a regular file: it is not removed.",
+    ]
+
+
+def in_a_mount_namespace(script):
+    """The lines that a script prints in a mount namespace of its own; {0} is the project, {1} Python."""
+    root = pathlib.Path(__file__).resolve().parents[3]
+    argv = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script.format(root, sys.executable)]
+    if subprocess.run([*argv[:4], "true"], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("this host lets nobody make a mount namespace")
+    return subprocess.run(argv, stdout=subprocess.PIPE, universal_newlines=True).stdout.splitlines()
+
+
+def test_a_file_is_no_folder_to_rename(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Refused, match="is no folder: it is not renamed"):
+        files.move(str(tmp_path / "file"), str(tmp_path / "other"))
+
+
+# --- what fails ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("call", "named"), [("fchmod", "file.direct-lvm-new"), ("fsync", "file.direct-lvm-new"), ("fsync", "")])
+def test_what_fails_about_an_open_file_or_its_folder_is_told_by_name(tmp_path, monkeypatch, call, named):
+    real = getattr(os, call)
+
+    def fail(descriptor, *mode):
+        if os.path.samestat(os.fstat(descriptor), os.stat(str(tmp_path / named))):
+            raise OSError(5, "Input/output error")
+        return real(descriptor, *mode)
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(OSError, match="Input/output error: '%s'" % (tmp_path / named)):
+        files.write_text(str(tmp_path / "file"), "text")
+
+
+@pytest.mark.parametrize("call", ["fchmod", "fsync", "rename"])
+def test_a_write_that_fails_leaves_no_temporary_file(tmp_path, monkeypatch, call):
+    (tmp_path / "file").write_text("before")
+
+    def fail(*_given, **_more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(OSError, match="No space left on device: '%s'" % (tmp_path / "file.direct-lvm-new")):
+        files.write_text(str(tmp_path / "file"), "after")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "before"
+
+
+FULL = """
+mount -t tmpfs -o size=64k none /mnt && cd {0} && echo before > /mnt/file && exec {1} -c '
+from module_utils.direct_lvm.host import files
+try:
+    files.write_text("/mnt/file", "x" * 100000)
+except OSError as error:
+    print(error)
+print(open("/mnt/file").read().strip(), __import__("os").listdir("/mnt"))'
+"""
+
+
+def test_a_full_disk_leaves_no_temporary_file():
+    assert in_a_mount_namespace(FULL) == ["[Errno 28] No space left on device: '/mnt/file.direct-lvm-new'", "before ['file']"]
