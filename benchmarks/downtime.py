@@ -16,7 +16,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lab"))
 import remote
 from guest import Guest
-from role_variables import variables
 
 # Prints the longest gap between two answers, in seconds, once /run/stop is there and Docker answers again.
 PING = r"""
@@ -74,8 +73,7 @@ def gap(guest, change):
 
 def module(guest, **options):
     """Run our module; options: further storage options of Docker."""
-    text = variables(docker_storage_options=options)["docker_storage_dropin_text"]
-    answer = remote.run(guest, docker={"dropin_text": text})
+    answer = remote.run(guest, docker={"options": options})
     if answer.get("failed", "died" in answer) or not answer["changed"]:
         sys.exit("the module did not do its work: %s" % answer)
 

@@ -7,10 +7,8 @@ import subprocess
 import tempfile
 
 import ansible
-from role_variables import variables
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PROFILE = "# Managed by direct_lvm\nactivation {\n\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n}\n"
 THERE = "/opt/direct-lvm"
 DISK = "/dev/disk/by-id/virtio-data0"
 
@@ -32,29 +30,17 @@ def install(guest):
         guest.put(folder, THERE)
 
 
-def policy(threshold, percent):
-    """The pool's parameters of another policy than PROFILE's."""
-    text = PROFILE.replace("=80", "=%d" % threshold).replace("=20", "=%d" % percent)
-    return {"autoextend_threshold": threshold, "autoextend_percent": percent, "profile_text": text}
-
-
 def parameters(devices=("/dev/vdb",), docker=False, check=False, state="present", lock_timeout=600, containerd=None, **pool):
     """The module's parameters as it reads them.
 
     docker: whether Docker moves too, or a dictionary of its parameters.  containerd: a dictionary of its parameters;
     given with Docker too.
     """
-    wanted = {"pool": dict({"devices": list(devices), "profile_text": PROFILE}, **pool), "state": state}
+    wanted = {"pool": dict(pool, devices=list(devices)), "state": state}
     if docker:
-        wanted["docker"] = dict(
-            {"dropin_text": variables()["docker_storage_dropin_text"]}, **(docker if isinstance(docker, dict) else {})
-        )
-    if docker or containerd is not None:
-        texts = {
-            "config_text": variables()["containerd_storage_config_text"],
-            "dropin_text": variables()["containerd_storage_dropin_text"],
-        }
-        wanted["containerd"] = dict(texts, **(containerd or {}))
+        wanted["docker"] = docker if isinstance(docker, dict) else {}
+    if containerd is not None:
+        wanted["containerd"] = containerd
     wanted.update(lock_timeout=lock_timeout, _ansible_check_mode=check)
     return json.dumps({"ANSIBLE_MODULE_ARGS": wanted})
 

@@ -35,7 +35,7 @@ def render(template, **changes):
 
 
 def variables(**changes):
-    """{name: value}: the defaults, changes, and what the roles make of them, docker_storage_dropin_text and the like."""
+    """{name: value}: the defaults, changes, and what the roles make of them, docker_storage_desired and the like."""
     known = dict(defaults(), thin_pool_devices=["/dev/sdb"], **changes)
     for role in ("thin_pool", "docker_storage", "containerd_storage"):
         for name, text in load("roles", role, "vars", "main.yml").items():

@@ -73,10 +73,6 @@ options:
         description: Name of the LVM profile that carries the autoextend policy, without C(.profile).
         type: str
         default: docker-thinpool
-      profile_text:
-        description: The profile's text. Its first line must be C(# Managed by direct_lvm).
-        type: str
-        required: true
       wipe:
         description: Leave to erase a signature. Device and signature must both be what is found.
         type: list
@@ -131,14 +127,8 @@ options:
         description: The systemd drop-in of docker.service to write.
         type: path
         default: /etc/systemd/system/docker.service.d/daemon.conf
-      dropin_text:
-        description:
-          - The drop-in's text. Its first line must be C(# Managed by direct_lvm).
-          - C(@@VENDOR_COMMAND@@) in it stands for the command line of the installed unit.
-        type: str
-        required: true
       options:
-        description: The extra C(dm.*) options that O(docker.dropin_text) carries; they are checked against those that Docker knows.
+        description: Extra C(dm.*) options of Docker's graph driver. They are checked against those that Docker knows.
         type: dict
         default: {}
       start_timeout:
@@ -147,15 +137,12 @@ options:
         default: 300
       config:
         description:
-          - Where Docker's storage settings go, into O(docker.dropin) or merged into Docker's configuration file.
-          - With V(daemon_json), O(docker.dropin_text) carries no C(@@VENDOR_COMMAND@@), and is written too.
+          - Where Docker's storage settings go. V(dropin) appends them to the installed unit's command line; V(daemon_json) merges
+            them into Docker's configuration file, whose other keys and their order stay.
+          - O(docker.dropin) is written either way; it activates the pool before Docker starts.
         type: str
         choices: [dropin, daemon_json]
         default: dropin
-      daemon_json_text:
-        description: The JSON object to merge into Docker's configuration file. Its other keys and their order stay.
-        type: json
-        default: "{}"
       containers:
         description:
           - What to do with containers when Docker changes its storage; they cannot cross.
@@ -199,35 +186,41 @@ options:
       - containerd's devmapper snapshotter. Without O(docker) it is configured, and Docker is left as it is.
     type: dict
     suboptions:
-      config:
+      config_file:
         description: The configuration file to write; config.toml gets a line that imports it.
         type: path
         default: /etc/containerd/conf.d/direct-lvm.toml
-      config_text:
-        description:
-          - Its text. Its first line must be C(# Managed by direct_lvm).
-          - C(@@VERSION@@) stands for the version of config.toml, C(@@PLUGIN@@) for the snapshotter's name in that version.
-        type: str
-        required: true
       dropin:
         description: The systemd drop-in of containerd.service to write.
         type: path
         default: /etc/systemd/system/containerd.service.d/direct-lvm.conf
-      dropin_text:
-        description:
-          - Its text. Its first line must be C(# Managed by direct_lvm).
-          - C(@@CHECKSUM@@), the value of the variable C(DIRECT_LVM_CONFIGURATION), stands for the checksum of
-            O(containerd.config_text).
-        type: str
-        required: true
       root_path:
-        description: The folder of the snapshotter's metadata, as in O(containerd.config_text).
+        description: The folder of the snapshotter's metadata. One per pool.
         type: path
         default: /var/lib/containerd/devmapper
       base_image_size:
-        description: The size that each image and container has, as in O(containerd.config_text).
+        description:
+          - Size of the file system of each image and container, thin. An image that is larger cannot be unpacked.
+          - Images that exist keep theirs.
         type: str
         default: 10GB
+      discard_blocks:
+        description: Whether the blocks of a removed snapshot are returned to the pool.
+        type: bool
+        default: true
+      async_remove:
+        description: Whether snapshots are removed by garbage collection only, which makes removing a container quicker.
+        type: bool
+        default: false
+      fs_type:
+        description: File system of images and containers. Needs containerd 1.6.
+        type: str
+        choices: [ext4, xfs, ext2]
+        default: ext4
+      fs_options:
+        description: Options of mkfs. Needs containerd 1.7.
+        type: str
+        default: ""
       start_timeout:
         description: Seconds to wait for containerd to answer after a restart.
         type: int
@@ -270,16 +263,18 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: A thin pool on /dev/sdb, Docker not touched
+- name: Put Docker on a thin pool on /dev/sdb
   lvmops.direct_lvm.direct_lvm:
     pool:
       devices: [/dev/sdb]
-      profile_text: |
-        # Managed by direct_lvm
-        activation {
-          thin_pool_autoextend_threshold=80
-          thin_pool_autoextend_percent=20
-        }
+    docker: {}
+    containerd: {}  # for Docker 25 and newer
+
+- name: Create a thin pool and leave Docker alone
+  lvmops.direct_lvm.direct_lvm:
+    pool:
+      devices: [/dev/sdb]
+      autoextend_threshold: 70
 """
 
 RETURN = r"""

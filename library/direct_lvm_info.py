@@ -111,11 +111,11 @@ def main():
             disks=(),
             lvm=lvm.ask(),
             profile_text=files.read_text(profile_path(pool)),
-            docker=docker.observe_docker(DockerStorage(engine="auto", dropin="", dropin_text="")),
+            docker=docker.observe_docker(DockerStorage(engine="auto", dropin="")),
         )
         pools = tuple(named for _path, named in containerd.configured_pools(host.docker.containerd_config))
         if pools:
-            seen = containerd.observe_containerd(ContainerdStorage("", "", "", ""), host.docker)
+            seen = containerd.observe_containerd(ContainerdStorage(), host.docker)
             host = host._replace(snapshotter_pools=pools, containerd=seen)
         asked = {}
         if given["lsblk"]:

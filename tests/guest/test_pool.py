@@ -129,7 +129,7 @@ def test_drift_is_corrected_by_the_next_run_and_the_run_after_changes_nothing(co
 
 
 def test_another_policy_is_carried_out_once(converged):
-    wanted = remote.policy(70, 30)
+    wanted = {"autoextend_threshold": 70, "autoextend_percent": 30}
     assert went_well(converged, **wanted)["changed"]
     assert converged.ssh(POLICY).stdout == "thin_pool_autoextend_threshold=70\nthin_pool_autoextend_percent=30\n"
     assert not went_well(converged, **wanted)["changed"]
@@ -244,7 +244,7 @@ def test_the_default_geometry_grows_by_itself_and_the_articles_does_not_and_says
 
 
 def test_a_threshold_of_100_switches_autoextend_off_and_another_policy_extends_a_full_pool_at_once(converged):
-    off = went_well(converged, **remote.policy(100, 20))
+    off = went_well(converged, autoextend_threshold=100)
     assert off["host"]["pool"]["growth_steps_left"] is None
     assert "warnings" not in off
     assert "thin_pool_autoextend_threshold=100\n" in converged.ssh(POLICY).stdout

@@ -9,10 +9,10 @@ import os
 
 import pytest
 import remote
-from role_variables import variables
 
 RELEASE = os.environ.get("DIRECT_LVM_RELEASE", "trixie")
 OWN, CONFIG = "/etc/containerd/conf.d/direct-lvm.toml", "/etc/containerd/config.toml"
+REFUSING = "/etc/systemd/system/containerd.service.d/refusing.conf"
 CONTENT = r"""
 set -eu
 mkdir -p /etc/docker
@@ -173,8 +173,7 @@ def test_other_settings_restart_containerd_and_leave_containers_running(converge
     guest = converged
     guest.ssh("docker run -d --name web app:1 sleep 100000")
     started = guest.ssh("docker inspect -f '{{.State.StartedAt}}' web").stdout
-    text = variables(containerd_storage_async_remove=True)["containerd_storage_config_text"]
-    done = remote.run(guest, docker=True, containerd={"config_text": text})
+    done = remote.run(guest, docker=True, containerd={"async_remove": True})
     assert done["changed"], done
     assert not any(step.get("argv", [""])[-1] == "docker.service" for step in done["steps"])
     assert guest.ssh("docker inspect -f '{{.State.StartedAt}} ' web").stdout.strip() == started.strip()
@@ -184,18 +183,18 @@ def test_other_settings_restart_containerd_and_leave_containers_running(converge
 def test_a_containerd_that_does_not_come_up_is_put_back(before):
     guest = before
     content, config = guest.ssh(HELD).stdout, guest.ssh("cat " + CONFIG).stdout
-    text = variables()["containerd_storage_dropin_text"].replace("[Service]", "[Service]\nExecStartPre=/bin/false")
-    failed = remote.run(guest, docker=True, containerd={"dropin_text": text})
+    guest.ssh(
+        "mkdir -p $(dirname {0}); cat > {0}; systemctl daemon-reload".format(REFUSING),
+        stdin="[Service]\nExecStartPre=/usr/bin/test ! -e %s\n" % OWN,
+    )
+    failed = remote.run(guest, docker=True)
     assert "containerd runs again as before" in failed["msg"]
     assert (driver(guest)[0], guest.ssh("cat " + CONFIG).stdout) == ("overlay2", config)
     assert guest.ssh(HELD).stdout == content
-    text = variables(containerd_storage_fs_type="no-such")["containerd_storage_config_text"]
-    failed = remote.run(guest, docker=True, containerd={"config_text": text})
+    guest.ssh("rm %s; systemctl daemon-reload" % REFUSING)
+    failed = remote.run(guest, docker=True, containerd={"root_path": "/proc/no-such"})
     assert "containerd runs again as before" in failed["msg"]
     assert "no-such" in failed["msg"]
-    text = variables()["containerd_storage_config_text"] + "pool_name = 3 [\n"
-    refused = remote.run(guest, docker=True, containerd={"config_text": text})
-    assert "containerd does not take the configuration" in refused["msg"]
     assert guest.ssh("ls " + OWN, check=False).returncode != 0
     assert remote.run(guest, docker=True)["changed"]
     assert guest.ssh(HELD).stdout == content

@@ -10,7 +10,6 @@ import subprocess
 
 import pytest
 import remote
-from role_variables import variables
 
 DROPIN = "/etc/systemd/system/docker.service.d/daemon.conf"
 # What a host has: an image with two tags, one made by a commit, a dangling one; a volume with data, a network.
@@ -142,8 +141,7 @@ def test_containers_are_refused_or_discarded_with_a_record(before):
 
 def test_a_docker_that_does_not_come_up_is_put_back(before):
     guest, content = before
-    bad = {"docker_storage_options": {"dm.mkfsarg": "--no-such-option"}}
-    failed = module(guest, dropin_text=variables(**bad)["docker_storage_dropin_text"])
+    failed = module(guest, options={"dm.mkfsarg": "--no-such-option"})
     assert "Docker runs again as before" in failed["msg"]
     assert "mkfs" in failed["msg"]  # the daemon's own log
     assert driver(guest)[0] == "overlay2"
@@ -157,12 +155,7 @@ def test_a_docker_that_does_not_come_up_is_put_back(before):
 
 def test_settings_in_daemon_json(before):
     guest, content = before
-    said = {"docker_storage_config": "daemon_json"}
-    wanted = {
-        "config": "daemon_json",
-        "dropin_text": variables(**said)["docker_storage_dropin_text"],
-        "daemon_json_text": variables(**said)["docker_storage_desired"]["daemon_json_text"],
-    }
+    wanted = {"config": "daemon_json"}
     assert module(guest, **wanted)["changed"]
     assert driver(guest) == ("devicemapper", "vgdocker-thinpool")
     text = guest.ssh("cat /etc/docker/daemon.json").stdout
@@ -176,8 +169,7 @@ def test_containers_that_ran_run_again_after_a_restart_for_other_settings(before
     guest, _content = before
     assert module(guest)["changed"]
     guest.ssh("docker run -d --name web app:1 sleep 100000; docker run --name batch app:1 true")
-    other = variables(docker_storage_options={"dm.min_free_space": "5%"})["docker_storage_dropin_text"]
-    assert module(guest, dropin_text=other)["changed"]
+    assert module(guest, options={"dm.min_free_space": "5%"})["changed"]
     assert guest.ssh("docker ps --format '{{.Names}}'").stdout == "web\n"
 
 

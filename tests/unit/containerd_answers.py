@@ -8,11 +8,12 @@ from module_utils.direct_lvm.host import commands, process
 from module_utils.direct_lvm.model import errors
 from module_utils.direct_lvm.model.host import Docker, Unit
 from module_utils.direct_lvm.model.names import MANAGED
-from module_utils.direct_lvm.model.spec import ContainerdStorage
+from module_utils.direct_lvm.model.spec import ContainerdStorage, Pool
 from module_utils.direct_lvm.texts import containerd_config
 
-PLUGINS = recorded("containerd", "trixie", "plugins-ok")
 OURS = '%s\nversion = 2\n[plugins."io.containerd.snapshotter.v1.devmapper"]\n  pool_name = "vg-pool"\n' % MANAGED
+POOL = Pool(devices=(), vg="vg", name="pool")
+PLUGINS = recorded("containerd", "trixie", "plugins-ok")
 
 
 class Host:
@@ -22,11 +23,7 @@ class Host:
         self.root, self.asked, self.active, self.answers, self.removed = root, [], "active", {}, []
         self.command, self.arguments, self.environment, self.sockets = "/usr/bin/containerd", (), (), ()
         self.wanted = ContainerdStorage(
-            self.path("conf.d/direct-lvm.toml"),
-            OURS,
-            self.path("containerd.service.d/direct-lvm.conf"),
-            MANAGED + "\n[Service]\n",
-            self.path("devmapper"),
+            self.path("conf.d/direct-lvm.toml"), self.path("containerd.service.d/direct-lvm.conf"), self.path("devmapper")
         )
         self.answer("dump", 'imports = ["%s"]\n' % self.path("config.toml"))
         self.answer("plugins", PLUGINS)
@@ -60,7 +57,7 @@ class Host:
 
     def observe(self, docker=None, **options):
         seen = Docker("26.1.5", Unit("loaded", "active", False, (), docker)) if docker else None
-        return containerd.observe_containerd(self.wanted, seen, **options)
+        return containerd.observe_containerd(self.wanted, seen, pool=POOL, **options)
 
 
 @pytest.fixture(name="host")

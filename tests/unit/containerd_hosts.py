@@ -4,22 +4,17 @@ import states
 from docker_hosts import FRESH, UNIT, WANTED, lines
 
 from module_utils.direct_lvm.model.host import Containerd, Docker, DockerInfo, Former, Unit
-from module_utils.direct_lvm.model.names import MANAGED
 from module_utils.direct_lvm.model.spec import ContainerdStorage
 from module_utils.direct_lvm.plan import plan
-from module_utils.direct_lvm.texts.containerd_config import config_version, own_dropin, own_file, with_import
+from module_utils.direct_lvm.texts.containerd_config import checksum, config_version, with_import
+from module_utils.direct_lvm.texts.own_files import containerd_config, containerd_dropin
 
 CONFIG = "/etc/containerd/config.toml"
 OWN = "/etc/containerd/conf.d/direct-lvm.toml"
 CONF = "/etc/systemd/system/containerd.service.d/direct-lvm.conf"
 ROOT = "/var/lib/containerd/devmapper"
 POOL = "vgdocker-thinpool"
-SNAPSHOTTER = ContainerdStorage(
-    OWN,
-    MANAGED + '\nversion = @@VERSION@@\n[plugins.@@PLUGIN@@]\n  pool_name = "%s"\n' % POOL,
-    CONF,
-    MANAGED + "\n[Service]\nEnvironment=DIRECT_LVM_CONFIGURATION=@@CHECKSUM@@\n",
-)
+SNAPSHOTTER = ContainerdStorage(OWN, CONF)
 DEBIAN = "version = 2\n\n[plugins]\n"
 SERVICE = Unit("loaded", "active", False, (), "/usr/bin/containerd")
 PROGRAM = "/usr/bin/containerd"
@@ -29,8 +24,8 @@ STOCK = Containerd(SERVICE, plugin="skip", problem="devmapper not configured", p
 def configured(config=DEBIAN, **changes):
     """A containerd on the pool, with all as wanted and read."""
     text = with_import(config, OWN)
-    own = own_file(SNAPSHOTTER, config_version(text))
-    dropin = own_dropin(SNAPSHOTTER, own)
+    own = containerd_config(states.ARTICLE, SNAPSHOTTER, config_version(text))
+    dropin = containerd_dropin(states.ARTICLE, SNAPSHOTTER, checksum(own))
     unit = SERVICE._replace(environment=(dropin.splitlines()[-1][len("Environment=") :],))
     there = Containerd(unit, plugin="ok", program=PROGRAM, config_text=text, own_text=own, dropin_text=dropin, databases=(POOL,))
     return there._replace(**changes)

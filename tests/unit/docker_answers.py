@@ -3,20 +3,16 @@
 import os
 
 import pytest
+import states
 from states import recorded
 
 from module_utils.direct_lvm.facts import docker, systemd
 from module_utils.direct_lvm.host import commands
 from module_utils.direct_lvm.model import errors
-from module_utils.direct_lvm.model.names import MANAGED, VENDOR_COMMAND
 from module_utils.direct_lvm.model.spec import DockerStorage
+from module_utils.direct_lvm.texts import own_files
 
-POOL = "vgdocker-thinpool"
-DROPIN = "%s\n[Service]\nExecStart=\nExecStart=%s --storage-opt dm.thinpooldev=/dev/mapper/%s\n" % (
-    MANAGED,
-    VENDOR_COMMAND,
-    POOL,
-)
+STOCK = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $DOCKER_OPTS"
 
 
 class Host:
@@ -25,6 +21,7 @@ class Host:
     def __init__(self, root):
         self.root, self.asked, self.active, self.load, self.answers = root, [], "active", "loaded", {}
         self.main_pid = 0
+        self.text = own_files.docker_dropin(states.ARTICLE, DockerStorage("auto", ""), STOCK)
         self.fragment = self.write("lib/docker.service", recorded("units", "debian-12-docker.io-20.10.24", "docker.service"))
         self.dropin = str(root / "etc/docker.service.d/direct-lvm.conf")
         self.answer("info", recorded("docker", "info-20.10.24-direct-lvm.json"))
@@ -54,8 +51,8 @@ class Host:
             raise errors.CommandFailed(argv, "failed with return code %d" % rc, err)
         return commands.Result(tuple(argv), rc, out, err)
 
-    def observe(self, text=DROPIN):
-        return docker.observe_docker(DockerStorage("auto", self.dropin, text))
+    def observe(self):
+        return docker.observe_docker(DockerStorage("auto", self.dropin), states.ARTICLE)
 
 
 @pytest.fixture(name="host")

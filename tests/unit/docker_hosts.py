@@ -1,25 +1,23 @@
 """Hosts with Docker, as values for the planner, and the short form of planned steps."""
 
+import json
+
 import states
 
 from module_utils.direct_lvm.apply import report
 from module_utils.direct_lvm.model.host import Container, Docker, DockerInfo, Former, Image, Unit
-from module_utils.direct_lvm.model.names import MANAGED
 from module_utils.direct_lvm.model.spec import DockerStorage
 from module_utils.direct_lvm.plan import plan
-from module_utils.direct_lvm.texts import switch_record
+from module_utils.direct_lvm.texts import own_files, switch_record
 
 DROPIN = "/etc/systemd/system/docker.service.d/daemon.conf"
 RECORD = switch_record.PATH
 VENDOR = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $DOCKER_OPTS"
-OPTIONS = " --storage-driver=devicemapper --storage-opt dm.thinpooldev=/dev/mapper/vgdocker-thinpool"
-WANTED = DockerStorage("auto", DROPIN, MANAGED + "\n[Service]\nExecStart=\nExecStart=@@VENDOR_COMMAND@@" + OPTIONS + "\n")
-JSON = WANTED._replace(
-    config="daemon_json",
-    dropin_text=MANAGED + "\n[Service]\nExecStartPre=/sbin/lvm\n",
-    daemon_json_text='{"storage-driver": "devicemapper", "storage-opts": ["dm.thinpooldev=/dev/mapper/vgdocker-thinpool"]}',
-)
-TEXT = WANTED.dropin_text.replace("@@VENDOR_COMMAND@@", VENDOR)
+WANTED = DockerStorage("auto", DROPIN)
+JSON = WANTED._replace(config="daemon_json")
+JSON_TEXT = own_files.docker_dropin(states.ARTICLE, JSON, VENDOR)
+SETTINGS = json.dumps(own_files.docker_settings(states.ARTICLE, JSON))
+TEXT = own_files.docker_dropin(states.ARTICLE, WANTED, VENDOR)
 UNIT = Unit("loaded", "active", False, (), VENDOR, socket_active=True, socket_exists=True)
 OFF = UNIT._replace(active_state="inactive")
 OVERLAY = DockerInfo("20.10.24+dfsg1", "overlay2", (("Backing Filesystem", "extfs"),), "/var/lib/docker", 0, 0)

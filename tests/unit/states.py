@@ -5,12 +5,13 @@ import os
 
 from module_utils.direct_lvm.facts import lvm
 from module_utils.direct_lvm.model.host import Disk, Host, Signature
-from module_utils.direct_lvm.model.names import MANAGED, SIZE_TAG, TAG
+from module_utils.direct_lvm.model.names import SIZE_TAG, TAG
 from module_utils.direct_lvm.model.spec import Pool, Spec
+from module_utils.direct_lvm.texts import own_files
 
 ALL_RECORDED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recorded")
 RECORDED = os.path.join(ALL_RECORDED, "lvm-states")
-PROFILE = MANAGED + "\nactivation {\n\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n}\n"
+PROFILE = own_files.profile(Pool(devices=()))
 OUR_UUID = "OurOwn-uuid-of-this-disk-0000-0000-abcdef"
 GIB = 1024**3
 
@@ -118,7 +119,7 @@ def tagged(found, lvs=True):
     return found._replace(lvm=found.lvm._replace(vgs=vgs, lvs=plain))
 
 
-ARTICLE = Pool(devices=("/dev/vdb",), profile_text=PROFILE)
+ARTICLE = Pool(devices=("/dev/vdb",))
 
 
 def spec(**changes):

@@ -9,11 +9,10 @@ from role_variables import defaults, load, variables
 
 from module_utils.direct_lvm.apply import smoke, trim
 from module_utils.direct_lvm.apply.arguments import ARGUMENTS, INFO_ARGUMENTS
-from module_utils.direct_lvm.apply.spec import read_containerd
+from module_utils.direct_lvm.apply.spec import read_spec
 from module_utils.direct_lvm.images import images
-from module_utils.direct_lvm.model.names import MANAGED, VENDOR_COMMAND, device_name
-from module_utils.direct_lvm.model.spec import Pool
-from module_utils.direct_lvm.texts.containerd_config import VARIABLE, checksum, own_dropin, own_file, pool_names
+from module_utils.direct_lvm.model.names import MANAGED
+from module_utils.direct_lvm.texts import own_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
@@ -144,19 +143,36 @@ def test_what_the_roles_put_together_is_what_the_module_takes():
         assert set(desired) == set(DOCUMENTED["direct_lvm"][parameter]["suboptions"]) - by_task
 
 
+def desired(**changes):
+    """The Spec that the roles give to the module, with these variables."""
+    made = variables(**changes)
+    given = {
+        name: made[role + "_desired"]
+        for name, role in (("pool", "thin_pool"), ("docker", "docker_storage"), ("containerd", "containerd_storage"))
+    }
+    given["docker"] = dict(given["docker"], load_images=True, verify_archives=True)
+    return read_spec(dict(given, state="present", lock_timeout=600, command_timeout=120))
+
+
 def test_the_profile():
-    text = variables()["thin_pool_profile_text"]
+    text = own_files.profile(desired().pool)
     assert text.startswith(MANAGED + "\n")
     assert "\tthin_pool_autoextend_threshold=80\n\tthin_pool_autoextend_percent=20\n" in text
 
 
+def dropin(**changes):
+    """Docker's drop-in with these variables, for a unit that starts /usr/bin/dockerd."""
+    spec = desired(**changes)
+    return own_files.docker_dropin(spec.pool, spec.docker, "/usr/bin/dockerd")
+
+
 def test_the_dropin_is_the_articles_with_the_units_own_command():
-    lines = variables()["docker_storage_dropin_text"].splitlines()
+    lines = dropin().splitlines()
     assert lines[0] == MANAGED
     assert [line for line in lines if not line.startswith("#")] == [
         "[Service]",
         "ExecStart=",
-        "ExecStart=" + VENDOR_COMMAND + " --storage-driver=devicemapper"
+        "ExecStart=/usr/bin/dockerd --storage-driver=devicemapper"
         " --storage-opt dm.thinpooldev=/dev/mapper/vgdocker-thinpool --storage-opt dm.use_deferred_removal=true",
         "ExecStartPre=/sbin/lvm lvchange --activate y vgdocker/thinpool",
     ]
@@ -164,37 +180,27 @@ def test_the_dropin_is_the_articles_with_the_units_own_command():
 
 def test_daemon_json_says_the_same_as_the_dropin():
     options = {"dm.basesize": "20G"}
-    flags = variables(docker_storage_options=options)["docker_storage_dropin_text"].split(VENDOR_COMMAND)[1].split("\n")[0]
-    desired = variables(docker_storage_options=options, docker_storage_config="daemon_json")["docker_storage_desired"]
-    merged = desired["daemon_json_text"]
-    said = ["--storage-driver=" + merged["storage-driver"]]
-    said += [word for option in merged["storage-opts"] for word in ("--storage-opt", option)]
+    flags = dropin(docker_storage_options=options).split("/usr/bin/dockerd")[1].split("\n")[0]
+    spec = desired(docker_storage_options=options, docker_storage_config="daemon_json")
+    settings = own_files.docker_settings(spec.pool, spec.docker)
+    said = ["--storage-driver=" + settings["storage-driver"]]
+    said += [word for option in settings["storage-opts"] for word in ("--storage-opt", option)]
     assert flags.split() == said
-    assert variables()["docker_storage_desired"]["daemon_json_text"] == {}
-    assert VENDOR_COMMAND not in variables(docker_storage_config="daemon_json")["docker_storage_dropin_text"]
+    assert own_files.docker_settings(desired().pool, desired().docker) == {}
+    assert "ExecStart=" not in dropin(docker_storage_config="daemon_json")
 
 
 def test_the_dropin_carries_extra_options_and_escaped_names():
-    text = variables(docker_storage_options={"dm.basesize": "20G"}, thin_pool_vg="vg-a")["docker_storage_dropin_text"]
+    text = dropin(docker_storage_options={"dm.basesize": "20G"}, thin_pool_vg="vg-a")
     assert "dm.thinpooldev=/dev/mapper/vg--a-thinpool " in text
     assert " --storage-opt dm.basesize=20G\n" in text
 
 
 def test_a_percent_sign_is_not_one_of_systemds_specifiers():
-    text = variables(docker_storage_options={"dm.min_free_space": "5%"})["docker_storage_dropin_text"]
-    assert " --storage-opt dm.min_free_space=5%%\n" in text
-    merged = variables(docker_storage_options={"dm.min_free_space": "5%"}, docker_storage_config="daemon_json")
-    assert "dm.min_free_space=5%" in merged["docker_storage_desired"]["daemon_json_text"]["storage-opts"]
-
-
-def snapshotter(**changes):
-    """The wanted snapshotter as the role hands it to the module."""
-    values = dict(defaults(), **changes)
-    given = {
-        name: values["containerd_storage_" + name] for name in ("config", "dropin", "root_path", "base_image_size", "start_timeout")
-    }
-    text, unit = variables(**changes)["containerd_storage_config_text"], variables(**changes)["containerd_storage_dropin_text"]
-    return read_containerd(dict(given, config_text=text, dropin_text=unit))
+    options = {"dm.min_free_space": "5%"}
+    assert " --storage-opt dm.min_free_space=5%%\n" in dropin(docker_storage_options=options)
+    spec = desired(docker_storage_options=options, docker_storage_config="daemon_json")
+    assert "dm.min_free_space=5%" in own_files.docker_settings(spec.pool, spec.docker)["storage-opts"]
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
@@ -223,25 +229,18 @@ def test_containerds_file_is_toml_of_each_version(version, changes, settings):
         "fs_type": "ext4",
     }
     plugin = "devmapper" if version == 1 else "io.containerd.snapshotter.v1.devmapper"
-    parsed = tomllib.loads(own_file(snapshotter(**changes), version))
+    parsed = tomllib.loads(own_files.containerd_config(desired(**changes).pool, desired(**changes).containerd, version))
     assert parsed == {"version": version, "plugins": {plugin: dict(defaults, **settings)}}
 
 
-def test_containerds_file_has_its_markers_once_and_names_the_pool_as_the_planner_does():
-    wanted = snapshotter(thin_pool_vg="vg-a")
-    assert wanted.config_text.startswith(MANAGED + "\n")
-    assert pool_names(wanted.config_text) == [device_name(Pool(devices=(), vg="vg-a"))]
-    assert (wanted.root_path, wanted.base_image_size) == (defaults()["containerd_storage_root_path"], 10 * 1024**3)
-
-
 def test_containerds_dropin_activates_the_pool_and_carries_the_checksum():
-    wanted = snapshotter(thin_pool_vg="vg-a")
-    text = own_dropin(wanted, own_file(wanted, 2))
+    spec = desired(thin_pool_vg="vg-a")
+    text = own_files.containerd_dropin(spec.pool, spec.containerd, "0123")
     assert text.startswith(MANAGED + "\n")
     assert [line for line in text.splitlines() if not line.startswith("#")] == [
         "[Service]",
         "ExecStartPre=/sbin/lvm lvchange --activate y vg-a/thinpool",
-        "Environment=%s=%s" % (VARIABLE, checksum(own_file(wanted, 2))),
+        "Environment=%s=0123" % own_files.VARIABLE,
     ]
 
 

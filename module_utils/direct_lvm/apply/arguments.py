@@ -18,7 +18,6 @@ POOL = {
     "autoextend_threshold": {"type": "int", "default": 80},
     "autoextend_percent": {"type": "int", "default": 20},
     "profile_name": {"type": "str", "default": "docker-thinpool"},
-    "profile_text": {"type": "str", "required": True},
     "wipe": {
         "type": "list",
         "elements": "dict",
@@ -36,11 +35,9 @@ POOL = {
 DOCKER = {
     "engine": {"type": "str", "choices": ["auto", "devicemapper", "docker-devmapper", "containerd"], "default": "auto"},
     "dropin": {"type": "path", "default": "/etc/systemd/system/docker.service.d/daemon.conf"},
-    "dropin_text": {"type": "str", "required": True},
     "options": {"type": "dict", "default": {}},
     "start_timeout": {"type": "int", "default": 300},
     "config": {"type": "str", "choices": ["dropin", "daemon_json"], "default": "dropin"},
-    "daemon_json_text": {"type": "json", "default": "{}"},
     "containers": {"type": "str", "choices": ["refuse", "discard"], "default": "refuse"},
     "commit_containers": {"type": "bool", "default": False},
     "archive_dir": {"type": "path", "default": "/var/lib/direct-lvm/images"},
@@ -51,12 +48,14 @@ DOCKER = {
 }
 
 CONTAINERD = {
-    "config": {"type": "path", "default": "/etc/containerd/conf.d/direct-lvm.toml"},
-    "config_text": {"type": "str", "required": True},
+    "config_file": {"type": "path", "default": "/etc/containerd/conf.d/direct-lvm.toml"},
     "dropin": {"type": "path", "default": "/etc/systemd/system/containerd.service.d/direct-lvm.conf"},
-    "dropin_text": {"type": "str", "required": True},
     "root_path": {"type": "path", "default": "/var/lib/containerd/devmapper"},
     "base_image_size": {"type": "str", "default": "10GB"},
+    "discard_blocks": {"type": "bool", "default": True},
+    "async_remove": {"type": "bool", "default": False},
+    "fs_type": {"type": "str", "choices": ["ext4", "xfs", "ext2"], "default": "ext4"},
+    "fs_options": {"type": "str", "default": ""},
     "start_timeout": {"type": "int", "default": 120},
 }
 

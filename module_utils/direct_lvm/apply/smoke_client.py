@@ -25,7 +25,7 @@ from ..facts import containerd
 from ..host import commands
 from ..model.errors import CommandFailed, Refused
 from ..model.quoting import paste
-from ..texts import containerd_config
+from ..texts import own_files
 
 NAME = "direct-lvm-smoke-test"  # of the container: one name, so that the next run removes what a killed one left
 IMAGE = "direct-lvm/smoke-test:latest"
@@ -100,13 +100,13 @@ class ContainerdClient:
             layer, archive = os.path.join(folder, "layer.tar"), os.path.join(folder, "image.tar")
             folders = make_image(layer)
             make_archive(layer, archive)
-            argv = self.argv + ["images", "import", "--snapshotter", containerd_config.PLUGIN, archive]
+            argv = self.argv + ["images", "import", "--snapshotter", own_files.PLUGIN, archive]
             commands.run(argv, timeout=self.timeout)
         words = [
             "run",
             "--detach",
             "--snapshotter",
-            containerd_config.PLUGIN,
+            own_files.PLUGIN,
             "--env",
             "LD_LIBRARY_PATH=" + ":".join(folders),
             REFERENCE,

@@ -6,16 +6,14 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import json
 import os
 import re
 
 from ..model import geometry
 from ..model.errors import Refused
-from ..model.names import MANAGED, VENDOR_COMMAND
 from ..model.spec import ContainerdStorage, DockerStorage, Pool, Size, Spec, Wipe
 from ..texts import docker_options
-from ..texts.containerd_config import CHECKSUM, MARKERS
+from .arguments import CONTAINERD
 
 CHUNK_MIN, CHUNK_MAX, CHUNK_STEP = 64 * 1024, geometry.GIB, 64 * 1024  # lvmthin(7)
 # lvm(8), "VALID NAMES"
@@ -50,6 +48,8 @@ def read_spec(params):
     for name, least in (("lock_timeout", 0), ("command_timeout", 1)):
         _between(params[name], least, DAY, "thin_pool_" + name, "seconds")
     storage, snapshotter = params.get("docker"), params.get("containerd")
+    if storage and not snapshotter:  # Docker 25 and newer use it
+        snapshotter = {name: option["default"] for name, option in CONTAINERD.items()}
     repair = params["state"] == "repaired"
     pool = read_pool(params["pool"], needs_devices=not repair and (not storage or storage["state"] == "on_pool"))
     return Spec(
@@ -74,7 +74,6 @@ def read_pool(given, needs_devices=True):
         threshold=_between(given["autoextend_threshold"], 50, 100, "thin_pool_autoextend_threshold", "lvm.conf(5)"),
         percent=_between(given["autoextend_percent"], 1, 100, "thin_pool_autoextend_percent", "percent of its size"),
         profile_name=_profile_name(given["profile_name"]),
-        profile_text=_managed_text(given["profile_text"], "profile_text"),
         wipe=tuple(Wipe(_device(w["device"], "thin_pool_wipe"), w["signature"]) for w in given["wipe"] or ()),
         adopt_vg=given["adopt_vg"],
         require_autoextend=given["require_autoextend"],
@@ -112,27 +111,20 @@ def read_watched(given):
 def read_docker(given):
     """The `docker` parameter -> DockerStorage. Raises Refused."""
     dropin = _file_in(given["dropin"], DROPIN_FOLDER % "docker", "conf", "docker_storage_dropin")
-    text = _managed_text(given["dropin_text"], "dropin_text")
-    if text.count(VENDOR_COMMAND) != (given["config"] == "dropin"):
-        raise Refused(
-            "docker.dropin_text must hold %s once, where the installed command goes, and not at all with config: daemon_json."
-            % VENDOR_COMMAND
-        )
-    docker_options.check_options(given["options"] or {})
+    options = given["options"] or {}
+    docker_options.check_options(options)
     return DockerStorage(
         given["engine"],
         dropin,
-        text,
         _between(given["start_timeout"], 1, DAY, "docker_storage_start_timeout", "seconds"),
         config=given["config"],
-        daemon_json_text=_json_object(given["daemon_json_text"]),
+        options=tuple(sorted((str(name), str(value)) for name, value in options.items())),
         containers=given["containers"],
         commit=given["commit_containers"],
         archive=_folder(given["archive_dir"], "image_archive_dir"),
         keep_archives=given["keep_archives"],
         verify=given["verify_archives"],
         load=given["load_images"],
-        fs=str((given["options"] or {}).get("dm.fs", "")),
         back=given["state"] if given["state"] in ("former", "overlay2") else "",
         clean=given["state"] == "cleaned",
     )
@@ -140,11 +132,6 @@ def read_docker(given):
 
 def read_containerd(given):
     """The `containerd` parameter -> ContainerdStorage. Raises Refused."""
-    text, dropin_text = _managed_text(given["config_text"], "config_text"), _managed_text(given["dropin_text"], "dropin_text")
-    for markers, whole, name in ((MARKERS, text, "config_text"), ((CHECKSUM,), dropin_text, "dropin_text")):
-        for marker in markers:
-            if whole.count(marker) != 1:
-                raise Refused("containerd.%s must hold %s once." % (name, marker))
     size = re.match(r"([0-9]{1,15}(?:\.[0-9]{1,3})?) ?([kKmMgGtT])?(i?)[bB]?\Z", given["base_image_size"])
     power = " kmgt".index((size.group(2) or " ").lower()) if size else 0
     # docker/go-units, RAMInBytes, which containerd uses here: powers of 1024, with or without the i.
@@ -154,16 +141,16 @@ def read_containerd(given):
             "containerd_storage_base_image_size: %r is not a size from 128MB to 1024GB." % given["base_image_size"],
             "Each image and container gets a file system of that size, thin: containerd_storage_base_image_size: 10GB",
         )
-    named = re.search(r"""^[ \t]*fs_type[ \t]*=[ \t]*["'](\w+)["']""", text, re.MULTILINE)
     return ContainerdStorage(
-        config=_file_in(given["config"], CONTAINERD_FOLDER, "toml", "containerd_storage_config"),
-        config_text=text,
+        config_file=_file_in(given["config_file"], CONTAINERD_FOLDER, "toml", "containerd_storage_config_file"),
         dropin=_file_in(given["dropin"], DROPIN_FOLDER % "containerd", "conf", "containerd_storage_dropin"),
-        dropin_text=dropin_text,
         root_path=_folder(given["root_path"], "containerd_storage_root_path"),
-        base_image_size=base,
+        base_image_size=Size(None, base, given["base_image_size"]),
+        discard_blocks=given["discard_blocks"],
+        async_remove=given["async_remove"],
+        fs_type=given["fs_type"],
+        fs_options=_mkfs_options(given["fs_options"]),
         start_timeout=_between(given["start_timeout"], 1, DAY, "containerd_storage_start_timeout", "seconds"),
-        fs_type=named.group(1) if named else "ext4",  # containerd's own default, snapshots/devmapper/config.go
     )
 
 
@@ -174,13 +161,10 @@ def _file_in(path, folder, suffix, name):
     return folder + tail
 
 
-def _json_object(text):
-    try:
-        if isinstance(json.loads(text), dict):
-            return text
-    except (ValueError, RecursionError):
-        pass
-    raise Refused("docker.daemon_json_text is not a JSON object: %s" % text[:200])
+def _mkfs_options(text):
+    if not text.isprintable():
+        raise Refused("containerd_storage_fs_options: %r is not a line of options for mkfs." % text)
+    return text
 
 
 def _folder(path, name):
@@ -256,11 +240,3 @@ def _device(text, name):
             "Give a path below /dev (best /dev/disk/by-id/...), or a kernel name such as sdb.",
         )
     return text
-
-
-def _managed_text(text, name):
-    if not text.startswith(MANAGED + "\n") or "\0" in text:
-        raise Refused("%s must begin with the line %r, by which later runs know the file." % (name, MANAGED))
-    if re.search("[\ud800-\udfff]", text):
-        raise Refused("%s holds what cannot be written as UTF-8." % name)
-    return text if text.endswith("\n") else text + "\n"

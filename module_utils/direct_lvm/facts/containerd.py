@@ -20,8 +20,6 @@ from ..model.quoting import paste
 from ..texts import docker_conflicts, docker_words, strict_json
 from ..texts.containerd_config import (
     IMPORTS,
-    PLUGIN,
-    PLUGIN_TYPE,
     absolute_imports,
     config_paths,
     flag,
@@ -35,6 +33,7 @@ from ..texts.containerd_config import (
     without_import,
     words,
 )
+from ..texts.own_files import PLUGIN, PLUGIN_TYPE
 from . import systemd
 
 FILES = ("/etc/containerd/config.toml", "/etc/containerd/*/*.toml")
@@ -82,8 +81,8 @@ def ask_dump(program, config):
     return (parse_dump(result.out), "") if result.rc == 0 else (None, " ".join(result.err.split()) or "return code %d" % result.rc)
 
 
-def observe_containerd(wanted, docker=None, with_snapshots=False):
-    """containerd as a Containerd. wanted: ContainerdStorage.  docker: Docker, which asks one containerd.
+def observe_containerd(wanted, docker=None, with_snapshots=False, pool=None):
+    """containerd as a Containerd. wanted: ContainerdStorage of a Pool.  docker: Docker, which asks one containerd.
 
     Two processes (systemctl, ctr) when all is well; what its configuration names is asked only when something is due.
     Raises Refused and CommandFailed.
@@ -111,21 +110,21 @@ def observe_containerd(wanted, docker=None, with_snapshots=False):
         config_text=read_config(config),
         other_config=later if later != config else "",
         docker_address=asked,
-        own_text=read_config(wanted.config),
+        own_text=read_config(wanted.config_file),
         dropin_text=read_config(wanted.dropin),
         databases=tuple(sorted(name[:-3] for name in names if name.endswith(".db") and name != "metadata.db")),
         snapshots=snapshots,
         tasks=list_tasks(address, snapshots) if snapshots else (),
     )
-    return observe_configuration(found, wanted) if wanted.config_text and found.installed and not with_snapshots else found
+    return observe_configuration(found, pool, wanted) if wanted.config_file and found.installed and not with_snapshots else found
 
 
-def observe_configuration(found, wanted):
+def observe_configuration(found, pool, wanted):
     """A Containerd with what its configuration names beside our file, when something is due and so it has to be known."""
     try:
-        if is_settled(found, wanted) or found.config_text is None or not found.program:
+        if is_settled(found, pool, wanted) or found.config_text is None or not found.program:
             return found
-        bare = without_import(found.config_text, wanted.config, found.config_path)
+        bare = without_import(found.config_text, wanted.config_file, found.config_path)
         with tempfile.TemporaryDirectory(prefix="direct-lvm-") as folder:
             copy = os.path.join(folder, "config.toml")
             if bare != found.config_text:  # ours would hide what others say
@@ -140,7 +139,7 @@ def observe_configuration(found, wanted):
     texts = {path: text for name in dump.files for path, text in read_toml(name).items()}
     texts.setdefault(found.config_path, bare or "")
     dump = dump._replace(files=tuple(path if path in texts else found.config_path for path in dump.files))
-    ours = wanted.config in dump.files and dump.pool in pool_names(found.own_text or "")
+    ours = wanted.config_file in dump.files and dump.pool in pool_names(found.own_text or "")
     return found._replace(elsewhere=() if ours else named_by(dump, texts))
 
 

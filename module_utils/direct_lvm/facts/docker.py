@@ -12,7 +12,6 @@ __metaclass__ = type
 import glob
 import mmap
 import os
-import re
 import time
 from typing import Dict, NamedTuple, Optional
 
@@ -21,13 +20,12 @@ from ..images import archive_folder, images
 from ..model import engines
 from ..model.errors import CommandFailed, Refused
 from ..model.host import CONFIG, Docker, Unit
-from ..model.names import OURS, VENDOR_COMMAND
+from ..model.names import OURS, device_name
 from ..model.quoting import paste
-from ..texts import docker_conflicts, docker_words, programs, switch_record, units
+from ..texts import docker_conflicts, docker_words, own_files, programs, switch_record, units
 from ..texts.containerd_config import config_paths
 from ..texts.docker_info import is_image_store, parse_info_json, parse_info_text, parse_version, podman, storage_kind
 from ..texts.docker_inspect import least_bytes, nameless, parse_image
-from ..texts.docker_words import started_with
 from . import docker_content, docker_root, systemd
 from .containerd import docker_address
 
@@ -54,8 +52,8 @@ class Setup(NamedTuple):
     containerd: str = CONFIG
 
 
-def observe_docker(wanted):
-    """Docker on this host, as a Docker. wanted: DockerStorage; its dropin is "" when nothing is wanted.
+def observe_docker(wanted, pool=None):
+    """Docker on this host, as a Docker. wanted: DockerStorage on a Pool; its dropin is "" when nothing is.
 
     One process (systemctl) and one more (docker info) in the desired state. The installed program's version and the
     content are asked only when a switch would be due: a restart starts the installed program, not the running one. The
@@ -93,7 +91,7 @@ def observe_docker(wanted):
         containerd_config=setup.containerd,
         client=commands.find("docker") is not None,
     )
-    settled = info is not None and is_settled(info, wanted, unit, dropin_text)
+    settled = info is not None and is_settled(info, wanted, pool, unit, dropin_text)
     if not settled or wanted.back or wanted.clean or found.begun():
         found = observe_more(found, wanted)
     elif not wanted.dropin and info.containers:  # images are not: Docker asks the snapshotter for their sizes, and it may be broken
@@ -241,7 +239,7 @@ def script(unit):
         return ""
 
 
-def is_settled(info, wanted, unit, dropin_text):
+def is_settled(info, wanted, pool, unit, dropin_text):
     """Whether Docker already runs on the pool that the wanted drop-in or daemon.json names, or on containerd's snapshotter.
 
     Not when it is restarted there: its containers have to be known then.
@@ -250,10 +248,11 @@ def is_settled(info, wanted, unit, dropin_text):
         return False
     if engines.is_image_store(wanted.engine, info.version):
         return storage_kind(info) == "devmapper-snapshotter"
-    if dropin_text != wanted.dropin_text.replace(VENDOR_COMMAND, unit.command) or not started_with(unit, wanted.dropin_text):
+    if not wanted.dropin or dropin_text != own_files.docker_dropin(pool, wanted, unit.command):
         return False
-    named = re.search(r"/%s(?![\w.+-])" % re.escape(info.field("Pool Name")), wanted.dropin_text + wanted.daemon_json_text)
-    return storage_kind(info) == "direct-lvm" and named is not None
+    if not docker_words.started_with(unit, own_files.docker_flags(pool, wanted)):
+        return False
+    return storage_kind(info) == "direct-lvm" and info.field("Pool Name") == device_name(pool)
 
 
 def stopped_root(setup, ours):

@@ -39,7 +39,7 @@ def observe(spec):
         missing = () if has_target("dm_thin_pool") else (THIN_TARGET,)
     storage = spec.docker
     if storage is None and (spec.containerd or spec.repair or not spec.present):
-        storage = DockerStorage("auto", "", "")  # what Docker uses is neither removed nor given to containerd
+        storage = DockerStorage("auto", "")  # what Docker uses is neither removed nor given to containerd
     in_place = {pv.name for pv in report.pvs_of(pool.vg)}
     found = []
     for name in pool.devices:
@@ -52,11 +52,11 @@ def observe(spec):
     due = unusable or (spec.present and report.lv(pool.vg, pool.name) is None)  # else it is asked when steps are due
     if pool.replace and in_place - listed and not has_target("dm_mirror"):
         missing += (MIRROR_TARGET,)
-    seen = docker.observe_docker(storage) if storage else None
+    seen = docker.observe_docker(storage, pool) if storage else None
     asked = spec.docker.engine if spec.docker and spec.present else "containerd"
     snapshotter = None
     if spec.containerd and engines.needs_containerd(asked, seen.version):
-        snapshotter = containerd.observe_containerd(spec.containerd, seen, with_snapshots=not spec.present)
+        snapshotter = containerd.observe_containerd(spec.containerd, seen, with_snapshots=not spec.present, pool=pool)
     missing += mkfs(spec, seen, snapshotter) + clients(spec, seen, snapshotter)
     return Host(
         disks=tuple(found),
@@ -124,7 +124,7 @@ def targets(spec, seen, snapshotter):
     """[path, ...] of the files that a plan for this host may replace; steps.WriteFile and RemoveFile name no others."""
     paths = [profile_path(spec.pool), switch_record.PATH]
     paths += [seen.daemon_json_path, spec.docker.dropin] if spec.docker else []
-    paths += [spec.containerd.config, spec.containerd.dropin] if spec.containerd else []
+    paths += [spec.containerd.config_file, spec.containerd.dropin] if spec.containerd else []
     return paths + ([snapshotter.config_path] if snapshotter is not None else [])
 
 

@@ -238,35 +238,6 @@ class Missing(NamedTuple):
     redhat: str
 
 
-class Host(NamedTuple):
-    """Everything the planner may know.
-
-    profile_text: the LVM profile's file, None when it is not there.
-    snapshotter_pools: device-mapper names of pools that containerd's configuration names.
-    containerd: a Containerd, None when it was not looked at.
-    transaction: the kernel's transaction id of the pool (Docker counts it, LVM does not), None when not asked.
-    irregular: ((path, what it is), ...) of files that a plan may replace, where something else than a file stands.
-    orphans: PVs of no VG that carry the UUID which this tool gives them, and are not among the disks; only to replace.
-    unlisted: the PVs of our VG that are not among the disks, under names that stay; sysfs only.
-    unusable: (path, why in LVM's words) of the new disks that LVM would not take as they are.
-    settings: a Settings, None when nothing is due and LVM was not asked.
-    """
-
-    disks: Tuple[Disk, ...]
-    lvm: Lvm
-    profile_text: Optional[str] = None
-    missing: Tuple[Missing, ...] = ()
-    snapshotter_pools: Tuple[str, ...] = ()
-    docker: Optional[Docker] = None
-    transaction: Optional[int] = None
-    containerd: Optional[object] = None
-    orphans: Tuple[str, ...] = ()
-    irregular: Tuple[Tuple[str, str], ...] = ()
-    unlisted: Tuple[Disk, ...] = ()
-    unusable: Tuple[Tuple[str, str], ...] = ()
-    settings: Optional[object] = None
-
-
 class Containerd(NamedTuple):
     """containerd on this host.
 
@@ -330,3 +301,32 @@ class Settings(NamedTuple):
         """An array as a tuple; a single value as one; None when it is not set."""
         value = self.values.get(name)
         return value if value is None or isinstance(value, tuple) else (value,)
+
+
+class Host(NamedTuple):
+    """Everything the planner may know.
+
+    profile_text: the LVM profile's file, None when it is not there.
+    snapshotter_pools: device-mapper names of pools that containerd's configuration names.
+    containerd: a Containerd, None when it was not looked at.
+    transaction: the kernel's transaction id of the pool (Docker counts it, LVM does not), None when not asked.
+    irregular: ((path, what it is), ...) of files that a plan may replace, where something else than a file stands.
+    orphans: PVs of no VG that carry the UUID which this tool gives them, and are not among the disks; only to replace.
+    unlisted: the PVs of our VG that are not among the disks, under names that stay; sysfs only.
+    unusable: (path, why in LVM's words) of the new disks that LVM would not take as they are.
+    settings: a Settings, None when nothing is due and LVM was not asked.
+    """
+
+    disks: Tuple[Disk, ...]
+    lvm: Lvm
+    profile_text: Optional[str] = None
+    missing: Tuple[Missing, ...] = ()
+    snapshotter_pools: Tuple[str, ...] = ()
+    docker: Optional[Docker] = None
+    transaction: Optional[int] = None
+    containerd: Optional[Containerd] = None
+    orphans: Tuple[str, ...] = ()
+    irregular: Tuple[Tuple[str, str], ...] = ()
+    unlisted: Tuple[Disk, ...] = ()
+    unusable: Tuple[Tuple[str, str], ...] = ()
+    settings: Optional[Settings] = None

@@ -7,7 +7,6 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 
-VENDOR_COMMAND = "@@VENDOR_COMMAND@@"
 MANAGED = "# Managed by direct_lvm"  # first line of every file of ours
 SIZE_TAG = "direct-lvm/data_size="  # + the wanted size, so that a later, smaller wish is told from autoextend's work
 ADOPTED_TAG = "direct-lvm/adopted"  # on a VG that others made, so that a run without thin_pool_adopt_vg knows it too

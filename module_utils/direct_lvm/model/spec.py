@@ -9,30 +9,30 @@ __metaclass__ = type
 from typing import NamedTuple, Optional, Tuple
 
 
-class ContainerdStorage(NamedTuple):
-    """The wanted devmapper snapshotter.
-
-    config, config_text: our configuration file, with MARKERS.  dropin, dropin_text: our drop-in of containerd.service, with
-    CHECKSUM.  root_path: the folder of its metadata.  base_image_size: bytes that an image or a container may have.
-    fs_type: the file system that it makes, as in config_text.
-    """
-
-    config: str
-    config_text: str
-    dropin: str
-    dropin_text: str
-    root_path: str = "/var/lib/containerd/devmapper"
-    base_image_size: int = 10 * 10**9
-    start_timeout: int = 120
-    fs_type: str = "ext4"
-
-
 class Size(NamedTuple):
     """An LV size: a whole percent of the VG's extents, or bytes. Exactly one of the two is set."""
 
     percent: Optional[int]
     bytes: Optional[int]
     text: str
+
+
+class ContainerdStorage(NamedTuple):
+    """The desired devmapper snapshotter; the names and meanings are those of containerd's docs/snapshotters/devmapper.md.
+
+    config_file: the path of our configuration file, "" when nothing is desired.  dropin: of our drop-in of containerd.service.
+    root_path: the folder of its metadata.  base_image_size: of the file system that an image or a container gets.
+    """
+
+    config_file: str = ""
+    dropin: str = ""
+    root_path: str = "/var/lib/containerd/devmapper"
+    base_image_size: Size = Size(None, 10 * 1024**3, "10GB")
+    discard_blocks: bool = True
+    async_remove: bool = False
+    fs_type: str = "ext4"
+    fs_options: str = ""
+    start_timeout: int = 120
 
 
 class Wipe(NamedTuple):
@@ -55,7 +55,6 @@ class Pool(NamedTuple):
     threshold: int = 80
     percent: int = 20
     profile_name: str = "docker-thinpool"
-    profile_text: str = ""
     wipe: Tuple[Wipe, ...] = ()
     adopt_vg: bool = False
     require_autoextend: bool = False
@@ -68,32 +67,35 @@ class Pool(NamedTuple):
 class DockerStorage(NamedTuple):
     """The wanted storage of Docker. engine is 'auto' or one of engines.ENGINES.
 
-    config: where the storage settings go, 'dropin' (dropin_text carries VENDOR_COMMAND where the installed unit's own
-        command line goes) or 'daemon_json' (daemon_json_text is the JSON object to merge; dropin_text then only orders).
+    dropin: the path of our drop-in of docker.service, "" when nothing is desired.
+    config: where the storage settings go, 'dropin' (the command line) or 'daemon_json' (the drop-in then only orders).
+    options: (("dm.NAME", value), ...) beside those that this tool sets, sorted.
     containers: 'refuse' or 'discard', what to do with containers, which cannot cross drivers; commit: make images of them.
     archive: the folder of the image archives.  keep_archives: whether they stay once they are loaded.
     verify: whether archives that are there already are read before Docker changes its storage.
     load: whether archived images are loaded in this run.
-    fs: the file system that Docker is to make, "" for its own choice: xfs, and ext4 where xfs is not supported.
     back: go back, to 'former', what Docker had before, or to 'overlay2'; "" to stay on the pool.
     clean: remove what the former driver left.
     """
 
     engine: str
     dropin: str
-    dropin_text: str
     start_timeout: int = 300
     config: str = "dropin"
-    daemon_json_text: str = "{}"
+    options: Tuple[Tuple[str, str], ...] = ()
     containers: str = "refuse"
     commit: bool = False
     archive: str = "/var/lib/direct-lvm/images"
     keep_archives: bool = True
     verify: bool = True
     load: bool = True
-    fs: str = ""
     back: str = ""
     clean: bool = False
+
+    @property
+    def fs(self):
+        """The file system that Docker is to make, "" for its own choice: xfs, and ext4 where xfs is not supported."""
+        return dict(self.options).get("dm.fs", "")
 
 
 class Spec(NamedTuple):
@@ -106,5 +108,5 @@ class Spec(NamedTuple):
     pool: Pool
     docker: Optional[DockerStorage] = None
     present: bool = True
-    containerd: Optional[object] = None
+    containerd: Optional[ContainerdStorage] = None
     repair: bool = False

@@ -32,14 +32,14 @@ def plan_containerd(spec, host):
     check_ready(found, wanted)
     check_pair(spec, host)
     check_same_containerd(spec, host)
-    files = understood(found, wanted, lambda: desired_files(found, wanted))
-    if is_settled(found, wanted):
+    files = understood(found, wanted, lambda: desired_files(found, spec.pool, wanted))
+    if is_settled(found, spec.pool, wanted):
         check_last_word(spec, host)
         return []
     check_program(found)
     check = CheckConfiguration(
         found.program,
-        without_import(found.config_text, wanted.config, found.config_path),
+        without_import(found.config_text, wanted.config_file, found.config_path),
         files[0][2],
         device_name(spec.pool),
         "check the configuration with containerd before it is written",
@@ -65,7 +65,7 @@ def understood(found, wanted, change):
     except ValueError as error:
         raise Refused(
             "%s imports other files, and %s: that line is not changed by this tool." % (found.config_path, error),
-            'Write it on one line yourself, with our file: imports = [..., "%s"]' % wanted.config,
+            'Write it on one line yourself, with our file: imports = [..., "%s"]' % wanted.config_file,
         ) from error
 
 
@@ -75,7 +75,7 @@ def check_last_word(spec, host):
     if pools and device_name(spec.pool) not in pools:
         raise Refused(
             "what %s imports beside %s gives containerd's devmapper snapshotter the pool %s, as of its next start."
-            % (found.config_path, spec.containerd.config, ", ".join(pools)),
+            % (found.config_path, spec.containerd.config_file, ", ".join(pools)),
             "Take that section out; to see what containerd reads: {0} --config {1} config dump".format(
                 paste(found.program), paste(found.config_path)
             ),
@@ -175,10 +175,10 @@ def check_ready(found, wanted):
         path, pool = found.elsewhere[0]
         raise Refused(
             "%s gives containerd's devmapper snapshotter the pool %s; it has one pool, and %s would replace that section."
-            % (path, pool, wanted.config),
+            % (path, pool, wanted.config_file),
             'If nobody needs it, take the section [plugins."io.containerd.snapshotter.v1.devmapper"] out of %s.' % path,
         )
-    for path, text in ((wanted.config, found.own_text), (wanted.dropin, found.dropin_text)):
+    for path, text in ((wanted.config_file, found.own_text), (wanted.dropin, found.dropin_text)):
         if text is not None and not text.startswith(MANAGED):
             raise Refused(
                 "%s is somebody else's: its first line is not `%s`." % (path, MANAGED),
@@ -277,10 +277,10 @@ def plan_unconfigure(spec, host):
         steps.append(DropSnapshots(found.address, "remove %d snapshots of namespace %s" % (len(found.snapshots), ", ".join(names))))
     if found.installed:
         check_program(found)
-    bare = understood(found, wanted, lambda: without_import(found.config_text, wanted.config, found.config_path))
+    bare = understood(found, wanted, lambda: without_import(found.config_text, wanted.config_file, found.config_path))
     files = (
         (found.config_path, found.config_text, found.config_text if foreign else bare),
-        (wanted.config, found.own_text, None if own else found.own_text),
+        (wanted.config_file, found.own_text, None if own else found.own_text),
         (wanted.dropin, found.dropin_text, None if dropin else found.dropin_text),
     )
     away = Switch(

@@ -11,7 +11,7 @@ from ..model.errors import Refused
 from ..model.names import device_name
 from ..model.quoting import paste, pasted
 from ..model.steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile, RemoveTree
-from ..texts import docker_conflicts, docker_info, docker_words, switch_record
+from ..texts import docker_conflicts, docker_info, docker_words, own_files, switch_record
 from . import docker_switch, ownership
 
 KINDS = {"loop-lvm": "loop-lvm: devicemapper on loop files, never meant for production", "direct-lvm": "an older thin pool"}
@@ -30,7 +30,7 @@ def plan_docker(spec, host, image_store):
     pool, former = device_name(spec.pool), docker_switch.former_of(found)
     there = docker_switch.pool_side(spec, found, former, pool, image_store)
     on_pool = is_on(found.info, pool)
-    if on_pool and as_written(found, wanted, there) and not problems(spec, found.info):
+    if on_pool and as_written(found, spec.pool, wanted, there) and not problems(spec, found.info):
         return finish(found, wanted, "done")
     stopped = found.info is None and belongs(found, pool, image_store)
     if stopped and not image_store:
@@ -90,13 +90,13 @@ def belongs(found, pool, image_store):
     if found.former is not None and found.former.state != "done":
         return False
     if image_store:
-        return found.daemon_json is not None and docker_switch.merged(found, docker_switch.IMAGE_STORE) == found.daemon_json
+        return found.daemon_json is not None and docker_switch.merged(found, own_files.IMAGE_STORE) == found.daemon_json
     return ("storage-opt", "dm.thinpooldev=/dev/mapper/" + pool) in docker_conflicts.storage_settings(
         found.dropin_text, found.daemon_json
     )
 
 
-def as_written(found, wanted, side):
+def as_written(found, pool, wanted, side):
     """Whether both files are as wanted, systemd has read them, and the daemon was started with what they say."""
     config = found.daemon_json == side.daemon_json
     read = found.unit.active_state == "active" and not found.unit.need_reload
@@ -104,7 +104,7 @@ def as_written(found, wanted, side):
         found.dropin_text == side.dropin
         and config
         and read
-        and docker_words.started_with(found.unit, side.dropin and wanted.dropin_text)
+        and docker_words.started_with(found.unit, own_files.docker_flags(pool, wanted) if side.dropin else "")
     )
 
 
@@ -213,11 +213,11 @@ def cannot_cross(containers):
 
 def check_room(spec, host, image_store):
     """Raise Refused when the images that have to come across surely do not fit into the pool, or one not into a snapshot's size."""
-    large = [image for image in host.docker.images if image_store and image.size > spec.containerd.base_image_size]
+    large = [image for image in host.docker.images if image_store and image.size > spec.containerd.base_image_size.bytes]
     if large:
         raise Refused(
             "image %s is larger than what containerd's snapshotter would give to it, %s."
-            % (title(large[0]), geometry.human(spec.containerd.base_image_size)),
+            % (title(large[0]), geometry.human(spec.containerd.base_image_size.bytes)),
             "Have it give more to each image and container: containerd_storage_base_image_size: %dGB"
             % (large[0].size // 10**9 + 10),
         )

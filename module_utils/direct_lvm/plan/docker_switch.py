@@ -32,11 +32,10 @@ from ..model.names import (
     OURS,
     SAME_DRIVER_FOLDERS,
     STRAY,
-    VENDOR_COMMAND,
 )
 from ..model.quoting import paste
 from ..model.steps import AssertContent, Command, Move, RemoveFile, StartContainers, Switch, WaitForDocker, WriteFile
-from ..texts import switch_record
+from ..texts import own_files, switch_record
 from ..texts.daemon_json import given_back, merge, paths, without
 from ..texts.docker_conflicts import settings_of, storage_flags, storage_settings
 from ..texts.docker_info import is_image_store
@@ -44,13 +43,11 @@ from ..texts.units import Word
 
 STOP_TIMEOUT = 120
 DEFAULT_DRIVERS = ("aufs", "overlay", "overlay2")  # what Docker takes when none is chosen and it finds no folder
-# What the image store needs in daemon.json; the driver is the snapshotter's name there (docs.docker.com/engine/storage/containerd).
-IMAGE_STORE = '{"features": {"containerd-snapshotter": true}, "storage-driver": "devmapper"}'
 # A swarm's containers: SERVICE.SLOT.TASK, or SERVICE.NODE.TASK (moby, daemon/cluster/executor/container, taskName).
 TASK = re.compile(r"\.([0-9]+|[0-9a-z]{25})\.[0-9a-z]{25}\Z")
 ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "%": "%%", "$": "$$"})  # within a quoted word, systemd.service(5)
-OVERLAY2 = '{"storage-driver": "overlay2"}'
-OVERLAY2_NO_IMAGE_STORE = '{"features": {"containerd-snapshotter": false}, "storage-driver": "overlay2"}'
+OVERLAY2 = {"storage-driver": "overlay2"}
+OVERLAY2_NO_IMAGE_STORE = {"features": {"containerd-snapshotter": False}, "storage-driver": "overlay2"}
 
 
 class Side(NamedTuple):
@@ -112,9 +109,10 @@ def overlay2(found):
 def pool_side(spec, found, former, pool, image_store):
     """Docker on our pool. pool: its device-mapper name.  image_store: through containerd, which knows the pool."""
     if image_store:
-        return Side("devmapper", "", 0, without_ours(found.dropin_text), merged(found, IMAGE_STORE))
-    dropin = spec.docker.dropin_text.replace(VENDOR_COMMAND, found.unit.command)
-    config = merged(found, spec.docker.daemon_json_text) if spec.docker.config == "daemon_json" else found.daemon_json
+        return Side("devmapper", "", 0, without_ours(found.dropin_text), merged(found, own_files.IMAGE_STORE))
+    dropin = own_files.docker_dropin(spec.pool, spec.docker, found.unit.command)
+    settings = own_files.docker_settings(spec.pool, spec.docker)
+    config = merged(found, settings) if settings else found.daemon_json
     return Side("devicemapper", pool, spec.pool.chunk_size, dropin, config, *moves_to_pool(found, former))
 
 
@@ -123,9 +121,9 @@ def without_ours(dropin):
     return None if dropin and dropin.startswith(MANAGED) else dropin
 
 
-def merged(found, fragment):
-    """daemon.json with the keys of a JSON text set. Raises Refused for a daemon.json that is none."""
-    return changed(found, merge, fragment)
+def merged(found, settings):
+    """daemon.json with some keys set. Raises Refused for a daemon.json that is none."""
+    return changed(found, merge, settings)
 
 
 def changed(found, change, *how):
@@ -145,16 +143,15 @@ def former_side(spec, found, former, image_store):
     Of daemon.json only what the switch sets goes back: whatever else somebody wrote into it since stays.
     """
     moves = ((), ()) if image_store else moves_to_former(found, former)
-    config = changed(found, given_back, former.daemon_json, own_keys(spec.docker, image_store))
+    config = changed(found, given_back, former.daemon_json, own_keys(spec, image_store))
     return Side(former.driver, former.pool, 0, former.dropin, config, *moves)
 
 
-def own_keys(wanted, image_store):
+def own_keys(spec, image_store):
     """The keys of daemon.json that a switch sets. With a drop-in it sets none, and Docker starts with no storage key there."""
-    fragment = wanted.daemon_json_text if wanted.config == "daemon_json" else "{}"
-    if image_store or wanted.back == "overlay2":
-        fragment = IMAGE_STORE
-    return tuple(sorted({*paths(fragment), ("storage-driver",), ("storage-opts",)}))
+    whole = image_store or spec.docker.back == "overlay2"
+    settings = own_files.IMAGE_STORE if whole else own_files.docker_settings(spec.pool, spec.docker)
+    return tuple(sorted({*paths(settings), ("storage-driver",), ("storage-opts",)}))
 
 
 def moves_to_pool(found, former):

@@ -10,6 +10,7 @@ from ..model.errors import Refused
 from ..model.names import MANAGED, device_name, full, profile_path
 from ..model.quoting import paste
 from ..model.steps import Command, WriteFile
+from ..texts import own_files
 
 __metaclass__ = type
 
@@ -22,9 +23,10 @@ def plan_policy(pool, host):
     steps = []
     if lv is not None and lv.active and lv.monitored is None:
         raise unmonitored()
-    if host.profile_text != pool.profile_text:
+    text = own_files.profile(pool)
+    if host.profile_text != text:
         attached = lv is not None and lv.profile == pool.profile_name
-        if host.profile_text is not None and not (attached or replaceable(host.profile_text, pool.profile_text)):
+        if host.profile_text is not None and not (attached or replaceable(host.profile_text, text)):
             raise Refused(
                 "%s exists and was not written by this tool." % path,
                 "Choose another thin_pool_profile_name, or move it away: mv %s %s"
@@ -37,9 +39,7 @@ def plan_policy(pool, host):
                 "change the policy of the other." % (path, ", ".join(others)),
                 "Choose another thin_pool_profile_name for %s." % full(pool),
             )
-        steps.append(
-            WriteFile(path, pool.profile_text, "the autoextend policy: at %d %%, by %d %%" % (pool.threshold, pool.percent))
-        )
+        steps.append(WriteFile(path, text, "the autoextend policy: at %d %%, by %d %%" % (pool.threshold, pool.percent)))
         # LVM stays silent about a profile it cannot read: ask it for the values (lvmconfig(8), rc 5 when broken).
         steps.append(
             Command(

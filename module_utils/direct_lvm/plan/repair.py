@@ -166,7 +166,7 @@ def around(spec, host):
         stop.append(
             Command(("systemctl", "stop") + services, "stop Docker; its socket too, which would start it again", STOP_TIMEOUT)
         )
-        timeout = (spec.docker or DockerStorage("", "", "")).start_timeout
+        timeout = (spec.docker or DockerStorage("", "")).start_timeout
         start += [
             Command(("systemctl", "reset-failed", "docker.service"), "forget earlier failed starts", ok=(0, 1)),
             Command(("systemctl", "start") + services, "start Docker", timeout),

@@ -20,14 +20,11 @@ from typing import NamedTuple, Tuple
 
 from ..model.host import ADDRESS, CONFIG
 from ..model.names import MANAGED
+from .own_files import PLUGIN, PLUGIN_TYPE, VARIABLE, containerd_config, containerd_dropin
 from .programs import is_daemon, same_program
 from .units import command_words, settings, variables
 
-PLUGIN_TYPE, PLUGIN = "io.containerd.snapshotter.v1", "devmapper"
 TABLES = ('plugins."%s.%s"' % (PLUGIN_TYPE, PLUGIN), 'plugins."%s"' % PLUGIN, "plugins." + PLUGIN)  # the latter in version 1
-MARKERS = ("@@VERSION@@", "@@PLUGIN@@")  # in the text of our file; only the host knows config.toml's version
-CHECKSUM = "@@CHECKSUM@@"  # in the text of our drop-in
-VARIABLE = "DIRECT_LVM_CONFIGURATION"
 IMPORTS = re.compile(r"^[ \t]*imports[ \t]*=(.*)$", re.M)
 OURS = "  # direct_lvm"  # marks an imports line that is ours alone
 STRING = re.compile(r"""("[^"\\\n]*"|'[^'\n]*')""")
@@ -162,23 +159,24 @@ def absolute_imports(text, parent):
     return text
 
 
-def desired_files(found, wanted):
+def desired_files(found, pool, wanted):
     """((path, text now, text wanted), ...) of our file, config.toml and our drop-in, in the order in which they are written.
 
-    found: a Containerd.  Raises ValueError for an `imports` that is not an array on one line.
+    found: Containerd.  wanted: ContainerdStorage of a Pool.
+    Raises ValueError for an `imports` that is not an array on one line.
     """
-    config = with_import(found.config_text, wanted.config, found.config_path)
-    own = own_file(wanted, config_version(config))
+    config = with_import(found.config_text, wanted.config_file, found.config_path)
+    own = containerd_config(pool, wanted, config_version(config))
     return (
-        (wanted.config, found.own_text, own),
+        (wanted.config_file, found.own_text, own),
         (found.config_path, found.config_text, config),
-        (wanted.dropin, found.dropin_text, own_dropin(wanted, own)),
+        (wanted.dropin, found.dropin_text, containerd_dropin(pool, wanted, checksum(own))),
     )
 
 
-def is_settled(found, wanted):
+def is_settled(found, pool, wanted):
     """Whether containerd runs in the desired state, and nothing more has to be asked. Raises ValueError like desired_files()."""
-    files = desired_files(found, wanted)
+    files = desired_files(found, pool, wanted)
     read = found.unit.active_state == "active" and not found.unit.need_reload and has_read(found.unit, files[0][2])
     return read and found.plugin == "ok" and all(now == text for _path, now, text in files)
 
@@ -269,17 +267,6 @@ def without_import(text, path, parent=CONFIG):
             at = found.start(1)
             return without_import(text[: at + start] + text[at + end :], path, parent)
     return text
-
-
-def own_file(wanted, version):
-    """The text of our configuration file for a config.toml of that version: version 1 has short plugin names."""
-    plugin = PLUGIN if version == 1 else '"%s.%s"' % (PLUGIN_TYPE, PLUGIN)
-    return wanted.config_text.replace(MARKERS[0], str(version)).replace(MARKERS[1], plugin)
-
-
-def own_dropin(wanted, text):
-    """The text of our drop-in when our configuration file has that text: its checksum is in containerd's environment."""
-    return wanted.dropin_text.replace(CHECKSUM, checksum(text))
 
 
 def checksum(text):

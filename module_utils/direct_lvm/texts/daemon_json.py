@@ -14,15 +14,14 @@ from .docker_conflicts import read_json, settings_of
 ABSENT = object()
 
 
-def merge(text, fragment):
-    """daemon.json with the keys of fragment set; the same text when they are set already.
+def merge(text, settings):
+    """daemon.json with some keys set, objects key by key; the same text when they are set already.
 
-    text: the file's text, None when there is none.  fragment: the text of a JSON object.
-    Raises ValueError for what is not a JSON object.
+    text: the file's text, None when there is none.  settings: {key: value}.
+    Raises ValueError for a text that is not a JSON object.
     """
-    wanted = json.loads(fragment)
     config = read_json(text or "")
-    if not update(config, wanted):
+    if not update(config, settings):
         return text
     return written(config, text)
 
@@ -47,9 +46,9 @@ def given_back(text, former, keys):
     return former if config == before else written(config, text)
 
 
-def paths(fragment):
-    """The paths of all keys in a JSON text's object, as given_back() takes them."""
-    todo, found = [((), json.loads(fragment))], []
+def paths(settings):
+    """The paths of all keys in an object, as given_back() takes them."""
+    todo, found = [((), settings)], []
     while todo:
         path, value = todo.pop()
         if path and not isinstance(value, dict):

@@ -12,10 +12,8 @@ __metaclass__ = type
 import os
 import re
 
-from ..model.names import VENDOR_COMMAND
-from . import units
 from .programs import is_daemon, same_program
-from .units import Word, command_words, exec_start, variables
+from .units import Word, command_words, exec_start, split_words, variables
 
 SHELLS = ("sh", "bash", "dash")
 SHORT = {
@@ -107,13 +105,12 @@ def storage_options(texts):
     return [(name, value) for name, value, _word in found if name in ("storage-driver", "storage-opt")]
 
 
-def started_with(unit, text):
-    """Whether the running daemon has the options that a drop-in's text appends to the installed command line.
+def started_with(unit, flags):
+    """Whether the running daemon has the flags that a drop-in appends to the installed command line, as its text has them.
 
-    A run that was killed before the restart leaves a daemon with the previous ones, and everything else in the desired state.
+    A run that was killed before the restart leaves a daemon with the former ones, and everything else in the desired state.
     """
-    appended = (text or "").partition(VENDOR_COMMAND)[2].split("\n")[0].replace("%%", "%")
-    words = tuple(word.text for word in units.command_words(appended, "", {}))
+    words = tuple(split_words(flags.replace("%%", "%")))
     if is_wrapped(unit):  # a script may add its own words behind
         return storage_options(unit.arguments) == storage_options(words)
     return not words or not unit.arguments or unit.arguments[-len(words) :] == words

@@ -7,6 +7,7 @@ import pytest
 from containerd_answers import (
     OURS,
     PLUGINS,
+    POOL,
     host_fixture,  # noqa: F401  a fixture
 )
 from hypothesis import given
@@ -17,9 +18,8 @@ from module_utils.direct_lvm.facts import containerd
 from module_utils.direct_lvm.host import commands
 from module_utils.direct_lvm.model.errors import CommandFailed, Refused
 from module_utils.direct_lvm.model.host import Containerd
-from module_utils.direct_lvm.model.names import MANAGED
 from module_utils.direct_lvm.model.steps import CheckConfiguration, WaitForContainerd
-from module_utils.direct_lvm.texts import containerd_config
+from module_utils.direct_lvm.texts import containerd_config, own_files
 
 ADDRESS = "/run/containerd/containerd.sock"
 ROW = "io.containerd.snapshotter.v1           devmapper                linux/amd64    ok        \n"
@@ -101,10 +101,12 @@ def test_a_chain_as_long_as_a_layered_image_may_be():
 
 
 def test_all_as_wanted_costs_two_processes(host):
-    config = 'imports = ["%s"]\nversion = 2\n' % host.write("conf.d/direct-lvm.toml", OURS)
+    own = own_files.containerd_config(POOL, host.wanted, 2)
+    dropin = own_files.containerd_dropin(POOL, host.wanted, containerd_config.checksum(own))
+    config = 'imports = ["%s"]\nversion = 2\n' % host.write("conf.d/direct-lvm.toml", own)
     host.write("config.toml", config)
-    host.write("containerd.service.d/direct-lvm.conf", MANAGED + "\n[Service]\n")
-    host.environment = ("DIRECT_LVM_CONFIGURATION=" + containerd_config.checksum(OURS),)
+    host.write("containerd.service.d/direct-lvm.conf", dropin)
+    host.environment = ("DIRECT_LVM_CONFIGURATION=" + containerd_config.checksum(own),)
     for name in ("metadata.db", "vg-pool.db", "old-pool.db", "x.db.lock"):
         host.write("devmapper/" + name, "")
     found = host.observe()
@@ -116,8 +118,8 @@ def test_all_as_wanted_costs_two_processes(host):
         program="/usr/bin/containerd",
         config_path=host.path("config.toml"),
         config_text=config,
-        own_text=OURS,
-        dropin_text=MANAGED + "\n[Service]\n",
+        own_text=own,
+        dropin_text=dropin,
         databases=("old-pool", "vg-pool"),
     )
     assert found.installed

@@ -5,11 +5,8 @@ import os
 import sys
 
 import pytest
-from docker_answers import (
-    DROPIN,
-    POOL,
-    host_fixture,  # noqa: F401  a fixture
-)
+import states
+from docker_answers import STOCK, host_fixture  # noqa: F401  a fixture
 from states import recorded
 
 from module_utils.direct_lvm.apply import daemon
@@ -18,7 +15,6 @@ from module_utils.direct_lvm.host import commands
 from module_utils.direct_lvm.model import engines
 from module_utils.direct_lvm.model.errors import CommandFailed, Refused
 from module_utils.direct_lvm.model.host import Container, Containerd, Docker, Former, Image
-from module_utils.direct_lvm.model.names import VENDOR_COMMAND
 from module_utils.direct_lvm.model.spec import DockerStorage
 from module_utils.direct_lvm.model.steps import WaitForDocker
 from module_utils.direct_lvm.texts import docker_info
@@ -26,12 +22,12 @@ from module_utils.direct_lvm.texts import docker_info
 CHUNK = 524288
 
 
-STOCK = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $DOCKER_OPTS"
+POOL = "vgdocker-thinpool"
 NO_FORMAT = "flag provided but not defined: --format\nSee 'docker info --help'."
 
 
 def test_all_as_wanted_costs_two_processes(host):
-    host.write("etc/docker.service.d/direct-lvm.conf", DROPIN.replace(VENDOR_COMMAND, STOCK))
+    host.write("etc/docker.service.d/direct-lvm.conf", host.text)
     found = host.observe()
     assert len(host.asked) == 2
     assert host.asked[1].startswith("docker --host unix:///var/run/docker.sock info")
@@ -186,7 +182,7 @@ def test_files_that_the_unit_names_are_read(host):
     assert default in found.conflicts[0]
     assert "daemon.json" in found.conflicts[1]
     assert found.root_state == ("image/overlay2",)
-    assert [path for path, _text in docker.observe_docker(DockerStorage("auto", "", "")).env_files] == [default]
+    assert [path for path, _text in docker.observe_docker(DockerStorage("auto", "")).env_files] == [default]
 
 
 def test_to_report_a_list_of_names_that_cannot_be_read_is_no_obstacle(host):
@@ -194,14 +190,14 @@ def test_to_report_a_list_of_names_that_cannot_be_read_is_no_obstacle(host):
     host.write("daemon.json", '{"data-root": "%s"}' % (host.root / "elsewhere"))
     host.write("elsewhere/image/overlay2/repositories.json", "{")
     host.active = "inactive"
-    assert docker.observe_docker(DockerStorage("auto", "", "")).content is None
+    assert docker.observe_docker(DockerStorage("auto", "")).content is None
     with pytest.raises(Refused, match="list of image names, cannot be read"):
         host.observe()
 
 
 def test_nothing_wanted_still_reports(host):
-    host.write("etc/docker.service.d/direct-lvm.conf", DROPIN.replace(VENDOR_COMMAND, STOCK))
-    found = docker.observe_docker(DockerStorage("auto", "", ""))
+    host.write("etc/docker.service.d/direct-lvm.conf", host.text)
+    found = docker.observe_docker(DockerStorage("auto", ""))
     assert found.info.driver == "devicemapper"
     assert found.conflicts == ()
     assert found.dropin_text is None
@@ -213,7 +209,7 @@ def test_nothing_wanted_on_the_image_store_lists_containers_too(host):
     host.answer("info", text.replace('"Containers":%d' % containers, '"Containers":1'))
     host.answer("--version", "Docker version 26.1.5, build 1\n")
     host.answer("ps", "abc\tc1\tbusybox\tUp 2 days\n")
-    found = docker.observe_docker(DockerStorage("auto", "", ""))
+    found = docker.observe_docker(DockerStorage("auto", ""))
     assert docker_info.storage_kind(found.info) == "devmapper-snapshotter"
     assert found.containers == (Container("abc", "c1", "busybox", "Up 2 days", True),)
     assert [line.split()[3] for line in host.asked if line.startswith("docker")] == ["info", "ps"]
@@ -242,12 +238,12 @@ def test_what_the_former_storage_left(tmp_path):
         (tmp_path / "containers" / driver / "config.v2.json").write_text('{"ID":"%s","Driver":"%s"}' % (driver, driver))
     (tmp_path / "overlay2" / "layer").write_bytes(b"x" * 10000)
     found = Docker("20.10", root=str(tmp_path), former=Former("done", "overlay2"))
-    left = dict(docker.leftovers(found, DockerStorage("auto", "", "")))
+    left = dict(docker.leftovers(found, DockerStorage("auto", "")))
     assert set(left) == {str(tmp_path / name) for name in ("overlay2", "image/overlay2", "containers/overlay2")}
     assert left[str(tmp_path / "overlay2")] >= 10000
     for name in ("devicemapper.before-direct-lvm", "devicemapper.in-between-1", "devicemapper.direct-lvm"):
         (tmp_path / name).mkdir()
-    left = dict(docker.leftovers(found._replace(former=Former("done", "devicemapper")), DockerStorage("auto", "", "")))
+    left = dict(docker.leftovers(found._replace(former=Former("done", "devicemapper")), DockerStorage("auto", "")))
     assert set(left) == {str(tmp_path / name) for name in ("devicemapper.before-direct-lvm", "devicemapper.in-between-1")}
 
 
@@ -327,7 +323,7 @@ def test_a_docker_that_keeps_its_images_in_its_own_containerd_is_refused(host, m
 
 def test_such_a_docker_does_not_matter_to_a_pool_for_containerd_alone(host, monkeypatch):
     private(host, monkeypatch)
-    found = docker.observe_docker(DockerStorage("containerd", host.dropin, DROPIN))
+    found = docker.observe_docker(DockerStorage("containerd", host.dropin), states.ARTICLE)
     assert (found.store, found.content.names) == (None, ())
     assert not [line for line in host.asked if line.startswith("ctr")]
 

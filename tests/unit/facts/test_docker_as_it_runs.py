@@ -141,8 +141,8 @@ def test_our_own_options_behind_a_script_are_no_conflict():
     ],
 )
 def test_options_that_a_script_puts_somewhere_among_its_own(arguments, read):
-    text = "ExecStart=@@VENDOR_COMMAND@@ --storage-driver=devicemapper --storage-opt dm.thinpooldev=/dev/mapper/a\n"
-    assert docker_words.started_with(unit(SCRIPT, [DOCKERD, *arguments.split()]), text) == read
+    flags = "--storage-driver=devicemapper --storage-opt dm.thinpooldev=/dev/mapper/a"
+    assert docker_words.started_with(unit(SCRIPT, [DOCKERD, *arguments.split()]), flags) == read
 
 
 def test_a_script_is_not_asked_for_its_version(tmp_path, monkeypatch):
@@ -280,7 +280,7 @@ def files_of(steps):
     return found
 
 
-JSON = WANTED._replace(config="daemon_json", daemon_json_text='{"storage-driver": "devicemapper"}')
+JSON = WANTED._replace(config="daemon_json")
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_the_driver_of_a_container(tmp_path, text, driver):
         (folder / "config.v2.json").write_bytes(text if isinstance(text, bytes) else text.encode())
     assert docker_root.container_driver(str(tmp_path), ID) == driver
     found = Docker("20.10", root=str(tmp_path), former=Former("done", "overlay2"))
-    left = [path for path, _size in docker.leftovers(found, DockerStorage("auto", "", ""))]
+    left = [path for path, _size in docker.leftovers(found, DockerStorage("auto", ""))]
     assert left == ([str(folder)] if driver == "overlay2" else [])
 
 
@@ -354,7 +354,7 @@ def test_a_container_that_docker_lists_is_never_left_over(tmp_path):
     (tmp_path / "containers" / ID).mkdir(parents=True)
     (tmp_path / "containers" / ID / "config.v2.json").write_text(described(Driver="overlay2"))
     found = Docker("20.10", root=str(tmp_path), former=Former("done", "overlay2"))
-    wanted = DockerStorage("auto", "", "")
+    wanted = DockerStorage("auto", "")
     assert [path for path, _size in docker.leftovers(found, wanted)] == [str(tmp_path / "containers" / ID)]
     listed = (Container(ID, "web", "app:1", "Up 2 days", True),)
     assert docker.leftovers(found._replace(containers=listed), wanted) == ()

@@ -3,7 +3,6 @@
 import pytest
 import states
 from containerd_hosts import NEW, ON_IT, READY, SNAPSHOTTER, STOCK, THERE
-from docker_answers import DROPIN
 from pools_in_use import ON_POOL
 
 from module_utils.direct_lvm.facts import containerd, disks, docker, lvm, observe
@@ -14,7 +13,7 @@ from module_utils.direct_lvm.model.spec import DockerStorage
 from module_utils.direct_lvm.plan import plan
 
 XFS = SNAPSHOTTER._replace(fs_type="xfs")
-WANTED = DockerStorage("auto", "/etc/x.conf", DROPIN)
+WANTED = DockerStorage("auto", "/etc/x.conf")
 GRAPH = Docker("20.10.24", info=ON_IT._replace(driver="overlay2", status=()))
 
 
@@ -32,8 +31,8 @@ GRAPH = Docker("20.10.24", info=ON_IT._replace(driver="overlay2", status=()))
         ((WANTED, XFS), (GRAPH, STOCK), ["mkfs.ext4"], None),
         ((WANTED, XFS), (GRAPH, STOCK), ["mkfs.xfs"], None),
         ((WANTED, XFS), (GRAPH, STOCK), [], "mkfs.ext4"),
-        ((WANTED._replace(fs="xfs"), XFS), (GRAPH, STOCK), ["mkfs.ext4"], "mkfs.xfs"),
-        ((WANTED._replace(fs="xfs"), XFS), (GRAPH._replace(info=ON_POOL), STOCK), [], None),
+        ((WANTED._replace(options=(("dm.fs", "xfs"),)), XFS), (GRAPH, STOCK), ["mkfs.ext4"], "mkfs.xfs"),
+        ((WANTED._replace(options=(("dm.fs", "xfs"),)), XFS), (GRAPH._replace(info=ON_POOL), STOCK), [], None),
         ((WANTED._replace(back="former"), XFS), (THERE, READY), [], None),
         ((None, None), (None, None), [], None),
     ],
@@ -61,8 +60,8 @@ def test_what_is_missing(monkeypatch, wanted, found, there, lacking):
     monkeypatch.setattr(commands, "find", lambda name: "/sbin/" + name if name in tools else None)
     monkeypatch.setattr(lvm, "ask", lambda: state.lvm)
     monkeypatch.setattr(disks, "observe_disk", lambda name, probe=True: state.disks[0])
-    monkeypatch.setattr(docker, "observe_docker", lambda _wanted: found[0])
-    monkeypatch.setattr(containerd, "observe_containerd", lambda _wanted, _unit, with_snapshots: found[1])
+    monkeypatch.setattr(docker, "observe_docker", lambda _wanted, _pool: found[0])
+    monkeypatch.setattr(containerd, "observe_containerd", lambda *_given, **_options: found[1])
     monkeypatch.setattr(containerd, "configured_pools", lambda *_asked: ())
     spec = states.spec()._replace(docker=wanted[0], containerd=wanted[1])
     host = observe.observe(spec)

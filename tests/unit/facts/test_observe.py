@@ -26,7 +26,7 @@ class Machine:
         monkeypatch.setattr(lvm, "ask", self.ask)
         monkeypatch.setattr(files, "read_text", lambda _path: None)
         monkeypatch.setattr(disks, "observe_disk", lambda asked, probe=True: Disk(asked, asked, size=30 * states.GIB))
-        monkeypatch.setattr(docker, "observe_docker", lambda _wanted: Docker(None))
+        monkeypatch.setattr(docker, "observe_docker", lambda _wanted, _pool: Docker(None))
         monkeypatch.setattr(containerd, "configured_pools", lambda *_asked: ())
         monkeypatch.setattr(observe.os.path, "isdir", lambda _path: False)
 

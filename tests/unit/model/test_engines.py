@@ -80,7 +80,7 @@ ASKED = [  # Docker's part of the spec, containerd's, Docker's version: the engi
 
 @pytest.mark.parametrize(("engine", "containerd", "version", "expected"), ASKED)
 def test_the_engine_of_a_spec(engine, containerd, version, expected):
-    docker = engine and DockerStorage(engine, "", "")
+    docker = engine and DockerStorage(engine, "")
     spec = states.spec()._replace(docker=docker, containerd=containerd)
     host = states.host("bookworm", "00-blank")._replace(docker=Docker(version), containerd=THERE)
     if expected and expected not in engines.ENGINES:

@@ -78,7 +78,7 @@ HARMLESS = (
     r"(pool|vg|pv)\.(vg|name)|full\(.*\)|device_name\(pool\)|device|\(vg\.name,\) \* 2|.*vg\.uuid.*",  # LVM's names
     r".*(size|geometry\.human\().*|tag\[.*",  # numbers
     r"[A-Z_]+|remake|swarm|settable|rule\[1\]|suffix|folder|.*part\.(debian|redhat).*|client\.(clean|name\.lower\(\))",  # ours
-    r"wanted\.config",  # the play's, with the characters that spec.py allows
+    r"wanted\.config_file",  # the play's, with the characters that spec.py allows
     r"' '\.join\(printed\.split\(\)\)",  # what Docker said, as such
 )
 PROSE = r"path|where|root|found\.root|starts\[-1\]\.path"  # may stand behind these words of a sentence, which no shell reads

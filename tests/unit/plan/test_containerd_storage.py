@@ -39,6 +39,7 @@ from module_utils.direct_lvm.model.steps import (
 from module_utils.direct_lvm.plan import plan
 from module_utils.direct_lvm.texts.containerd_config import with_import
 from module_utils.direct_lvm.texts.daemon_json import merge
+from module_utils.direct_lvm.texts.own_files import IMAGE_STORE
 
 JSON = "/etc/docker/daemon.json"
 
@@ -172,7 +173,7 @@ def test_each_version_of_config_toml_gets_our_file_in_its_own():
     ):
         (check, switch) = plan.plan(ALONE, host(STOCK._replace(config_text=config), OLD))
         (own,) = written(switch.steps, OWN)
-        assert own.splitlines()[1:3] == ["version = %d" % version, "[plugins.%s]" % plugin]
+        assert own.splitlines()[2:4] == ["version = %d" % version, "[plugins.%s]" % plugin]
         assert check == CheckConfiguration(PROGRAM, config, own, POOL, check.why)
 
 
@@ -323,7 +324,7 @@ def test_the_way_back_of_dockers_switch():
 
 
 DEBUG = '{"debug": true}'
-MERGED = merge(DEBUG, STORE)
+MERGED = merge(DEBUG, IMAGE_STORE)
 GONE = THERE._replace(daemon_json=MERGED, former=Former("done", "overlay2", daemon_json=DEBUG), archive_free=10**12)
 FORMER = both(WANTED._replace(back="former"))
 OVERLAY2 = both(WANTED._replace(back="overlay2"))
@@ -346,7 +347,7 @@ def test_going_back_to_no_daemon_json_removes_it():
 
 
 def test_going_back_keeps_what_was_written_into_daemon_json_since():
-    edited = merge(MERGED, '{"debug": false, "features": {"buildkit": true}, "live-restore": true}')
+    edited = merge(MERGED, {"debug": False, "features": {"buildkit": True}, "live-restore": True})
     switch = only_switch(plan.plan(FORMER, host(READY, GONE._replace(daemon_json=edited))))
     (text,) = written(switch.steps, JSON)
     assert json.loads(text) == {"debug": False, "features": {"buildkit": True}, "live-restore": True}

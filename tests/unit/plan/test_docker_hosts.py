@@ -57,9 +57,10 @@ def test_containers_are_asked_for_when_docker_is_to_be_restarted():
     """Somebody's drop-in that systemd has not read, or a daemon with former options, has Docker restarted where it is."""
     info = ON_POOL
     text = DONE.dropin_text
-    assert docker.is_settled(info, WANTED, UNIT, text)
-    assert not docker.is_settled(info, WANTED, UNIT._replace(need_reload=True), text)
-    assert not docker.is_settled(info, WANTED, UNIT._replace(arguments=("dockerd", "--storage-opt", "dm.fs=ext4")), text)
+    assert docker.is_settled(info, WANTED, states.ARTICLE, UNIT, text)
+    assert not docker.is_settled(info, WANTED, states.ARTICLE, UNIT._replace(need_reload=True), text)
+    other = UNIT._replace(arguments=("dockerd", "--storage-opt", "dm.fs=ext4"))
+    assert not docker.is_settled(info, WANTED, states.ARTICLE, other, text)
 
 
 @pytest.mark.parametrize("one", [TASK, GLOBAL])
@@ -77,7 +78,7 @@ def test_containers_of_a_swarm_come_again(one):
 
 @pytest.mark.parametrize("text", ["\ufeff{}", " \n", "", "\ufeff"], ids=["byte-order-mark", "blank", "empty", "mark-alone"])
 def test_a_daemon_json_that_docker_reads_is_merged(text):
-    assert json.loads(daemon_json.merge(text, '{"a": 1}')) == {"a": 1}
+    assert json.loads(daemon_json.merge(text, {"a": 1})) == {"a": 1}
     assert daemon_json.without(text, ("a",)) == text
     assert docker_conflicts.data_root(UNIT, "\ufeff" + '{"data-root": "/srv"}') == "/srv"
 
@@ -113,13 +114,13 @@ def test_docker_from_a_snap_is_not_taken_for_no_docker(tmp_path, monkeypatch, en
         monkeypatch.setattr(docker, name, value)
     monkeypatch.setattr(docker.commands, "find", lambda _name: None)
     monkeypatch.setattr(docker.switch_record, "PATH", str(tmp_path / "switch.json"))
-    wanted = DockerStorage(engine, str(tmp_path / "daemon.conf"), "text", archive=str(tmp_path))
+    wanted = DockerStorage(engine, str(tmp_path / "daemon.conf"), archive=str(tmp_path))
     if refused:
         with pytest.raises(Refused, match="is a snap") as refusal:
-            docker.observe_docker(wanted)
+            docker.observe_docker(wanted, states.ARTICLE)
         assert "docker_storage_engine: containerd" in refusal.value.way_out
     else:
-        assert docker.observe_docker(wanted).version is None
+        assert docker.observe_docker(wanted, states.ARTICLE).version is None
     assert docker.observe_docker(wanted._replace(dropin="")).version is None  # to report, nothing is refused
 
 

@@ -15,12 +15,14 @@ from docker_hosts import (
     EARLY,
     FRESH,
     JSON,
+    JSON_TEXT,
     LOAD,
     LOOP,
     OFF,
     OLD_POOL,
     RECORD,
     SAME,
+    SETTINGS,
     STOP,
     TEXT,
     UNIT,
@@ -188,8 +190,8 @@ def test_a_docker_that_is_down_does_not_start_on_a_pool_that_is_not_its_own():
 
 
 def test_settings_in_daemon_json_that_were_not_written_yet_start_docker_all_the_same():
-    text = JSON.daemon_json_text
-    json_down = DOWN._replace(dropin_text=JSON.dropin_text, daemon_json=text)
+    text = SETTINGS
+    json_down = DOWN._replace(dropin_text=JSON_TEXT, daemon_json=text)
     assert due(json_down, JSON) == AGAIN[1:]
     older = json_down._replace(daemon_json=text.replace("]", ', "dm.fs=ext4"]'))
     assert due(older, JSON) == [STOP, "/etc/docker/daemon.json", *CORE, "docker ps"]

@@ -34,6 +34,7 @@ from module_utils.direct_lvm.model.host import Former
 from module_utils.direct_lvm.model.names import MANAGED
 from module_utils.direct_lvm.model.steps import Move, RemoveFile, Switch, WaitForDocker, WriteFile
 from module_utils.direct_lvm.plan import docker_switch, plan
+from module_utils.direct_lvm.texts import own_files
 from module_utils.direct_lvm.texts.daemon_json import merge
 
 
@@ -131,7 +132,7 @@ def test_a_broken_daemon_json_is_a_sentence_on_the_way_back_too():
         due(GOING_BACK._replace(daemon_json="{"), JSON._replace(back=True))
 
 
-OURS = JSON.daemon_json_text
+OURS = own_files.docker_settings(states.ARTICLE, JSON)
 EDITS = [  # settings in, daemon.json before the switch, what was written into it since
     ("nothing-written", WANTED, None, None),
     ("made-since", WANTED, None, '{"insecure-registries": ["r:5000"]}'),
@@ -147,7 +148,7 @@ EDITS = [  # settings in, daemon.json before the switch, what was written into i
 def test_rollback_keeps_what_was_written_into_daemon_json_since_the_switch(wanted, before, since):
     """Wherever an earlier rollback was killed: before or after it wrote daemon.json, before or after the drop-in."""
     on_pool = merge(since, OURS) if wanted is JSON else since
-    dropin = wanted.dropin_text.replace("@@VENDOR_COMMAND@@", UNIT.command)
+    dropin = own_files.docker_dropin(states.ARTICLE, wanted, UNIT.command)
     former = Former("done", "overlay2", daemon_json=before)
     down = {"info": None, "problem": "docker.service is inactive", "former": former._replace(state="begun")}
     there = DONE._replace(former=former, archive_free=10**12, root_state=("devicemapper", "overlay2"))

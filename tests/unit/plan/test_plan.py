@@ -9,6 +9,7 @@ from module_utils.direct_lvm.model.errors import Refused
 from module_utils.direct_lvm.model.names import ADOPTED_TAG
 from module_utils.direct_lvm.model.steps import Command
 from module_utils.direct_lvm.plan import plan
+from module_utils.direct_lvm.texts import own_files
 
 PVCREATE = "pvcreate --uuid %s --norestorefile /dev/vdb" % states.OUR_UUID
 SIZE = "--addtag direct-lvm/data_size=95pcVG vgdocker"
@@ -252,7 +253,7 @@ def test_a_pool_over_the_threshold_of_a_new_policy_is_extended_at_once(use, thre
     host = host._replace(lvm=host.lvm._replace(lvs=lvs))
     spec = states.spec(threshold=threshold)
     expect(spec, host, PROFILE + ["lvextend --use-policies vgdocker/thinpool"] * due)
-    expect(spec, host._replace(profile_text=states.PROFILE), [])
+    expect(spec, host._replace(profile_text=own_files.profile(spec.pool)), [])
 
 
 def test_a_host_whose_lvm_is_told_to_watch_nothing_is_refused():

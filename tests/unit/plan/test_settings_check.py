@@ -60,7 +60,7 @@ def test_refused(changes, what, way_out):
 
 
 def test_docker_goes_back_whatever_lvm_is_told():
-    back = DockerStorage("auto", "", "", back="former")
+    back = DockerStorage("auto", "", back="former")
     found = host(MADE, global__metadata_read_only="1")
     settings_check.check(states.spec()._replace(docker=back), found)
     with pytest.raises(Refused):

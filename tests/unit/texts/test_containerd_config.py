@@ -7,8 +7,9 @@ from states import recorded
 
 from module_utils.direct_lvm.model.host import CONFIG, Unit
 from module_utils.direct_lvm.model.names import MANAGED
-from module_utils.direct_lvm.model.spec import ContainerdStorage
+from module_utils.direct_lvm.model.spec import ContainerdStorage, Pool
 from module_utils.direct_lvm.texts import containerd_config as config
+from module_utils.direct_lvm.texts import own_files
 from module_utils.direct_lvm.texts.containerd_config import with_import, without_import
 
 try:
@@ -162,12 +163,8 @@ def test_config_version(text, version):
     assert config.config_version(text) == version
 
 
-WANTED = ContainerdStorage(
-    PATH,
-    MANAGED + '\nversion = @@VERSION@@\n[plugins.@@PLUGIN@@]\n  pool_name = "vg-pool"\n',
-    "/etc/systemd/system/containerd.service.d/direct-lvm.conf",
-    MANAGED + "\n[Service]\nEnvironment=DIRECT_LVM_CONFIGURATION=@@CHECKSUM@@\n",
-)
+WANTED = ContainerdStorage(PATH, "/etc/systemd/system/containerd.service.d/direct-lvm.conf")
+POOL = Pool(devices=(), vg="vg", name="pool")
 
 
 @pytest.mark.parametrize(
@@ -179,20 +176,20 @@ WANTED = ContainerdStorage(
     ],
 )
 def test_our_file_has_the_version_of_config_toml(version, table):
-    assert config.own_file(WANTED, version).splitlines()[1:3] == ["version = %d" % version, table]
-    assert config.pool_names(config.own_file(WANTED, version)) == ["vg-pool"]
+    text = own_files.containerd_config(POOL, WANTED, version)
+    assert text.splitlines()[2:4] == ["version = %d" % version, table]
+    assert config.pool_names(text) == ["vg-pool"]
 
 
 def test_a_containerd_that_has_read_the_file_is_known_by_its_environment():
-    text = config.own_file(WANTED, 2)
-    line = config.own_dropin(WANTED, text).splitlines()[-1]
+    text = own_files.containerd_config(POOL, WANTED, 2)
+    line = own_files.containerd_dropin(POOL, WANTED, config.checksum(text)).splitlines()[-1]
     environment = ("PATH=/bin", line[len("Environment=") :])
     unit = Unit("loaded", "active", False, (), environment=environment)
     assert config.has_read(unit, text)
     assert not config.has_read(unit, text + "\n")
     assert not config.has_read(unit._replace(environment=("PATH=/bin",)), text)
     assert not config.has_read(unit._replace(environment=(environment[1] + "0",)), text)
-    assert config.own_dropin(WANTED, text + "\n") != config.own_dropin(WANTED, text)
 
 
 # --- any file ------------------------------------------------------------------------------------------------------

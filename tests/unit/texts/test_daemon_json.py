@@ -4,16 +4,17 @@ import json
 
 import pytest
 import states
-from docker_hosts import DONE, FRESH, JSON, due, host
+from docker_hosts import DONE, FRESH, JSON, JSON_TEXT, due, host
 from hypothesis import given
 from hypothesis import strategies as st
 
 from module_utils.direct_lvm.model.errors import Refused
 from module_utils.direct_lvm.model.host import Docker
 from module_utils.direct_lvm.plan import docker_switch, plan
+from module_utils.direct_lvm.texts import own_files
 from module_utils.direct_lvm.texts.daemon_json import given_back, merge, paths, without
 
-STORE = docker_switch.IMAGE_STORE
+STORE = own_files.IMAGE_STORE
 KEYS = ("storage-driver", "storage-opts")
 MERGED = [  # daemon.json, what is merged into it, the result
     ("no-file", None, '{"a": {"b": true}}', '{\n    "a": {\n        "b": true\n    }\n}\n'),
@@ -32,8 +33,8 @@ MERGED = [  # daemon.json, what is merged into it, the result
 
 @pytest.mark.parametrize(("text", "fragment", "merged"), [row[1:] for row in MERGED], ids=[row[0] for row in MERGED])
 def test_merge(text, fragment, merged):
-    assert merge(text, fragment) == merged
-    assert merge(merged, fragment) == merged
+    assert merge(text, json.loads(fragment)) == merged
+    assert merge(merged, json.loads(fragment)) == merged
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_what_was_merged_goes_and_what_was_written_since_stays(before, since):
     if not isinstance(before.get("features"), dict) or not before["features"]:
         before.pop("features", None)  # an object takes its place, and goes with its last key
     text = json.dumps(before)
-    back = given_back(merge(merge(text, STORE), json.dumps(since)), text, paths(STORE))
+    back = given_back(merge(merge(text, STORE), since), text, paths(STORE))
     assert json.loads(back) == dict(before, **since)
     assert given_back(back, text, paths(STORE)) == back
     assert back == text or since
@@ -99,7 +100,7 @@ def test_what_was_merged_goes_and_what_was_written_since_stays(before, since):
 @pytest.mark.parametrize(
     ("text", "former", "back"),
     [
-        (STORE, None, None),
+        (json.dumps(STORE), None, None),
         (merge('{"debug": true}', STORE), None, '{\n    "debug": true\n}\n'),
         ("{}", None, "{}"),
         (None, '{"debug": true}', None),
@@ -147,8 +148,8 @@ def test_daemon_json_is_merged_and_nothing_else_of_it_changes():
     text = next(step.text for step in switch.steps if getattr(step, "path", "").endswith("daemon.json"))
     assert text == (
         '{\n  "log-driver": "journald",\n  "storage-driver": "devicemapper",\n  "bip": "10.1.0.1/24",\n'
-        '  "storage-opts": [\n    "dm.thinpooldev=/dev/mapper/vgdocker-thinpool"\n  ]\n}\n'
+        '  "storage-opts": [\n    "dm.thinpooldev=/dev/mapper/vgdocker-thinpool",\n    "dm.use_deferred_removal=true"\n  ]\n}\n'
     )
-    there = DONE._replace(dropin_text=JSON.dropin_text, daemon_json=text)
+    there = DONE._replace(dropin_text=JSON_TEXT, daemon_json=text)
     assert due(there, JSON) == []
     assert fresh.daemon_json in [getattr(step, "text", "") for step in switch.way_back]

@@ -1,11 +1,11 @@
 """What else is set in Docker's configuration when the image store takes the place of the graph driver."""
 
 import pytest
+import states
 from docker_settings import DEFAULT, JSON, MINE, OURS, dropin, unit
 
 from module_utils.direct_lvm.facts import docker
 from module_utils.direct_lvm.model.host import DockerInfo
-from module_utils.direct_lvm.model.names import MANAGED
 from module_utils.direct_lvm.model.spec import DockerStorage
 from module_utils.direct_lvm.texts import docker_conflicts as conflicts
 
@@ -69,7 +69,7 @@ def test_the_other_way_round_the_store_stands_in_the_graph_drivers_way():
         assert "storage driver that %s sets" % where in sentence
 
 
-WANTED = DockerStorage("auto", OURS, MANAGED + "\n")
+WANTED = DockerStorage("auto", OURS)
 ON_STORE = DockerInfo("26.1.5", "devmapper", (("driver-type", "io.containerd.snapshotter.v1"),), "/var/lib/docker", 0, 0)
 
 
@@ -86,4 +86,4 @@ ON_STORE = DockerInfo("26.1.5", "devmapper", (("driver-type", "io.containerd.sna
     ids=["auto", "chosen", "another-snapshotter", "graph-driver", "another-engine-asked", "docker-is-to-be-left"],
 )
 def test_docker_on_the_snapshotter_is_not_asked_for_more(engine, info, settled):
-    assert docker.is_settled(info, WANTED._replace(engine=engine), unit(), None) == settled
+    assert docker.is_settled(info, WANTED._replace(engine=engine), states.ARTICLE, unit(), None) == settled
