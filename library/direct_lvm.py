@@ -244,6 +244,11 @@ options:
       - A command in which thin_check reads all of a pool's metadata has six hours.
     type: int
     default: 120
+  variables:
+    description: Names of variables that the caller has. One that looks like a misspelt variable of the roles is refused.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     support: full
@@ -336,6 +341,7 @@ from ..module_utils.direct_lvm.apply import apply
 from ..module_utils.direct_lvm.apply.arguments import ARGUMENTS
 from ..module_utils.direct_lvm.apply.converge import converge
 from ..module_utils.direct_lvm.apply.spec import read_spec
+from ..module_utils.direct_lvm.apply.variables import check_variables
 from ..module_utils.direct_lvm.host import commands, files
 from ..module_utils.direct_lvm.model.errors import CommandFailed, Refused
 from ..module_utils.direct_lvm.model.quoting import safe
@@ -346,6 +352,7 @@ def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     result = {"changed": False, "steps": [], "waiting_for": []}
     try:
+        check_variables(module.params["variables"])
         spec = read_spec(module.params)
         files.must_be_root()
         commands.bound, commands.bound_variable = module.params["command_timeout"], "thin_pool_command_timeout"

@@ -66,6 +66,7 @@ ARGUMENTS = {
     "state": {"type": "str", "choices": ["present", "absent", "repaired"], "default": "present"},
     "lock_timeout": {"type": "int", "default": 600},
     "command_timeout": {"type": "int", "default": 120},
+    "variables": {"type": "list", "elements": "str", "default": []},
 }
 
 INFO_ARGUMENTS = {

@@ -17,7 +17,7 @@ def host(done):
 def main():
     """Refuse, fail, or do what is due once."""
     options = {name: {"type": "dict"} for name in ("pool", "docker", "containerd")}
-    options.update({name: {"type": "str"} for name in ("state", "lock_timeout", "command_timeout")})
+    options.update({name: {"type": "str"} for name in ("state", "lock_timeout", "command_timeout")}, variables={"type": "list"})
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     kind, docker = module.params["pool"]["vg"], module.params["docker"]
     mark = pathlib.Path(module.params["pool"]["profile_name"])  # a file of this host's own
