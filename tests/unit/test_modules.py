@@ -87,7 +87,7 @@ def test_a_failure_tells_to_run_again_only_where_work_had_begun(library, monkeyp
         result["changed"] = done
         raise module.commands.CommandFailed(["lvs"], "did not finish within 120 s and was stopped")
 
-    ended = FakeModule(command_timeout=120, lock_timeout=0)
+    ended = FakeModule(command_timeout=120, lock_timeout=0, variables=[])
     monkeypatch.setattr(module, "AnsibleModule", lambda **_given: ended)
     monkeypatch.setattr(module, "read_spec", lambda _params: None)
     monkeypatch.setattr(module.files, "must_be_root", lambda: None)

@@ -87,7 +87,7 @@ def loads(spec, host):
 
     [] when this call loads them itself.
     """
-    if not spec.docker or spec.docker.load:
+    if not spec.docker or spec.docker.load_images:
         return []
-    steps = plan.plan(spec._replace(docker=spec.docker._replace(load=True)), host)
+    steps = plan.plan(spec._replace(docker=spec.docker._replace(load_images=True)), host)
     return report.describe(step for step in steps if isinstance(step, LoadImage))

@@ -55,7 +55,7 @@ def figures(pool, report):
             pool_data_used_ratio=ratio(lv.data_percent),
             pool_metadata_size_bytes=lv.metadata_size,
             pool_metadata_used_ratio=ratio(lv.metadata_percent),
-            pool_growth_steps_left=geometry.growth_steps(layout, pool.threshold, pool.percent),
+            pool_growth_steps_left=geometry.growth_steps(layout, pool.autoextend_threshold, pool.autoextend_percent),
         )
     return {name: value for name, value in found.items() if value is not None}
 
@@ -143,7 +143,7 @@ def main(argv=None):
     parser.add_argument("--percent", type=int, required=True, help="of the autoextend policy")
     parser.add_argument("--output", required=True, help="the file to replace, NAME.prom")
     given = parser.parse_args(argv)
-    pool = Pool(devices=(), vg=given.vg, name=given.pool, threshold=given.threshold, percent=given.percent)
+    pool = Pool(devices=(), vg=given.vg, name=given.pool, autoextend_threshold=given.threshold, autoextend_percent=given.percent)
     try:
         files.must_be_root()
         found, problem = figures(pool, lvm.ask()), None

@@ -97,7 +97,7 @@ def pool_summary(pool, host):
     if layout is None:
         return None
     lv = host.lvm.lv(pool.vg, pool.name)
-    need = geometry.growth_need(layout.data, pool.threshold, pool.percent)
+    need = geometry.growth_need(layout.data, pool.autoextend_threshold, pool.autoextend_percent)
     return {
         "name": lv.name,
         "device": lv.dm_path,
@@ -114,7 +114,7 @@ def pool_summary(pool, host):
         "profile_file": host.profile_text is not None,
         "health": lv.health,
         "check_needed": lv.check_needed,
-        "growth_steps_left": geometry.growth_steps(layout, pool.threshold, pool.percent),
+        "growth_steps_left": geometry.growth_steps(layout, pool.autoextend_threshold, pool.autoextend_percent),
         "growth_need": None if need is None else need * layout.extent_size,
     }
 

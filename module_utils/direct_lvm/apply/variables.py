@@ -9,7 +9,7 @@ __metaclass__ = type
 import difflib
 
 from ..model.errors import Refused
-from ..model.quoting import safe
+from ..model.quoting import paste, printable
 from .arguments import CONTAINERD, DOCKER, POOL
 
 OPTIONS = (("thin_pool_", POOL), ("docker_storage_", DOCKER), ("containerd_storage_", CONTAINERD))
@@ -53,8 +53,8 @@ def check_variables(names):
         right = RENAMED.get(name) or nearest(name, known)
         if right:
             raise Refused(
-                "%s is not a variable of this tool, so it would have no effect." % safe(name),
-                "Use %s instead. To find where it is set: grep -rn %s group_vars host_vars inventory" % (right, safe(name)),
+                "%s is not a variable of this tool, so it would have no effect." % printable(name),
+                "Use %s instead. To find where it is set: grep -rn %s group_vars host_vars inventory" % (paste(right), paste(name)),
             )
 
 

@@ -127,9 +127,9 @@ def observe_more(found, wanted):
         least_bytes=least_bytes(described),
         containers=containers,
         volumes=docker_root.volumes(found.root),
-        archived=tuple(one.id for one in held if images.is_archived(wanted.archive, one)),
-        archive_free=images.free_bytes(wanted.archive),
-        archive_unfit=archive_folder.problem(wanted.archive),
+        archived=tuple(one.id for one in held if images.is_archived(wanted.archive_dir, one)),
+        archive_free=images.free_bytes(wanted.archive_dir),
+        archive_unfit=archive_folder.problem(wanted.archive_dir),
         root_state=state,
         left=leftovers(found, wanted) if wanted.clean and found.former else (),
         mounted=docker_root.mount_points(found.root),
@@ -206,7 +206,9 @@ def leftovers(found, wanted):
                 paths.append(os.path.join(found.root, "containers", name))
     paths += [os.path.join(found.root, name) for name in docker_root.aside(found.root) if not name.endswith(OURS)]
     if not wanted.keep_archives:
-        paths += [os.path.join(wanted.archive, name) for name in docker_root.entries(wanted.archive) if images.SUFFIX.match(name)]
+        paths += [
+            os.path.join(wanted.archive_dir, name) for name in docker_root.entries(wanted.archive_dir) if images.SUFFIX.match(name)
+        ]
     return tuple((path, trees.tree_size(path)) for path in paths if os.path.exists(path))
 
 

@@ -91,9 +91,9 @@ def growth_steps(layout, threshold, percent):
 
 def autoextend_warning(layout, pool):
     """The sentence that is due when the pool can never grow by itself, else None."""
-    if growth_steps(layout, pool.threshold, pool.percent) != 0:
+    if growth_steps(layout, pool.autoextend_threshold, pool.autoextend_percent) != 0:
         return None
-    need = growth_need(layout.data, pool.threshold, pool.percent)
+    need = growth_need(layout.data, pool.autoextend_threshold, pool.autoextend_percent)
     best = layout.total - 2 * layout.metadata
     per_cent = int(100.0 * best / layout.total / (1 + float(need) / layout.data)) if layout.data and layout.total else 0
     return (

@@ -12,6 +12,7 @@ __metaclass__ = type
 
 from typing import Dict, NamedTuple, Optional, Tuple, Union
 
+from .archives import Unfit
 from .lvm_report import Lvm
 
 CONFIG = "/etc/containerd/config.toml"
@@ -175,7 +176,7 @@ class Docker(NamedTuple):
     conflicts: sentences about storage settings found elsewhere.  volumes: names of the local ones.
     least_bytes: what the images surely have when a layer that several of them share is counted once.
     archived: IDs of images whose whole archive, with all tags, is there.
-    archive_free: free bytes where the archives go, None when not asked.  archive_unfit: see archive_folder.Unfit.
+    archive_free: free bytes where the archives go, None when not asked.  archive_unfit: see archives.Unfit.
     root: the data root; root_state: what stands in it, see docker_root.root_state().
     transaction: the thin pool transaction that Docker's own metadata has open, None when there is none.
     can: whether the installed daemon was built with the devicemapper driver.
@@ -201,7 +202,7 @@ class Docker(NamedTuple):
     least_bytes: int = 0
     archived: Tuple[str, ...] = ()
     archive_free: Optional[int] = None
-    archive_unfit: Optional[object] = None
+    archive_unfit: Optional[Unfit] = None
     dropin_text: Optional[str] = None
     daemon_json: Optional[str] = None
     daemon_json_path: str = "/etc/docker/daemon.json"

@@ -43,7 +43,7 @@ class Wipe(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """The wanted thin pool. chunk_size in bytes; threshold, percent and discards as in lvm.conf(5)."""
+    """The wanted thin pool. chunk_size in bytes; the rest as in lvm.conf(5) and lvmthin(7)."""
 
     devices: Tuple[str, ...]
     vg: str = "vgdocker"
@@ -52,8 +52,8 @@ class Pool(NamedTuple):
     metadata_size: Size = Size(1, None, "1%VG")
     chunk_size: int = 524288
     zero: bool = False
-    threshold: int = 80
-    percent: int = 20
+    autoextend_threshold: int = 80
+    autoextend_percent: int = 20
     profile_name: str = "docker-thinpool"
     wipe: Tuple[Wipe, ...] = ()
     adopt_vg: bool = False
@@ -70,10 +70,11 @@ class DockerStorage(NamedTuple):
     dropin: the path of our drop-in of docker.service, "" when nothing is desired.
     config: where the storage settings go, 'dropin' (the command line) or 'daemon_json' (the drop-in then only orders).
     options: (("dm.NAME", value), ...) beside those that this tool sets, sorted.
-    containers: 'refuse' or 'discard', what to do with containers, which cannot cross drivers; commit: make images of them.
-    archive: the folder of the image archives.  keep_archives: whether they stay once they are loaded.
-    verify: whether archives that are there already are read before Docker changes its storage.
-    load: whether archived images are loaded in this run.
+    containers: 'refuse' or 'discard', what to do with containers, which cannot cross drivers.
+    commit_containers: whether an image is made of each.
+    archive_dir: the folder of the image archives.  keep_archives: whether they stay once they are loaded.
+    verify_archives: whether archives that are there already are read before Docker changes its storage.
+    load_images: whether archived images are loaded in this run.
     back: go back, to 'former', what Docker had before, or to 'overlay2'; "" to stay on the pool.
     clean: remove what the former driver left.
     """
@@ -84,11 +85,11 @@ class DockerStorage(NamedTuple):
     config: str = "dropin"
     options: Tuple[Tuple[str, str], ...] = ()
     containers: str = "refuse"
-    commit: bool = False
-    archive: str = "/var/lib/direct-lvm/images"
+    commit_containers: bool = False
+    archive_dir: str = "/var/lib/direct-lvm/images"
     keep_archives: bool = True
-    verify: bool = True
-    load: bool = True
+    verify_archives: bool = True
+    load_images: bool = True
     back: str = ""
     clean: bool = False
 

@@ -127,13 +127,13 @@ def finish(found, wanted, state):
     if former is None:
         return []
     steps = []
-    if wanted.load:
+    if wanted.load_images:
         steps = [
-            LoadImage(found.host, image, wanted.archive, wanted.keep_archives, "bring %s across" % title(image), former.names)
+            LoadImage(found.host, image, wanted.archive_dir, wanted.keep_archives, "bring %s across" % title(image), former.names)
             for image in former.pending
         ]
     if steps or former.state == "begun":
-        done = former._replace(state=state, pending=() if wanted.load else former.pending)
+        done = former._replace(state=state, pending=() if wanted.load_images else former.pending)
         steps.append(docker_switch.note(done, "note that all is where it belongs"))
     return steps
 
@@ -159,27 +159,31 @@ def keep_content(found, wanted):
     if found.containers and wanted.containers != "discard":
         raise cannot_cross(found.containers)
     steps = [
-        KeepContainer(found.host, one, wanted.archive, wanted.commit, "keep what is known of container %s" % one.name)
+        KeepContainer(
+            found.host, one, wanted.archive_dir, wanted.commit_containers, "keep what is known of container %s" % one.name
+        )
         for one in found.containers
     ]
     tags = {tag for image in found.images for tag in image.tags}
-    if wanted.commit and not {archives.commit_tag(one) for one in found.containers} <= tags:
+    if wanted.commit_containers and not {archives.commit_tag(one) for one in found.containers} <= tags:
         steps.append(PlanAgain("the images that were made of containers have to come across too"))
     if found.images or found.containers:
-        archives.must_fit(wanted.archive, found.archive_unfit)
+        archives.must_fit(wanted.archive_dir, found.archive_unfit)
     todo = [image for image in found.images if image.id not in found.archived]
     need = sum(archives.needed_bytes(image) for image in todo)
     if found.archive_free is not None and need > found.archive_free:
         raise Refused(
             "the archives of %d images need %s, the file system of %s has %s free."
-            % (len(todo), geometry.human(need), wanted.archive, geometry.human(found.archive_free)),
+            % (len(todo), geometry.human(need), wanted.archive_dir, geometry.human(found.archive_free)),
             "Choose another folder: image_archive_dir: /path/with/space\nOr remove images that nobody needs: docker image prune",
         )
     for image in found.images:
         if image in todo:
-            steps.append(ArchiveImage(found.host, image, wanted.archive, "archive %s" % title(image)))
-        elif wanted.verify:
-            steps.append(ArchiveImage(found.host, image, wanted.archive, "verify the archive of %s, which is there" % title(image)))
+            steps.append(ArchiveImage(found.host, image, wanted.archive_dir, "archive %s" % title(image)))
+        elif wanted.verify_archives:
+            steps.append(
+                ArchiveImage(found.host, image, wanted.archive_dir, "verify the archive of %s, which is there" % title(image))
+            )
     return steps
 
 

@@ -37,7 +37,7 @@ def findings(pool, host):
     else:
         lv = host.lvm.lv(pool.vg, pool.name)
         sentence = geometry.autoextend_warning(layout, pool)
-        due = CRITICAL if (lv.data_percent or 0) > pool.threshold else WARNING
+        due = CRITICAL if (lv.data_percent or 0) > pool.autoextend_threshold else WARNING
         found = lasting(pool, host) + ([Finding(due, "reserve", sentence)] if sentence else []) + drift(pool, host, lv)
     found += engine(pool, host)
     return sorted(found, key=lambda finding: finding.severity != CRITICAL)
@@ -79,7 +79,7 @@ def lasting(pool, host):
     missing = host.lvm.vg(pool.vg).missing_pvs
     if missing:
         found.append(Finding(CRITICAL, "pool", "VG %s is missing %d of its PVs: see pvs." % (pool.vg, missing)))
-    limit = max(pool.threshold, DATA_LIMIT) if pool.threshold < 100 else DATA_LIMIT  # 100: nobody extends it
+    limit = max(pool.autoextend_threshold, DATA_LIMIT) if pool.autoextend_threshold < 100 else DATA_LIMIT  # 100: nobody extends it
     for what, used, most in (("data", lv.data_percent, limit), ("metadata", lv.metadata_percent, METADATA_LIMIT)):
         if used is not None and used > most:
             sentence = "%s of pool %s is %.1f %% full. %s" % (what.capitalize(), name, used, more_room(pool, host, what))
@@ -124,9 +124,11 @@ def drift(pool, host, lv):
     elif host.profile_text is None:
         sentence = "%s is not there: LVM ignores the policy of pool %s without a word. %s" % (path, name, AGAIN)
         found.append(Finding(WARNING, "monitoring", sentence))
-    elif said != (pool.threshold, pool.percent):
+    elif said != (pool.autoextend_threshold, pool.autoextend_percent):
         sentence = "%s says threshold %s %%, percent %s, wanted %d and %d. %s"
-        found.append(Finding(WARNING, "monitoring", sentence % (path, *said, pool.threshold, pool.percent, AGAIN)))
+        found.append(
+            Finding(WARNING, "monitoring", sentence % (path, *said, pool.autoextend_threshold, pool.autoextend_percent, AGAIN))
+        )
     return found
 
 

@@ -39,7 +39,11 @@ def plan_policy(pool, host):
                 "change the policy of the other." % (path, ", ".join(others)),
                 "Choose another thin_pool_profile_name for %s." % full(pool),
             )
-        steps.append(WriteFile(path, text, "the autoextend policy: at %d %%, by %d %%" % (pool.threshold, pool.percent)))
+        steps.append(
+            WriteFile(
+                path, text, "the autoextend policy: at %d %%, by %d %%" % (pool.autoextend_threshold, pool.autoextend_percent)
+            )
+        )
         # LVM stays silent about a profile it cannot read: ask it for the values (lvmconfig(8), rc 5 when broken).
         steps.append(
             Command(
@@ -47,13 +51,14 @@ def plan_policy(pool, host):
                 + ("activation/thin_pool_autoextend_threshold", "activation/thin_pool_autoextend_percent"),
                 "have LVM read the profile: a broken one is ignored silently later",
                 says=tuple(
-                    "thin_pool_autoextend_%s=%d" % setting for setting in (("threshold", pool.threshold), ("percent", pool.percent))
+                    "thin_pool_autoextend_%s=%d" % setting
+                    for setting in (("threshold", pool.autoextend_threshold), ("percent", pool.autoextend_percent))
                 ),
             )
         )
     if lv is None or lv.profile != pool.profile_name:
         steps.append(Command(("lvchange", "--metadataprofile", pool.profile_name, full(pool)), "attach the policy to the pool"))
-    if steps and lv is not None and max(lv.data_percent or 0, lv.metadata_percent or 0) > pool.threshold:
+    if steps and lv is not None and max(lv.data_percent or 0, lv.metadata_percent or 0) > pool.autoextend_threshold:
         # dmeventd has already looked at this much use, under another policy. It looks again only when use has grown by
         # 5 %, and at 100 % never (dmeventd_thin.c, CHECK_STEP). 5: the VG has no room for a step, which is warned about.
         argv = ("lvextend", "--use-policies", full(pool))

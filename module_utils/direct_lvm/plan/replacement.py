@@ -108,11 +108,11 @@ def fullest(pool, lvm):
 def check_growth(pool, host, gone, stay):
     """Raise Refused when the pool is due to grow: LVM resizes nothing that it moves (lvm2, lv_is_locked), for hours perhaps."""
     used, what = fullest(pool, host.lvm)
-    if used > pool.threshold:
+    if used > pool.autoextend_threshold:
         devices = ", ".join(json.dumps(name) for name in gone + list(stay))
         raise Refused(
             "%s of pool %s/%s is %.1f %% full, above its threshold of %d %%: the pool could fill up while %s is emptied, for LVM "
-            "extends nothing that it moves." % (what, pool.vg, pool.name, used, pool.threshold, " ".join(gone)),
+            "extends nothing that it moves." % (what, pool.vg, pool.name, used, pool.autoextend_threshold, " ".join(gone)),
             "Grow it first, with old and new disks: ansible-playbook playbooks/grow.yml -e %s\n"
             "Or make room: docker image prune; ansible-playbook playbooks/trim.yml"
             % paste('{"thin_pool_devices": [%s]}' % devices),

@@ -26,7 +26,14 @@ def profile(pool):
     return (
         "%s\n# Policy of thin pool %s: from %d %% on, grow by %d %% of the pool's current size.\nactivation {\n"
         "\tthin_pool_autoextend_threshold=%d\n\tthin_pool_autoextend_percent=%d\n}\n"
-    ) % (MANAGED, full(pool), pool.threshold, pool.percent, pool.threshold, pool.percent)
+    ) % (
+        MANAGED,
+        full(pool),
+        pool.autoextend_threshold,
+        pool.autoextend_percent,
+        pool.autoextend_threshold,
+        pool.autoextend_percent,
+    )
 
 
 def driver_options(pool, docker):

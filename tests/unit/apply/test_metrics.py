@@ -98,7 +98,7 @@ def test_a_pool_of_a_host_whose_lvm_watches_nothing_counts_as_not_monitored():
 
 def test_growth_is_not_counted_when_autoextend_is_off():
     report = states.report("bookworm", "07-complete-profile-attached")
-    assert "pool_growth_steps_left" not in metrics.figures(states.ARTICLE._replace(threshold=100), report)
+    assert "pool_growth_steps_left" not in metrics.figures(states.ARTICLE._replace(autoextend_threshold=100), report)
 
 
 @pytest.mark.parametrize("failure", [CommandFailed(["lvm"], "did not finish within 120 s"), OSError("no space")], ids=str)
@@ -123,7 +123,7 @@ def test_nothing_half_written_is_ever_read(tmp_path, monkeypatch, collect):
 
 @given(st.sampled_from(states.names()), st.integers(50, 100), st.integers(1, 100))
 def test_every_recorded_state_gives_the_exposition_format(state, threshold, percent):
-    pool = states.ARTICLE._replace(threshold=threshold, percent=percent)
+    pool = states.ARTICLE._replace(autoextend_threshold=threshold, autoextend_percent=percent)
     text = metrics.exposition(pool, metrics.figures(pool, states.report(*state)))
     names = re.findall(r"^# HELP (direct_lvm_[a-z_]+) [A-Z].*\.\n# TYPE \1 gauge\n\1(?:\{.*\})? [0-9.]+$", text, re.M)
     assert len(names) == len(set(names)) == len(text.splitlines()) / 3

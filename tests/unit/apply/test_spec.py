@@ -312,8 +312,8 @@ def check(spec):
         assert ".." not in device.split("/")
         assert device.startswith("/dev/") or "/" not in device
     if spec.docker:
-        assert spec.docker.archive.startswith("/")
-        assert ".." not in spec.docker.archive.split("/")
+        assert spec.docker.archive_dir.startswith("/")
+        assert ".." not in spec.docker.archive_dir.split("/")
     if spec.containerd:
         check_containerd(spec.pool, spec.containerd)
     try:

@@ -116,7 +116,7 @@ def test_the_sentence_names_a_folder_that_will_do(path, instead, monkeypatch):
 )
 def test_the_plan_refuses_before_anything_is_touched(found, refused):
     found = found._replace(archive_unfit=Unfit("others than root may look into /srv", "/srv/direct-lvm-images"))
-    wanted = WANTED._replace(archive="/srv", containers="discard")
+    wanted = WANTED._replace(archive_dir="/srv", containers="discard")
     if refused:
         with pytest.raises(Refused, match="cannot go to /srv: others than root may look into /srv"):
             due(found, wanted)

@@ -72,7 +72,7 @@ def test_parse_bytes(text, size):
     percent=st.integers(1, 100),
 )
 def test_a_layout_never_promises_more_than_there_is(total, data, metadata, taken, threshold, percent):
-    pool = sized("%d%%VG" % data, "%d%%VG" % metadata)._replace(threshold=threshold, percent=percent)
+    pool = sized("%d%%VG" % data, "%d%%VG" % metadata)._replace(autoextend_threshold=threshold, autoextend_percent=percent)
     try:
         layout = geometry.planned_layout(pool, total, geometry.EXTENT, taken)
     except Refused:

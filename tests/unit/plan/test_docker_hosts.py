@@ -114,7 +114,7 @@ def test_docker_from_a_snap_is_not_taken_for_no_docker(tmp_path, monkeypatch, en
         monkeypatch.setattr(docker, name, value)
     monkeypatch.setattr(docker.commands, "find", lambda _name: None)
     monkeypatch.setattr(docker.switch_record, "PATH", str(tmp_path / "switch.json"))
-    wanted = DockerStorage(engine, str(tmp_path / "daemon.conf"), archive=str(tmp_path))
+    wanted = DockerStorage(engine, str(tmp_path / "daemon.conf"), archive_dir=str(tmp_path))
     if refused:
         with pytest.raises(Refused, match="is a snap") as refusal:
             docker.observe_docker(wanted, states.ARTICLE)

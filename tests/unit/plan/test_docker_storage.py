@@ -199,7 +199,7 @@ def test_settings_in_daemon_json_that_were_not_written_yet_start_docker_all_the_
 
 def test_archives_that_are_there_are_named_as_such_and_not_read_twice():
     there = host(FRESH._replace(images=(BUSYBOX, DANGLING), archived=(BUSYBOX.id,), archive_free=5 * 2**20))
-    asked = [plan.plan(states.spec()._replace(docker=WANTED._replace(verify=verify)), there) for verify in (True, False)]
+    asked = [plan.plan(states.spec()._replace(docker=WANTED._replace(verify_archives=verify)), there) for verify in (True, False)]
     assert [step.why.partition(" (")[0] for step in asked[0][:2]] == [
         "verify the archive of busybox:1, busybox:latest",
         "archive untagged sha256:dddddddddddd",
@@ -208,7 +208,7 @@ def test_archives_that_are_there_are_named_as_such_and_not_read_twice():
 
 
 def test_loading_may_be_left_to_a_later_call():
-    later = WANTED._replace(load=False)
+    later = WANTED._replace(load_images=False)
     owed = DONE._replace(former=Former("done", "overlay2", pending=(BUSYBOX,)))
     assert due(FRESH._replace(images=(BUSYBOX,)), later) == [ARCHIVE[0], *SWITCH]
     assert due(owed, later) == []
@@ -271,7 +271,7 @@ def test_discarded_containers_are_kept_as_records_and_stopped():
 
 
 def test_images_made_of_containers_are_planned_for_once_they_are_there():
-    commit = WANTED._replace(containers="discard", commit=True)
+    commit = WANTED._replace(containers="discard", commit_containers=True)
     steps = due(FRESH._replace(containers=(BATCH,)), commit)
     assert steps == ["keep " + BATCH.id, "docker images", *SWITCH]
     made = Image("sha256:" + "f" * 64, ("direct-lvm/batch:" + "e" * 12,), 10)

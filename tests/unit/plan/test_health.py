@@ -11,7 +11,7 @@ from module_utils.direct_lvm.model.host import ADDRESS, Containerd, Docker, Dock
 from module_utils.direct_lvm.plan import health, plan
 
 POOL = states.ARTICLE
-OFF = POOL._replace(threshold=100)  # the article's sizes have no room to grow; that is told in tests of its own
+OFF = POOL._replace(autoextend_threshold=100)  # the article's sizes have no room to grow; that is told in tests of its own
 STATUS = (("Pool Name", "vgdocker-thinpool"), ("Pool Blocksize", "524.3kB"), ("Backing Filesystem", "xfs"))
 PROFILE = "activation {\n\tthin_pool_autoextend_threshold=%d\n\tthin_pool_autoextend_percent=%d\n}\n"
 INFO = DockerInfo("20.10.24", "devicemapper", STATUS, "/var/lib/docker", 0, 0)
@@ -241,7 +241,7 @@ def test_a_pool_in_trouble_is_told_with_the_command_that_helps(changes, free, to
 
 def test_a_run_tells_only_what_it_does_not_put_right_itself():
     host = states.tagged(finished(monitored=False, profile="", data_percent=95.0))
-    (told,) = plan.warnings(states.spec(threshold=100), host)
+    (told,) = plan.warnings(states.spec(autoextend_threshold=100), host)
     assert told.startswith("Data of pool vgdocker/thinpool is 95.0 % full. ")
     assert len(health.findings(OFF, host)) == 3
 
@@ -249,7 +249,7 @@ def test_a_run_tells_only_what_it_does_not_put_right_itself():
 @given(st.floats(0, 100), st.floats(0, 100), st.booleans(), st.integers(50, 100))
 def test_every_danger_has_a_sentence_and_the_other_way_round(data, metadata, monitored, threshold):
     host = finished(threshold=threshold, data_percent=data, metadata_percent=metadata, monitored=monitored)
-    found = health.findings(POOL._replace(threshold=threshold), host)
+    found = health.findings(POOL._replace(autoextend_threshold=threshold), host)
     assert {finding.subject for finding in found} == set(health.danger(found))
     assert len({finding.sentence for finding in found}) == len(found)
     order = [finding.severity for finding in found]
@@ -279,7 +279,7 @@ WATCHED = {
     ids=["threshold", "percent", "vg", "name", "profile"],
 )
 def test_what_cannot_be_watched_is_refused(changes, words):
-    assert read_watched(WATCHED).threshold == 80
+    assert read_watched(WATCHED).autoextend_threshold == 80
     with pytest.raises(Refused) as raised:
         read_watched(dict(WATCHED, **changes))
     assert words in str(raised.value)

@@ -251,7 +251,7 @@ def test_a_pool_over_the_threshold_of_a_new_policy_is_extended_at_once(use, thre
     host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
     lvs = tuple(lv._replace(data_percent=use) if lv.name == "thinpool" else lv for lv in host.lvm.lvs)
     host = host._replace(lvm=host.lvm._replace(lvs=lvs))
-    spec = states.spec(threshold=threshold)
+    spec = states.spec(autoextend_threshold=threshold)
     expect(spec, host, PROFILE + ["lvextend --use-policies vgdocker/thinpool"] * due)
     expect(spec, host._replace(profile_text=own_files.profile(spec.pool)), [])
 
@@ -307,7 +307,7 @@ def test_a_pool_that_is_there_and_can_never_extend_itself_is_refused_where_that_
 
 
 def test_autoextend_switched_off_is_no_reason_to_warn():
-    assert plan.warnings(states.spec(threshold=100), states.host("bookworm", "00-blank")) == ()
+    assert plan.warnings(states.spec(autoextend_threshold=100), states.host("bookworm", "00-blank")) == ()
 
 
 def with_stray(tag=None, **changes):

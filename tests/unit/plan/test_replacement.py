@@ -143,7 +143,7 @@ def test_a_move_under_way_goes_on_whatever_the_pool_holds():
 
 def test_a_pool_that_nobody_extends_is_moved_however_full():
     host = filled(pool_on("/dev/vdb"), data_percent=95.0)
-    assert BEGIN in due(host, spec(threshold=100))
+    assert BEGIN in due(host, spec(autoextend_threshold=100))
 
 
 @pytest.mark.parametrize(
