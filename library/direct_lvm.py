@@ -285,14 +285,22 @@ EXAMPLES = r"""
 RETURN = r"""
 steps:
   description:
-    - What was done, or would be done in check mode, in order. Each has C(why), and one of C(argv) (a command), C(file)
-      (written or removed), C(moves) (a disk that is being emptied), C(check), C(archive), C(load) (an image's ID), C(keep) (a
-      container's ID), C(move) (from, to) or C(remove) (with C(size) in bytes).
+    - What was done, or would be done in check mode, in order. Each has C(kind), C(why), and what it is about.
+    - V(command), V(remove_thin_devices) and V(remove_snapshots) with C(argv); V(start_containers) with C(argv), or with C(check)
+      as long as it is not known which.
+    - V(write_file) and V(remove_file) with C(file); V(rename) with C(move) (from, to); V(remove_tree), a folder, with C(remove)
+      and C(size) in bytes.
+    - V(move_data) with C(moves), the disk that pvmove empties. Its end is not waited for.
+    - V(archive_image) with C(archive) and V(load_image) with C(load), an image's ID; V(keep_container) with C(keep), a
+      container's ID.
+    - V(check), V(wait) (until a daemon answers) and V(plan_again) (for what was not known before) with C(check), the device or
+      what is asked.
   type: list
   elements: dict
   returned: always
   sample:
-    - argv: [pvcreate, /dev/sdb]
+    - kind: command
+      argv: [pvcreate, /dev/sdb]
       why: make /dev/sdb a physical volume
 to_come:
   description: The steps, as in RV(steps), that a later call has to take once a move of data that is under way is over.

@@ -57,7 +57,7 @@ def lines(steps):
     """Steps as short lines."""
     shown = []
     for step in report.describe(steps):
-        kind = next(key for key in step if key not in ("why", "size"))
+        kind = next(key for key in step if key not in ("kind", "why", "size"))
         value = " ".join(step[kind]) if isinstance(step[kind], list) else step[kind]
         shown.append(value if kind in ("argv", "file", "check") else "%s %s" % (kind, value))
     return shown

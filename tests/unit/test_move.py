@@ -32,7 +32,7 @@ vg = module.params["vg"] or module.params["pool"]["vg"]
 looks, left = json.loads(%r)[vg]
 path = os.path.join(%r, vg)
 if not module.params["vg"]:
-    module.exit_json(steps=[{"moves": disk, "why": "wait"} for disk in left], changed=not module.check_mode)
+    module.exit_json(steps=[{"kind": "move_data", "moves": disk, "why": "wait"} for disk in left], changed=not module.check_mode)
 with open(path, "a+") as stream:
     stream.write("x")
     stream.seek(0)

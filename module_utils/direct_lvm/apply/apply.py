@@ -106,43 +106,18 @@ def interrupts(step):
 
 def one(step, done):
     """Carry a single step out."""
-    if isinstance(step, Command):
-        ask(step)
-    elif isinstance(step, WriteFile):
-        files.write_text(step.path, step.text, step.mode)
-        files.relabel(step.path)
-    elif isinstance(step, RemoveFile):
-        files.remove(step.path)
-    elif isinstance(step, MustBeBlank):
-        must_be_blank(step)
-    elif isinstance(step, MustBeAsSeen):
-        must_be_as_seen(step)
-    elif isinstance(step, WaitForDocker):
-        daemon.wait(step)
-    elif isinstance(step, CheckConfiguration):
-        containerd.check_configuration(step)
-    elif isinstance(step, WaitForContainerd):
-        containerd.wait(step)
-    elif isinstance(step, DropSnapshots):
-        containerd.drop_snapshots(step)
-    elif isinstance(step, Move):
-        files.move(step.source, step.target, step.only_if)
-    elif isinstance(step, ArchiveImage):
-        images.save(step.host, step.image, step.folder, IMAGE_TIMEOUT)
-    elif isinstance(step, LoadImage):
-        done.sentences += images.load(step.host, step.image, step.folder, IMAGE_TIMEOUT, step.keep, step.names)[1]
-    elif isinstance(step, KeepContainer):
-        container_records.save_container(step.host, step.container.id, step.folder, step.commit, IMAGE_TIMEOUT)
-    elif isinstance(step, AssertContent):
-        docker_content.check(step)
-    elif isinstance(step, StartContainers):
-        docker_content.start(step, done.stopped_at)
-    elif isinstance(step, RemoveThinDevices):
-        thin_devices.remove(step)
-    elif isinstance(step, RemoveTree):
-        trees.remove_tree(step.path)
-    else:
-        raise TypeError("no such step: %r" % (step,))
+    EFFECTS[type(step)](step, done)
+
+
+def write_file(step):
+    """Put a file in place, with the labels of the host's policy."""
+    files.write_text(step.path, step.text, step.mode)
+    files.relabel(step.path)
+
+
+def load_image(step, done):
+    """Load an image; what the operator has to be told of it is kept."""
+    done.sentences += images.load(step.host, step.image, step.folder, IMAGE_TIMEOUT, step.keep, step.names)[1]
 
 
 def ask(step):
@@ -251,3 +226,27 @@ def hang_ups_ignored():
     finally:
         for name, handler in zip(names, former):
             signal.signal(name, handler)
+
+
+# What is done for each step; carry_out() itself knows those that are about other steps.
+EFFECTS = {
+    Command: lambda step, _done: ask(step),
+    WriteFile: lambda step, _done: write_file(step),
+    RemoveFile: lambda step, _done: files.remove(step.path),
+    MustBeBlank: lambda step, _done: must_be_blank(step),
+    MustBeAsSeen: lambda step, _done: must_be_as_seen(step),
+    WaitForDocker: lambda step, _done: daemon.wait(step),
+    CheckConfiguration: lambda step, _done: containerd.check_configuration(step),
+    WaitForContainerd: lambda step, _done: containerd.wait(step),
+    DropSnapshots: lambda step, _done: containerd.drop_snapshots(step),
+    Move: lambda step, _done: files.move(step.source, step.target, step.only_if),
+    ArchiveImage: lambda step, _done: images.save(step.host, step.image, step.folder, IMAGE_TIMEOUT),
+    LoadImage: load_image,
+    KeepContainer: lambda step, _done: container_records.save_container(
+        step.host, step.container.id, step.folder, step.commit, IMAGE_TIMEOUT
+    ),
+    AssertContent: lambda step, _done: docker_content.check(step),
+    StartContainers: lambda step, done: docker_content.start(step, done.stopped_at),
+    RemoveThinDevices: lambda step, _done: thin_devices.remove(step),
+    RemoveTree: lambda step, _done: trees.remove_tree(step.path),
+}

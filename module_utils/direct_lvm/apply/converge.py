@@ -52,7 +52,7 @@ def converge(spec, result, check_mode=False, with_diff=False):
     if needed and not any(isinstance(step, UntilMoved) for step in steps):
         raise Refused(
             "all steps were carried out, yet these are still needed: "
-            + "; ".join(" ".join(step.get("argv", ())) or step["why"] for step in needed)
+            + "; ".join(" ".join(step["argv"]) if step["kind"] == "command" else step["why"] for step in needed)
         )
     return tuple(plan.warnings(spec, after)) + tuple(done.sentences)
 

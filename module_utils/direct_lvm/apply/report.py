@@ -25,6 +25,8 @@ from ..model.steps import (
     KeepContainer,
     LoadImage,
     Move,
+    MustBeAsSeen,
+    MustBeBlank,
     PlanAgain,
     RemoveFile,
     RemoveThinDevices,
@@ -33,17 +35,35 @@ from ..model.steps import (
     Switch,
     UntilMoved,
     WaitForContainerd,
+    WaitForDocker,
     WriteFile,
 )
 from ..plan.health import engine_in_use
 from ..texts import switch_record
 
-CHECKS = {
-    PlanAgain: "docker images",
-    AssertContent: "what Docker holds",
-    CheckConfiguration: "containerd config dump",
-    StartContainers: "docker ps",
-    WaitForContainerd: "ctr plugins ls",
+# What a step is about, by the keys that RETURN of the module direct_lvm documents for its kind.
+ABOUT = {
+    Command: lambda step: {"argv": list(step.argv)},
+    WriteFile: lambda step: {"file": step.path},
+    RemoveFile: lambda step: {"file": step.path},
+    Move: lambda step: {"move": [step.source, step.target]},
+    RemoveTree: lambda step: {"remove": step.path, "size": step.size},
+    MustBeBlank: lambda step: {"check": step.path},
+    MustBeAsSeen: lambda step: {"check": step.path},
+    AssertContent: lambda _step: {"check": "what Docker holds"},
+    CheckConfiguration: lambda _step: {"check": "containerd config dump"},
+    WaitForDocker: lambda _step: {"check": "docker info"},
+    WaitForContainerd: lambda _step: {"check": "ctr plugins ls"},
+    PlanAgain: lambda _step: {"check": "docker images"},
+    ArchiveImage: lambda step: {"archive": step.image.id},
+    LoadImage: lambda step: {"load": step.image.id},
+    KeepContainer: lambda step: {"keep": step.container.id},
+    StartContainers: lambda step: (
+        {"argv": ["docker", "--host", step.host, "start", *step.ids]} if step.ids else {"check": "docker ps"}
+    ),
+    UntilMoved: lambda step: {"moves": step.device},
+    RemoveThinDevices: lambda step: {"argv": ["dmsetup", "remove", "--retry", "(each thin device of %s)" % step.pool]},
+    DropSnapshots: lambda _step: {"argv": ["ctr", "snapshots", "--snapshotter", "devmapper", "rm"]},
 }
 
 
@@ -206,35 +226,8 @@ def readable(text):
 
 
 def describe(steps):
-    """Steps as the operator reads them: [{KIND: ..., 'why': ...}], see RETURN of the module direct_lvm for the kinds."""
-    shown = []
-    for step in flat(steps):
-        if isinstance(step, Command):
-            what = {"argv": list(step.argv)}
-        elif isinstance(step, (WriteFile, RemoveFile)):
-            what = {"file": step.path}
-        elif isinstance(step, ArchiveImage):
-            what = {"archive": step.image.id}
-        elif isinstance(step, LoadImage):
-            what = {"load": step.image.id}
-        elif isinstance(step, KeepContainer):
-            what = {"keep": step.container.id}
-        elif isinstance(step, Move):
-            what = {"move": [step.source, step.target]}
-        elif isinstance(step, RemoveTree):
-            what = {"remove": step.path, "size": step.size}
-        elif isinstance(step, UntilMoved):
-            what = {"moves": step.device}
-        elif isinstance(step, RemoveThinDevices):
-            what = {"argv": ["dmsetup", "remove", "--retry", "(each thin device of %s)" % step.pool]}
-        elif isinstance(step, StartContainers) and step.ids:
-            what = {"argv": ["docker", "--host", step.host, "start", *step.ids]}
-        elif isinstance(step, DropSnapshots):
-            what = {"argv": ["ctr", "snapshots", "--snapshotter", "devmapper", "rm"]}
-        else:
-            what = {"check": getattr(step, "path", CHECKS.get(type(step), "docker info"))}
-        shown.append(dict(what, why=step.why))
-    return shown
+    """Steps as the operator reads them: [{'kind', what it is about, 'why'}], see RETURN of the module direct_lvm."""
+    return [{"kind": step.kind, **ABOUT[type(step)](step), "why": step.why} for step in flat(steps)]
 
 
 def flat(steps):

@@ -1,6 +1,9 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What to do, as values: the planner makes them, apply.py carries them out. Sizes are bytes."""
+"""What to do, as values: the planner makes them, apply.py carries them out. Sizes are bytes.
+
+kind: what a step is, in a word, as the module direct_lvm returns it (its RETURN documents each).
+"""
 
 from __future__ import absolute_import, division, print_function
 
@@ -18,6 +21,7 @@ class Command(NamedTuple):
     if_it_fails: a sentence for the operator, what to do then.
     """
 
+    kind = "command"
     argv: Tuple[str, ...]
     why: str
     timeout: Optional[int] = None
@@ -37,6 +41,7 @@ class IfFails(NamedTuple):
 class RemoveThinDevices(NamedTuple):
     """Take down every thin device that is active on a pool (a device-mapper name), whoever made it."""
 
+    kind = "remove_thin_devices"
     pool: str
     why: str
 
@@ -44,6 +49,7 @@ class RemoveThinDevices(NamedTuple):
 class WriteFile(NamedTuple):
     """Replace path by text, atomically. mode None: as it is."""
 
+    kind = "write_file"
     path: str
     text: str
     why: str
@@ -53,6 +59,7 @@ class WriteFile(NamedTuple):
 class RemoveFile(NamedTuple):
     """Remove path if it is there."""
 
+    kind = "remove_file"
     path: str
     why: str
 
@@ -60,6 +67,7 @@ class RemoveFile(NamedTuple):
 class MustBeBlank(NamedTuple):
     """Stop unless nothing is found on this device: asked again right before something is made of it."""
 
+    kind = "check"
     path: str
     why: str
 
@@ -67,6 +75,7 @@ class MustBeBlank(NamedTuple):
 class MustBeAsSeen(NamedTuple):
     """Stop unless the disk is what it was when it was planned to be erased: somebody may have mounted it since."""
 
+    kind = "check"
     disk: Disk
     why: str
 
@@ -82,6 +91,7 @@ class Move(NamedTuple):
     only_if: paths that must all be there.
     """
 
+    kind = "rename"
     source: str
     target: str
     why: str
@@ -91,6 +101,7 @@ class Move(NamedTuple):
 class ArchiveImage(NamedTuple):
     """docker save of one image with all its tags, verified, into folder. One that is there is verified, and kept when whole."""
 
+    kind = "archive_image"
     host: str
     image: Image
     folder: str
@@ -100,6 +111,7 @@ class ArchiveImage(NamedTuple):
 class LoadImage(NamedTuple):
     """docker load of one archived image, unless Docker has it. keep: whether the archive stays.  names: see Former."""
 
+    kind = "load_image"
     host: str
     image: Image
     folder: str
@@ -111,6 +123,7 @@ class LoadImage(NamedTuple):
 class KeepContainer(NamedTuple):
     """Write a container's `docker inspect` into folder; commit: make an image of its file system too."""
 
+    kind = "keep_container"
     host: str
     container: Container
     folder: str
@@ -121,6 +134,7 @@ class KeepContainer(NamedTuple):
 class PlanAgain(NamedTuple):
     """What was done so far makes something whose name is not known before: observe and plan anew for the rest."""
 
+    kind = "plan_again"
     why: str
 
 
@@ -130,6 +144,7 @@ class UntilMoved(NamedTuple):
     The next run finds the move where it is then.
     """
 
+    kind = "move_data"
     device: str
     why: str
 
@@ -140,6 +155,7 @@ class WaitForDocker(NamedTuple):
     driver: the storage driver that it must name, "" for any; pool, chunk_size (bytes): the thin pool, when it is on one.
     """
 
+    kind = "wait"
     host: str
     why: str
     timeout: int
@@ -154,6 +170,7 @@ class CheckConfiguration(NamedTuple):
     config_path: where that config.toml stands, which its relative imports start at.
     """
 
+    kind = "check"
     program: str
     config_text: Optional[str]
     own_text: str
@@ -168,6 +185,7 @@ class WaitForContainerd(NamedTuple):
     plugin: the status that its devmapper snapshotter must have, "" for any.
     """
 
+    kind = "wait"
     address: str
     why: str
     timeout: int
@@ -177,6 +195,7 @@ class WaitForContainerd(NamedTuple):
 class DropSnapshots(NamedTuple):
     """Remove every snapshot of containerd's devmapper snapshotter, in all namespaces."""
 
+    kind = "remove_snapshots"
     address: str
     why: str
 
@@ -184,6 +203,7 @@ class DropSnapshots(NamedTuple):
 class RemoveTree(NamedTuple):
     """Remove a folder and everything in it. size: bytes, None when they were not counted."""
 
+    kind = "remove_tree"
     path: str
     size: Optional[int]
     why: str
@@ -196,6 +216,7 @@ class AssertContent(NamedTuple):
     stopped: whether Docker is down, so that no container of this namespace may have a process left.
     """
 
+    kind = "check"
     root: str
     content: Content
     store: Optional[Tuple[str, str]]
@@ -210,6 +231,7 @@ class StartContainers(NamedTuple):
     root: Docker's data root.  timeout in seconds.
     """
 
+    kind = "start_containers"
     host: str
     root: str
     ids: Tuple[str, ...]

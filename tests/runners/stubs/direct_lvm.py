@@ -27,8 +27,8 @@ def main():
     if kind == "refused":
         module.fail_json(msg="/dev/sdb holds ext4.\nthe way out", changed=False, **told)
     if not done:
-        told["steps"] = [{"argv": ["pvcreate", "/dev/sdb"], "why": "test"}]
-        told["steps"] += [{"moves": "/dev/sdc", "why": "test"}] if kind == "moves" else []
+        told["steps"] = [{"kind": "command", "argv": ["pvcreate", "/dev/sdb"], "why": "test"}]
+        told["steps"] += [{"kind": "move_data", "moves": "/dev/sdc", "why": "test"}] if kind == "moves" else []
     told.update(engine={"name": "devicemapper", "why": "test"}, restarts=["docker"])
     if module.check_mode or done:
         module.exit_json(changed=not done, **told)

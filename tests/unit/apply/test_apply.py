@@ -258,5 +258,5 @@ def test_a_written_file_and_its_folder_get_the_policys_labels(tmp_path, monkeypa
 
 
 def test_an_unknown_step_is_a_mistake():
-    with pytest.raises(TypeError):
+    with pytest.raises(KeyError):
         apply.one("step", apply.Done())

@@ -96,5 +96,5 @@ def test_images_that_another_call_loads_are_named(monkeypatch):
     image = Image("sha256:" + "1" * 64, ("app:1",), 7)
     Machine(monkeypatch, [(DUE, LoadImage("unix:///x", image, "/x", True, "load app:1"))])
     _warnings, result = run(docker=DockerStorage("auto", "", load_images=False), check_mode=True)
-    assert result["loads"] == [{"load": image.id, "why": "load app:1"}]
+    assert result["loads"] == [{"kind": "load_image", "load": image.id, "why": "load app:1"}]
     assert run(docker=DockerStorage("auto", ""), check_mode=True)[1]["loads"] == []  # this call loads them itself

@@ -2,10 +2,14 @@
 
 import json
 import os
+import pathlib
+import re
 
 import pytest
 
-from module_utils.direct_lvm.apply import report
+from module_utils.direct_lvm.apply import apply, report
+from module_utils.direct_lvm.model import steps as every
+from module_utils.direct_lvm.model.host import Container, Content, Disk, Image
 from module_utils.direct_lvm.model.steps import Command, RemoveFile, WriteFile
 from module_utils.direct_lvm.texts import switch_record
 
@@ -74,3 +78,57 @@ def test_no_password_in_an_address_is_shown(tmp_path, address):
     assert "s3cret" not in text_of(shown)
     assert "proxy" in text_of(shown)
     assert report.without_passwords("https://example.com/a@b user@host") == "https://example.com/a@b user@host"
+
+
+IMAGE, CONTAINER = Image("sha256:1", ("app:1",), 7), Container("c1", "web", "app:1", "Up", True)
+MODULE = pathlib.Path(__file__).resolve().parents[3] / "library" / "direct_lvm.py"
+STEPS = [
+    (Command(("pvcreate", "/dev/sdb"), "test"), "command", {"argv": ["pvcreate", "/dev/sdb"]}),
+    (WriteFile("/x", "text", "test"), "write_file", {"file": "/x"}),
+    (RemoveFile("/x", "test"), "remove_file", {"file": "/x"}),
+    (every.Move("/x", "/y", "test"), "rename", {"move": ["/x", "/y"]}),
+    (every.RemoveTree("/x", 7, "test"), "remove_tree", {"remove": "/x", "size": 7}),
+    (every.MustBeBlank("/dev/sdb", "test"), "check", {"check": "/dev/sdb"}),
+    (every.MustBeAsSeen(Disk("sdb", "/dev/sdb"), "test"), "check", {"check": "/dev/sdb"}),
+    (every.AssertContent("/x", Content(), None, "moby", False, "test"), "check", {"check": "what Docker holds"}),
+    (every.CheckConfiguration("containerd", None, "", "pool", "test"), "check", {"check": "containerd config dump"}),
+    (every.WaitForDocker("unix:///x", "test", 1), "wait", {"check": "docker info"}),
+    (every.WaitForContainerd("/x", "test", 1), "wait", {"check": "ctr plugins ls"}),
+    (every.PlanAgain("test"), "plan_again", {"check": "docker images"}),
+    (every.ArchiveImage("unix:///x", IMAGE, "/x", "test"), "archive_image", {"archive": "sha256:1"}),
+    (every.LoadImage("unix:///x", IMAGE, "/x", True, "test"), "load_image", {"load": "sha256:1"}),
+    (every.KeepContainer("unix:///x", CONTAINER, "/x", True, "test"), "keep_container", {"keep": "c1"}),
+    (
+        every.StartContainers("unix:///x", "/x", ("c1",), 1, "test"),
+        "start_containers",
+        {"argv": ["docker", "--host", "unix:///x", "start", "c1"]},
+    ),
+    (every.StartContainers("unix:///x", "/x", (), 1, "test"), "start_containers", {"check": "docker ps"}),
+    (every.UntilMoved("/dev/sdb", "test"), "move_data", {"moves": "/dev/sdb"}),
+    (
+        every.RemoveThinDevices("pool", "test"),
+        "remove_thin_devices",
+        {"argv": ["dmsetup", "remove", "--retry", "(each thin device of pool)"]},
+    ),
+    (every.DropSnapshots("/x", "test"), "remove_snapshots", {"argv": ["ctr", "snapshots", "--snapshotter", "devmapper", "rm"]}),
+]
+
+
+@pytest.mark.parametrize(("step", "kind", "about"), STEPS, ids=lambda value: type(value).__name__)
+def test_how_a_step_is_told(step, kind, about):
+    assert report.describe([step]) == [dict(about, kind=kind, why="test")]
+
+
+def test_sections_are_opened_up():
+    switch = every.Switch((STEPS[0][0], every.IfFails(STEPS[0][0], (1,), (STEPS[1][0],))), (), "test")
+    assert [line["kind"] for line in report.describe([switch])] == ["command", "command", "write_file"]
+
+
+def test_no_step_is_forgotten():
+    """Each is told and carried out, and its kind is documented."""
+    planned = {step for step in vars(every).values() if hasattr(step, "why")}
+    sections, ends = {every.Switch}, {every.PlanAgain, every.UntilMoved}
+    assert set(report.ABOUT) == {type(step) for step, _kind, _about in STEPS} == planned - sections
+    assert set(apply.EFFECTS) == planned - sections - ends
+    documented = MODULE.read_text().split('RETURN = r"""')[1].split("to_come:")[0]
+    assert set(re.findall(r"V\((\w+)\)", documented)) == {kind for _step, kind, _about in STEPS}
