@@ -324,6 +324,20 @@ restarts:
   type: list
   elements: str
   returned: success
+roles:
+  description:
+    - The roles of this collection that carry the steps out, in order; empty when nothing is due. Only with O(state=present).
+    - Each call does what those before it left undone, so the last one's is enough, unless RV(between).
+  type: list
+  elements: str
+  returned: success
+  sample: [thin_pool, image_archive, docker_storage]
+between:
+  description:
+    - Whether an image or a container is to be kept, or a disk to be emptied, before a daemon changes its storage. Each of RV(roles)
+      is called then, so that the progress is seen.
+  type: bool
+  returned: success
 downtime:
   description: Seconds for which Docker did not answer while its storage changed.
   type: float

@@ -32,6 +32,7 @@ def converge(spec, result, check_mode=False, with_diff=False):
     result["restarts"] = [step.service for step in steps if isinstance(step, Switch)]
     engine = plan.engine(spec, host)
     result["engine"] = dict(engine._asdict()) if engine else None
+    result["roles"], result["between"] = list(plan.roles(steps, engine)), plan.between(steps)
     if with_diff:
         result["diff"] = report.diff(steps)
     if check_mode:

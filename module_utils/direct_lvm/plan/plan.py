@@ -9,7 +9,7 @@ __metaclass__ = type
 from ..model import engines, geometry
 from ..model.errors import Refused
 from ..model.quoting import paste
-from ..model.steps import IfFails, RemoveFile, Switch, WriteFile
+from ..model.steps import ArchiveImage, IfFails, KeepContainer, RemoveFile, Switch, UntilMoved, WriteFile
 from . import (
     containerd_storage,
     docker_storage,
@@ -22,6 +22,13 @@ from . import (
     thin_pool,
     volume_group,
 )
+
+# The roles that put each engine on the pool, in order.
+STORAGE = {
+    "devicemapper": ("docker_storage",),
+    "docker-devmapper": ("containerd_storage", "docker_storage"),
+    "containerd": ("containerd_storage",),
+}
 
 
 def plan(spec, host):
@@ -92,6 +99,21 @@ def engine(spec, host):
     if chosen.name != "devicemapper" and spec.containerd is None:
         raise Refused("The engine is %s (%s), and `containerd` is not given." % chosen, "Give the module's parameter containerd.")
     return chosen
+
+
+def roles(steps, chosen):
+    """The roles that carry these steps out, in order; () when none is due. The last one's call does all that those before it left.
+
+    chosen: the engines.Engine, None when only the pool is wanted.
+    """
+    if not steps:
+        return ()
+    return ("thin_pool", "image_archive", *STORAGE[chosen.name]) if chosen else ("thin_pool",)
+
+
+def between(steps):
+    """Whether something is due between the pool and the switch that takes long: then each role makes its own call."""
+    return any(isinstance(step, (ArchiveImage, KeepContainer, UntilMoved)) for step in steps)
 
 
 def warnings(spec, host):

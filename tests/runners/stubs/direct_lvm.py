@@ -29,7 +29,8 @@ def main():
     if not done:
         told["steps"] = [{"kind": "command", "argv": ["pvcreate", "/dev/sdb"], "why": "test"}]
         told["steps"] += [{"kind": "move_data", "moves": "/dev/sdc", "why": "test"}] if kind == "moves" else []
-    told.update(engine={"name": "devicemapper", "why": "test"}, restarts=["docker"])
+    told.update(engine={"name": "devicemapper", "why": "test"}, restarts=["docker"], between=kind == "moves")
+    told["roles"] = ["thin_pool", "image_archive", "docker_storage"] if told["steps"] else []
     if module.check_mode or done:
         module.exit_json(changed=not done, **told)
     if docker and kind == "breaks":
