@@ -286,8 +286,8 @@ RETURN = r"""
 steps:
   description:
     - What was done, or would be done in check mode, in order. Each has C(kind), C(why), and what it is about.
-    - V(command), V(remove_thin_devices) and V(remove_snapshots) with C(argv); V(start_containers) with C(argv), or with C(check)
-      as long as it is not known which.
+    - V(command), V(repair_metadata), V(remove_thin_devices) and V(remove_snapshots) with C(argv); V(start_containers) with
+      C(argv), or with C(check) as long as it is not known which.
     - V(write_file) and V(remove_file) with C(file); V(rename) with C(move) (from, to); V(remove_tree), a folder, with C(remove)
       and C(size) in bytes.
     - V(move_data) with C(moves), the disk that pvmove empties. Its end is not waited for.
@@ -326,21 +326,22 @@ restarts:
   returned: success
 roles:
   description:
-    - The roles of this collection that carry the steps out, in order; empty when nothing is due. Only with O(state=present).
-    - Each call does what those before it left undone, so the last one's is enough, unless RV(between).
+    - The roles that carry the steps out with O(state=present), in order. Each does what those before it left undone, so the last
+      one is enough, unless RV(between).
   type: list
   elements: str
   returned: success
-  sample: [thin_pool, image_archive, docker_storage]
 between:
-  description:
-    - Whether an image or a container is to be kept, or a disk to be emptied, before a daemon changes its storage. Each of RV(roles)
-      is called then, so that the progress is seen.
+  description: Whether an image or a container is to be kept, or a disk to be emptied, before a daemon changes its storage.
   type: bool
   returned: success
 downtime:
   description: Seconds for which Docker did not answer while its storage changed.
   type: float
+  returned: when something was carried out
+repaired:
+  description: Whether the pool's metadata were found damaged, and LVM has repaired them. Only O(state=repaired) does.
+  type: bool
   returned: when something was carried out
 waiting_for:
   description: Devices that are not there (yet).

@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from ..facts.observe import ask_settings, observe
 from ..model.errors import Changed, Refused
-from ..model.steps import LoadImage, Switch, UntilMoved
+from ..model.steps import REPAIR, LoadImage, Switch, UntilMoved
 from ..plan import plan
 from . import apply, report
 
@@ -45,6 +45,7 @@ def converge(spec, result, check_mode=False, with_diff=False):
         carry_out(spec, steps, done)
     finally:
         result.update(changed=bool(done), steps=report.describe(done), downtime=round(done.downtime, 1))
+        result["repaired"] = any(step.kind == REPAIR for step in done)
     after = observe(spec)._replace(settings=host.settings)
     result["host"] = report.summary(spec.pool, after)
     result["loads"] = loads(spec, after)

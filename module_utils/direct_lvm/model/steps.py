@@ -13,21 +13,24 @@ from typing import NamedTuple, Optional, Tuple
 
 from .host import Container, Content, Disk, Image
 
+REPAIR = "repair_metadata"  # the kind of the command that writes a pool's metadata anew
+
 
 class Command(NamedTuple):
     """Run argv. timeout in seconds, None: the module's command_timeout. ok: return codes that mean success.
 
     says: lines that it has to print, without the spaces in them; for a command that is asked and changes nothing.
     if_it_fails: a sentence for the operator, what to do then.
+    kind: another word than "command" where the answer has to tell whether it was run.
     """
 
-    kind = "command"
     argv: Tuple[str, ...]
     why: str
     timeout: Optional[int] = None
     ok: Tuple[int, ...] = (0,)
     says: Tuple[str, ...] = ()
     if_it_fails: str = ""
+    kind: str = "command"
 
 
 class IfFails(NamedTuple):

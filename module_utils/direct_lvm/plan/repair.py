@@ -16,7 +16,7 @@ from ..model.errors import Refused
 from ..model.names import device_name, full
 from ..model.quoting import paste
 from ..model.spec import DockerStorage
-from ..model.steps import Command, IfFails, RemoveThinDevices, Switch, WaitForContainerd, WaitForDocker
+from ..model.steps import REPAIR, Command, IfFails, RemoveThinDevices, Switch, WaitForContainerd, WaitForDocker
 from ..texts import docker_conflicts, needs_check, units
 from ..texts.docker_info import storage_kind
 from . import ownership, volume_group
@@ -115,6 +115,7 @@ def check_and_repair(pool, lvm, lv, afresh):
         "when thin_check finds damage: write the metadata anew; the damaged ones stay as %s_metaN" % pool.name,
         METADATA_TIMEOUT,
         if_it_fails="LVM cannot repair these metadata; thin_repair(8) tells what may be tried with them by hand.\n" + afresh,
+        kind=REPAIR,
     )
     steps += [
         Command(("lvchange", "--yes", "--activate", "y", full(pool, part.name)), "show the metadata alone, read-only"),

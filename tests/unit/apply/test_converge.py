@@ -7,7 +7,7 @@ from module_utils.direct_lvm.apply import apply, converge
 from module_utils.direct_lvm.model.errors import Changed, Refused
 from module_utils.direct_lvm.model.host import Image
 from module_utils.direct_lvm.model.spec import DockerStorage
-from module_utils.direct_lvm.model.steps import Command, LoadImage, WriteFile
+from module_utils.direct_lvm.model.steps import REPAIR, Command, LoadImage, WriteFile
 from module_utils.direct_lvm.plan import plan
 
 DUE = Command(("true",), "test")
@@ -54,6 +54,13 @@ def test_a_run_in_which_nothing_changes_looks_twice(monkeypatch):
     machine = Machine(monkeypatch, [(DUE,), ()])
     warnings, result = run()
     assert (machine.looks, result["changed"], warnings) == (2, True, ("a warning",))
+
+
+@pytest.mark.parametrize("kind", ["command", REPAIR])
+def test_it_is_told_whether_metadata_were_repaired(monkeypatch, kind):
+    Machine(monkeypatch, [(DUE, DUE._replace(kind=kind)), ()])
+    _warnings, result = run()
+    assert result["repaired"] == (kind == REPAIR)
 
 
 @pytest.mark.parametrize("outcomes", [[NEWS], [NEWS, False], [NEWS] * 4], ids=["once", "then-planned-anew", "often"])

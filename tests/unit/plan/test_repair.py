@@ -8,7 +8,7 @@ from module_utils.direct_lvm.apply import apply, report, thin_devices
 from module_utils.direct_lvm.host import commands
 from module_utils.direct_lvm.model.errors import CommandFailed, Refused
 from module_utils.direct_lvm.model.host import Container, Containerd
-from module_utils.direct_lvm.model.steps import IfFails, RemoveThinDevices
+from module_utils.direct_lvm.model.steps import REPAIR, IfFails, RemoveThinDevices
 from module_utils.direct_lvm.plan import plan
 
 META = "/dev/mapper/vgdocker-thinpool_tmeta"
@@ -246,6 +246,7 @@ def test_metadata_are_repaired_only_when_the_check_finds_damage(monkeypatch, rc,
     assert apply.carry_out((the_check(),), done)
     assert called == ran
     assert [step.argv[0] for step in done] == ran
+    assert [step.argv[0] for step in done if step.kind == REPAIR] == ran[2:]
 
 
 @pytest.mark.parametrize("rc", [2, 101, 126, 127, -9], ids=["wrong-option", "crashed", "no-program", "not-there", "killed"])
