@@ -72,8 +72,10 @@ host:
     - V(vg) (name, size, free, ours, devices, and moving, the pvmove under way, with device, percent, and watched, whether LVM
       sees to its going on), V(pool) (name, device, size, metadata_size, chunk_size, zero, discards, data_percent, metadata_percent,
       active, monitored, profile, profile_file, health, check_needed, growth_steps_left, growth_need), V(docker) (version,
-      active, driver, status, root, images, containers, volumes, switch, pending, problem), V(containerd) (active, snapshotter,
-      problem), and V(engine), the one that uses the pool (devicemapper, docker-devmapper, containerd).
+      has_devicemapper, active, driver, status, root, images, containers, volumes, switch, pending, problem), V(containerd)
+      (active, snapshotter, problem), and V(engine), the one that uses the pool (devicemapper, docker-devmapper, containerd).
+    - V(docker.has_devicemapper) is false for a version from which Docker has removed that storage driver, null when it cannot be
+      told.
     - Each is null while it is missing. Sizes in bytes.
     - V(warnings) are sentences for the operator, the critical ones first. V(danger) says how bad it is (C(critical) or
       C(warning)) per subject (C(data), C(metadata), C(reserve), C(monitoring), C(pool), C(engine)). Both are empty if all is well.

@@ -13,7 +13,7 @@ import re
 import stat
 
 from ..host import files
-from ..model import geometry
+from ..model import engines, geometry
 from ..model.names import TAG
 from ..model.steps import (
     ArchiveImage,
@@ -145,6 +145,7 @@ def docker_summary(docker):
         return None
     return {
         "version": docker.version,
+        "has_devicemapper": engines.has_devicemapper(docker.version),
         "active": bool(docker.unit and docker.unit.active_state == "active"),
         "driver": docker.info.driver if docker.info else None,
         "status": dict(docker.info.status) if docker.info else {},

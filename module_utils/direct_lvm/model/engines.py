@@ -35,6 +35,14 @@ def is_image_store(asked, version):
     return asked == "auto" and bool(version) and version_numbers(version)[0] >= REMOVED_IN
 
 
+def has_devicemapper(version):
+    """Whether this version of Docker has the graph driver, however its daemon was built; None when that cannot be told."""
+    try:
+        return version_numbers(version or "")[0] < REMOVED_IN
+    except Refused:
+        return None
+
+
 def needs_containerd(asked, version):
     """Whether containerd has a part in it, so that it has to be looked at."""
     return asked == "containerd" or is_image_store(asked, version) or (asked == "auto" and not version)

@@ -13,7 +13,7 @@ if os.path.isfile(module.params["vg"]):
     with open(module.params["vg"]) as answer:
         print(answer.read())
     sys.exit()
-docker = {"version": "20.10.24", "driver": "overlay2", "switch": None, "pending": 0, "problem": ""}
+docker = {"version": "20.10.24", "has_devicemapper": True, "driver": "overlay2", "switch": None, "pending": 0, "problem": ""}
 pool = {"device": "/dev/mapper/stub-thinpool", "size": 2**30, "growth_steps_left": 1}
 host = {"engine": "devicemapper", "pool": pool, "docker": docker, "danger": {}, "warnings": []}
 seen = {"stub-thinpool_tdata": "lvm", "stub-thinpool_tmeta": "lvm"}

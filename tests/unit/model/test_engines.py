@@ -56,6 +56,26 @@ def test_choose(version, asked, expected):
         assert expected in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("version", "has"),
+    [
+        ("1.11.1", True),
+        ("20.10.24+dfsg1", True),
+        ("v24.0.7", True),
+        ("24.99.9", True),
+        ("25.0.0-beta.1", False),
+        ("25.0.0", False),
+        ("28.5.2+dfsg4", False),
+        ("dev", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_which_docker_has_the_graph_driver(version, has):
+    assert engines.has_devicemapper(version) is has
+    assert report.docker_summary(Docker(version))["has_devicemapper"] is has
+
+
 def test_a_host_without_docker_gets_containerd_when_it_has_one():
     chosen = engines.choose("auto", None, THERE)
     assert chosen == ("containerd", "there is no Docker on this host, and containerd is")
