@@ -76,6 +76,8 @@ host:
       (active, snapshotter, problem), and V(engine), the one that uses the pool (devicemapper, docker-devmapper, containerd).
     - V(docker.has_devicemapper) is false for a version from which Docker has removed that storage driver, null when it cannot be
       told.
+    - V(vg.move) is for whoever waits for a pvmove. Its C(percent) is 100 when there is nothing to wait for, and less until LVM has
+      let go of the disk; its C(sentence) says why a disk that still holds data is not empty.
     - Each is null while it is missing. Sizes in bytes.
     - V(warnings) are sentences for the operator, the critical ones first. V(danger) says how bad it is (C(critical) or
       C(warning)) per subject (C(data), C(metadata), C(reserve), C(monitoring), C(pool), C(engine)). Both are empty if all is well.
@@ -130,8 +132,10 @@ def main():
     found = health.findings(pool, host)
     told = {"warnings": [finding.sentence for finding in found], "danger": health.danger(found)}
     shown = report.summary(pool, host)
-    if shown["vg"] and shown["vg"]["moving"]:
-        shown["vg"]["moving"]["watched"] = watched
+    if shown["vg"]:
+        if shown["vg"]["moving"]:
+            shown["vg"]["moving"]["watched"] = watched
+        shown["vg"]["move"] = report.move(shown["vg"]["moving"])
     module.exit_json(changed=False, host=dict(shown, **told), **asked)
 
 

@@ -12,13 +12,23 @@ import pytest
 TASKS = pathlib.Path(__file__).resolve().parents[2] / "roles" / "thin_pool" / "tasks" / "move.yml"
 PLAYBOOK = shutil.which("ansible-playbook")
 DISK = "/dev/sdb"
+NONE, STALLED = {"percent": 100, "sentence": "is none."}, {"percent": 100, "sentence": "has stopped at 43.2 %."}
+
+
+def under_way(percent):
+    """What direct_lvm_info says of a move that LVM sees to."""
+    return {"percent": percent, "sentence": "is still at %s %%." % percent}
+
+
 # What direct_lvm_info says of the move each time, and what direct_lvm would still have to do.
 SITUATIONS = {
-    "done": ([{"percent": 43.2, "watched": True}, None], []),
-    "aborted": ([{"percent": 43.2, "watched": True}, None], [DISK]),
-    "stalled": ([{"percent": 43.2, "watched": False}], [DISK]),
-    "stalled-at-its-end": ([{"percent": 99.9, "watched": False}], []),
-    "another-disk-is-next": ([None], ["/dev/sdc"]),
+    "done": ([under_way(43.2), NONE], []),
+    "aborted": ([under_way(43.2), NONE], [DISK]),
+    "stalled": ([STALLED], [DISK]),
+    "stalled-at-its-end": ([STALLED], []),
+    "slow": ([under_way(5.0), under_way(10.0)], [DISK]),
+    "unknown": ([], [DISK]),
+    "another-disk-is-next": ([NONE], ["/dev/sdc"]),
 }
 STUB = """
 import json
@@ -33,11 +43,13 @@ looks, left = json.loads(%r)[vg]
 path = os.path.join(%r, vg)
 if not module.params["vg"]:
     module.exit_json(steps=[{"kind": "move_data", "moves": disk, "why": "wait"} for disk in left], changed=not module.check_mode)
+if not looks:
+    module.fail_json(msg="LVM does not answer")
 with open(path, "a+") as stream:
     stream.write("x")
     stream.seek(0)
     asked = len(stream.read())
-module.exit_json(changed=False, host={"vg": {"moving": looks[min(asked, len(looks)) - 1]}})
+module.exit_json(changed=False, host={"vg": {"move": looks[min(asked, len(looks)) - 1]}})
 """
 
 
@@ -59,7 +71,7 @@ def ended(tmp_path_factory):
         "thin_pool_name": "thinpool",
         "thin_pool_lock_timeout": 1,
         "thin_pool_command_timeout": 1,
-        "thin_pool_move_timeout": 20,
+        "thin_pool_move_timeout": 0,  # each is looked at once per tenth
         "thin_pool_leaving": {"moves": DISK},
     }
     hosts = {"all": {"hosts": dict.fromkeys(SITUATIONS, {}), "vars": known}}
@@ -81,13 +93,15 @@ def test_a_disk_that_is_empty_is_a_success(ended, situation):
 @pytest.mark.parametrize(
     ("situation", "words"),
     [
-        ("aborted", "LVM has none under way any more, it was taken back or failed."),
-        ("stalled", "no process of LVM sees to it any more."),
+        ("aborted", "is none."),
+        ("stalled", "has stopped at 43.2 %."),
+        ("slow", "is still at 10.0 %."),
+        ("unknown", "has not ended."),
     ],
 )
 def test_a_move_that_has_stopped_is_told_with_the_way_on(ended, situation, words):
     well, printed = ended
     assert not well[situation], printed
     told = next(line for line in printed.splitlines() if line.startswith("fatal: [%s]" % situation))
-    assert "The move from /dev/sdb has stopped at 43.2 %: " + words in told
+    assert "The move from /dev/sdb %s No data are lost." % words in told
     assert "on the host: pvmove /dev/sdb" in told

@@ -111,6 +111,22 @@ def moving(vg, lvm):
     return None
 
 
+def move(under_way):
+    """How a pvmove is, for whoever waits until a disk is empty: {percent, sentence}. under_way: as moving(), with watched, or None.
+
+    percent: 100 when there is nothing to wait for. As long as LVM has the move it is less, for LVM still has to let go of the disk.
+    sentence: why a disk that holds data all the same is not empty; it goes on after the words "The move from DISK".
+    """
+    if under_way is None:
+        return {"percent": 100, "sentence": "has stopped: LVM has none under way any more, it was taken back or failed."}
+    percent = under_way["percent"]
+    at = "%s %%" % ("?" if percent is None else percent)
+    if not under_way["watched"]:
+        return {"percent": 100, "sentence": "has stopped at %s: no process of LVM sees to it any more." % at}
+    sentence = "is still at %s: it has not ended within the time of thin_pool_move_timeout." % at
+    return {"percent": min(percent or 0, 99), "sentence": sentence}
+
+
 def pool_summary(pool, host):
     """The thin pool: sizes, use, policy, the autoextend steps that still fit, the bytes of one (None: autoextend is off)."""
     layout = geometry.current_layout(host.lvm, pool)

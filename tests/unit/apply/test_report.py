@@ -33,6 +33,32 @@ def test_a_private_file_is_not_shown(tmp_path):
     assert report.diff([WriteFile(str(tmp_path / "switch.json"), "secret", "test", 0o600)]) == []
 
 
+STOPPED = "has stopped at %s %%: no process of LVM sees to it any more."
+STILL = "is still at %s %%: it has not ended within the time of thin_pool_move_timeout."
+
+
+@pytest.mark.parametrize(
+    ("percent", "watched", "shown", "sentence"),
+    [
+        (0.0, True, 0, STILL % 0.0),
+        (43.2, True, 43.2, STILL % 43.2),
+        (99.9, True, 99, STILL % 99.9),
+        (100.0, True, 99, STILL % 100.0),
+        (None, True, 0, STILL % "?"),
+        (43.2, False, 100, STOPPED % 43.2),
+        (None, False, 100, STOPPED % "?"),
+    ],
+)
+def test_how_a_move_is(percent, watched, shown, sentence):
+    under_way = {"device": "/dev/sdb", "percent": percent, "watched": watched}
+    assert report.move(under_way) == {"percent": shown, "sentence": sentence}
+
+
+def test_without_a_move_there_is_nothing_to_wait_for():
+    stopped = {"percent": 100, "sentence": "has stopped: LVM has none under way any more, it was taken back or failed."}
+    assert report.move(None) == stopped
+
+
 SECRET = "http://user:s3cret@proxy.example.com:3128"
 
 
