@@ -12,6 +12,7 @@ from module_utils.direct_lvm.apply.arguments import ARGUMENTS, INFO_ARGUMENTS
 from module_utils.direct_lvm.apply.spec import read_spec
 from module_utils.direct_lvm.images import images
 from module_utils.direct_lvm.model.names import MANAGED
+from module_utils.direct_lvm.model.spec import ContainerdStorage, DockerStorage, Pool
 from module_utils.direct_lvm.texts import own_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -37,6 +38,30 @@ def test_role_defaults_are_the_modules_defaults():
         for name, option in ARGUMENTS[parameter]["options"].items():
             if prefix + name in defaults:
                 assert defaults[prefix + name] == option["default"], name
+
+
+def test_the_models_defaults_are_the_modules_defaults():
+    given = {
+        name: {key: one.get("default") for key, one in ARGUMENTS[name]["options"].items()}
+        for name in ("pool", "docker", "containerd")
+    }
+    given["pool"]["devices"] = ["/dev/sdb"]
+    spec = read_spec(dict(given, state="present", lock_timeout=600, command_timeout=120))
+    assert spec.pool == Pool(devices=("/dev/sdb",))
+    assert spec.docker == DockerStorage("auto", given["docker"]["dropin"])
+    assert spec.containerd == ContainerdStorage(given["containerd"]["config_file"], given["containerd"]["dropin"])
+
+
+def test_an_option_is_written_where_contributing_says():
+    folders = ("roles", "playbooks", "library", "module_utils", "templates")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".yml", ".j2")]
+    name = r"(?<!activation/)error_when_full"  # LVM's own setting has that name too
+    using = {str(path.relative_to(ROOT)) for path in files if re.search(name, path.read_text(encoding="utf-8"))}
+    page = (ROOT / "CONTRIBUTING.md").read_text().split("## Add a variable")[1].split("## Documentation")[0]
+    listed = set(re.findall(r"`((?:roles|library|module_utils)/[^`]*)`", page))
+    assert using <= listed
+    assert listed - using == {"module_utils/direct_lvm/apply/spec.py"}  # it needs no reading
+    assert len(using) == 7
 
 
 def compare(documented, arguments):

@@ -62,25 +62,21 @@ def read_spec(params):
 
 
 def read_pool(given, needs_devices=True):
-    """The `pool` parameter -> Pool. Raises Refused. needs_devices: whether the pool may be changed at all."""
-    pool = Pool(
+    """The `pool` parameter -> Pool. Raises Refused. needs_devices: whether the pool may be changed at all.
+
+    Each option is the field of its name; those that are more than a choice are read here.
+    """
+    pool = Pool(**given)._replace(
         devices=tuple(_device(name, "thin_pool_devices") for name in given["devices"]),
         vg=_lvm_name(given["vg"], "thin_pool_vg", ()),
         name=_lvm_name(given["name"], "thin_pool_name", RESERVED_PARTS),
         data_size=read_size(given["data_size"], "thin_pool_data_size"),
         metadata_size=read_size(given["metadata_size"], "thin_pool_metadata_size"),
         chunk_size=_chunk(given["chunk_size"]),
-        zero=given["zero"],
         autoextend_threshold=_between(given["autoextend_threshold"], 50, 100, "thin_pool_autoextend_threshold", "lvm.conf(5)"),
         autoextend_percent=_between(given["autoextend_percent"], 1, 100, "thin_pool_autoextend_percent", "percent of its size"),
         profile_name=_profile_name(given["profile_name"]),
         wipe=tuple(Wipe(_device(w["device"], "thin_pool_wipe"), w["signature"]) for w in given["wipe"] or ()),
-        adopt_vg=given["adopt_vg"],
-        require_autoextend=given["require_autoextend"],
-        error_when_full=given["error_when_full"],
-        remove_data=given["remove_data"],
-        replace=given["replace"],
-        discards=given["discards"],
     )
     if needs_devices and not pool.devices and (pool.replace or not pool.adopt_vg):
         raise Refused(
@@ -113,18 +109,12 @@ def read_docker(given):
     dropin = _file_in(given["dropin"], DROPIN_FOLDER % "docker", "conf", "docker_storage_dropin")
     options = given["options"] or {}
     docker_options.check_options(options)
-    return DockerStorage(
-        given["engine"],
-        dropin,
-        _between(given["start_timeout"], 1, DAY, "docker_storage_start_timeout", "seconds"),
-        config=given["config"],
+    fields = {name: value for name, value in given.items() if name != "state"}
+    return DockerStorage(**fields)._replace(
+        dropin=dropin,
         options=tuple(sorted((str(name), str(value)) for name, value in options.items())),
-        containers=given["containers"],
-        commit_containers=given["commit_containers"],
         archive_dir=_folder(given["archive_dir"], "image_archive_dir"),
-        keep_archives=given["keep_archives"],
-        verify_archives=given["verify_archives"],
-        load_images=given["load_images"],
+        start_timeout=_between(given["start_timeout"], 1, DAY, "docker_storage_start_timeout", "seconds"),
         back=given["state"] if given["state"] in ("former", "overlay2") else "",
         clean=given["state"] == "cleaned",
     )
@@ -141,14 +131,11 @@ def read_containerd(given):
             "containerd_storage_base_image_size: %r is not a size from 128MB to 1024GB." % given["base_image_size"],
             "Each image and container gets a file system of that size, thin: containerd_storage_base_image_size: 10GB",
         )
-    return ContainerdStorage(
+    return ContainerdStorage(**given)._replace(
         config_file=_file_in(given["config_file"], CONTAINERD_FOLDER, "toml", "containerd_storage_config_file"),
         dropin=_file_in(given["dropin"], DROPIN_FOLDER % "containerd", "conf", "containerd_storage_dropin"),
         root_path=_folder(given["root_path"], "containerd_storage_root_path"),
         base_image_size=Size(None, base, given["base_image_size"]),
-        discard_blocks=given["discard_blocks"],
-        async_remove=given["async_remove"],
-        fs_type=given["fs_type"],
         fs_options=_mkfs_options(given["fs_options"]),
         start_timeout=_between(given["start_timeout"], 1, DAY, "containerd_storage_start_timeout", "seconds"),
     )
