@@ -1,20 +1,37 @@
-# make demo    a throw-away VM, provisioned by playbooks/site.yml
-# make test    lint, unit tests, the status page, the collection, runners, molecule on Debian 12 and 13, the shorter tests on guests
-# make test-guests    all tests on guests, the switch of Docker in all its ways and a busy Docker too (two hours, emulated)
-# make test-matrix    every molecule scenario on every Debian release that it is for (about half an hour)
-# make collection   build the collection lvmops.direct_lvm in build/
-# make sanity       ansible-test sanity, galaxy-importer and antsibull-docs on it; make sanity-matrix: on three ansible-cores
-# make docs         write docs/variables.md from the roles' argument specs
-# make test-long          the unit tests with 10,000 examples of each property of hostile input, others in each run, instead of the same 100
-# make test-pythons       the unit tests on Python 3.6 to 3.13
-# make test-controllers   the collection with ansible-core 2.16 to 2.21, or CORES=2.16: each provisions a guest (five minutes each)
-# make molecule-vagrant   the main job on your own Vagrant: VirtualBox, or VAGRANT_DEFAULT_PROVIDER=libvirt
-# make test-vagrant   the same and `vagrant up` on a guest of the lab, without root, emulated where KVM does not work (ten minutes)
-# make test-browser   the page of playbooks/status.yml in Debian's Chromium, at 3 and at 1,000 hosts (under a minute)
-# make test-runners   site.yml under ansible-runner and ansible-pull, on a stub host; the context of an execution environment
-# make bench        what a fleet costs that is as wanted: one line per ratio (some minutes); benchmarks/README.md has the long form
-# make crash-sweep    kill, cut the power, fail every command of a fresh run (about an hour)
-# make switch-sweep   the same while Docker changes its storage (an hour and a half)
+# Use
+#   make demo                a throw-away VM, provisioned by playbooks/site.yml
+#   make demo-clean          remove it, with all images and environments
+#
+# Test
+#   make test                all of this group down to `guest`
+#   make lint                yamllint, ruff, ansible-lint
+#   make lint-workflows      lint of the workflows
+#   make unit                the unit tests, on this Python and on the oldest and newest that hosts may have
+#   make test-browser        the page of playbooks/status.yml in Debian's Chromium, at 3 and at 1,000 hosts (under a minute)
+#   make test-collection     the collection, installed into an empty place
+#   make test-runners        site.yml under ansible-runner and ansible-pull, on a stub host; an execution environment
+#   make molecule            the main job on Debian 12, and with Docker 26 on Debian 13
+#   make guest               the shorter tests on guests
+#
+# Test more
+#   make test-guests         all tests on guests (two hours, emulated)
+#   make test-matrix         every molecule scenario on every Debian release that it is for (about half an hour)
+#   make test-long           the unit tests with 10,000 examples of each property of hostile input, others in each run
+#   make test-pythons        the unit tests on Python 3.6 to 3.13
+#   make test-controllers    the collection with ansible-core 2.16 to 2.21, or CORES=2.16: each provisions a guest (five minutes each)
+#   make molecule-vagrant    the main job on your own Vagrant: VirtualBox, or VAGRANT_DEFAULT_PROVIDER=libvirt
+#   make test-vagrant        the same and `vagrant up` on a guest of the lab, without root (ten minutes)
+#   make crash-sweep         kill, cut the power, fail every command of a fresh run (about an hour)
+#   make switch-sweep        the same while Docker changes its storage (an hour and a half)
+#   make bench               the cost of a converged fleet, one line per ratio (some minutes); benchmarks/README.md has the long form
+#
+# Build
+#   make collection          the collection lvmops.direct_lvm in build/
+#   make sanity              ansible-test sanity, galaxy-importer and antsibull-docs on it
+#   make sanity-matrix       the same on three ansible-cores
+#   make docs                docs/variables.md from the roles' argument specs
+#   make packages            Debian packages that the guests need
+#   make image               the image of the guests
 
 SHELL := /bin/bash
 BIN := $(CURDIR)/.venv/bin
@@ -35,6 +52,9 @@ DEMO_DISK := /dev/disk/by-id/virtio-data0
 PYTHONS := $(subst $(eval) ,:,$(wildcard $(HOME)/.pyenv/versions/*/bin))
 
 export DIRECT_LVM_CACHE := $(CACHE)
+# pip says something about each machine that it runs on as root.
+export PIP_ROOT_USER_ACTION := ignore
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(BIN):$(PATH):$(PYTHONS)
 
 .PHONY: help packages image demo demo-clean test lint unit guest test-guests test-matrix molecule crash-sweep switch-sweep
@@ -43,7 +63,7 @@ export PATH := $(BIN):$(PATH):$(PYTHONS)
 .PHONY: test-runners test-long bench
 
 help:
-	@sed -n 's/^# make/make/p' Makefile
+	@sed '/^$$/q; s/^# \?//' Makefile
 
 packages:
 	@if [ -n "$(MISSING)" ]; then echo "== Debian packages: $(MISSING)"; \

@@ -286,3 +286,10 @@ def test_no_label_and_no_name_of_a_task_shows_what_a_host_returned_as_it_is():
     ]
     assert shown, "no label is left: take this test away"
     assert [line for line in shown if clean not in line[1]] == []
+
+
+def test_help_lists_every_target_of_the_makefile():
+    text = (ROOT / "Makefile").read_text()
+    phony = {name for line in re.findall(r"^\.PHONY:(.*)$", text, re.M) for name in line.split()}
+    listed = re.findall(r"^#   make ([\w-]+) ", text.split("\n\n")[0], re.M)
+    assert sorted(listed) == sorted(phony - {"help"})
