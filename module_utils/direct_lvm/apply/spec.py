@@ -50,14 +50,13 @@ def read_spec(params):
     storage, snapshotter = params.get("docker"), params.get("containerd")
     if storage and not snapshotter:  # Docker 25 and newer use it
         snapshotter = {name: option["default"] for name, option in CONTAINERD.items()}
-    repair = params["state"] == "repaired"
-    pool = read_pool(params["pool"], needs_devices=not repair and (not storage or storage["state"] == "on_pool"))
+    needs_devices = params["state"] != "repaired" and (not storage or storage["state"] == "on_pool")
+    pool = read_pool(params["pool"], needs_devices)
     return Spec(
         pool,
         read_docker(storage) if storage else None,
-        params["state"] != "absent",
         read_containerd(snapshotter) if snapshotter else None,
-        repair,
+        params["state"],
     )
 
 
@@ -109,14 +108,11 @@ def read_docker(given):
     dropin = _file_in(given["dropin"], DROPIN_FOLDER % "docker", "conf", "docker_storage_dropin")
     options = given["options"] or {}
     docker_options.check_options(options)
-    fields = {name: value for name, value in given.items() if name != "state"}
-    return DockerStorage(**fields)._replace(
+    return DockerStorage(**given)._replace(
         dropin=dropin,
         options=tuple(sorted((str(name), str(value)) for name, value in options.items())),
         archive_dir=_folder(given["archive_dir"], "image_archive_dir"),
         start_timeout=_between(given["start_timeout"], 1, DAY, "docker_storage_start_timeout", "seconds"),
-        back=given["state"] if given["state"] in ("former", "overlay2") else "",
-        clean=given["state"] == "cleaned",
     )
 
 

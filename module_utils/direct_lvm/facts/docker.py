@@ -92,7 +92,7 @@ def observe_docker(wanted, pool=None):
         client=commands.find("docker") is not None,
     )
     settled = info is not None and is_settled(info, wanted, pool, unit, dropin_text)
-    if not settled or wanted.back or wanted.clean or found.begun():
+    if not settled or wanted.state != "on_pool" or found.begun():
         found = observe_more(found, wanted)
     elif not wanted.dropin and info.containers:  # images are not: Docker asks the snapshotter for their sizes, and it may be broken
         found = found._replace(containers=images.list_containers(found.host))
@@ -131,7 +131,7 @@ def observe_more(found, wanted):
         archive_free=images.free_bytes(wanted.archive_dir),
         archive_unfit=archive_folder.problem(wanted.archive_dir),
         root_state=state,
-        left=leftovers(found, wanted) if wanted.clean and found.former else (),
+        left=leftovers(found, wanted) if wanted.state == "cleaned" and found.former else (),
         mounted=docker_root.mount_points(found.root),
         build_cache=docker_root.has_build_cache(found.root),
         plugins=docker_root.plugins(found.root),

@@ -13,7 +13,7 @@ from ..host import commands
 from ..model import engines
 from ..model.host import Host, Missing
 from ..model.names import profile_path
-from ..model.spec import DockerStorage
+from ..model.spec import PROVISION, REMOVE, REPAIR, DockerStorage
 from ..texts import docker_info, switch_record
 from . import containerd, disks, docker, lvm, lvm_settings
 
@@ -38,7 +38,7 @@ def observe(spec):
     if report.lv(pool.vg, pool.name) is None:
         missing = () if has_target("dm_thin_pool") else (THIN_TARGET,)
     storage = spec.docker
-    if storage is None and (spec.containerd or spec.repair or not spec.present):
+    if storage is None and (spec.containerd or spec.goal in (REPAIR, REMOVE)):
         storage = DockerStorage("auto", "")  # what Docker uses is neither removed nor given to containerd
     in_place = {pv.name for pv in report.pvs_of(pool.vg)}
     found = []
@@ -48,15 +48,15 @@ def observe(spec):
     listed = {disk.path for disk in found}
     unlisted = [pv.name for pv in report.pvs_of(pool.vg) if pv.name.startswith("/") and pv.name not in listed]
     new = [disk.path for disk in found if disk.size and disk.path not in in_place]
-    unusable = lvm.unusable(new) if spec.present and not spec.repair else {}
-    due = unusable or (spec.present and report.lv(pool.vg, pool.name) is None)  # else it is asked when steps are due
+    unusable = lvm.unusable(new) if spec.goal not in (REMOVE, REPAIR) else {}
+    due = unusable or (spec.goal != REMOVE and report.lv(pool.vg, pool.name) is None)  # else it is asked when steps are due
     if pool.replace and in_place - listed and not has_target("dm_mirror"):
         missing += (MIRROR_TARGET,)
     seen = docker.observe_docker(storage, pool) if storage else None
-    asked = spec.docker.engine if spec.docker and spec.present else "containerd"
+    asked = spec.docker.engine if spec.docker and spec.goal != REMOVE else "containerd"
     snapshotter = None
     if spec.containerd and engines.needs_containerd(asked, seen.version):
-        snapshotter = containerd.observe_containerd(spec.containerd, seen, with_snapshots=not spec.present, pool=pool)
+        snapshotter = containerd.observe_containerd(spec.containerd, seen, with_snapshots=spec.goal == REMOVE, pool=pool)
     missing += mkfs(spec, seen, snapshotter) + clients(spec, seen, snapshotter)
     return Host(
         disks=tuple(found),
@@ -83,7 +83,7 @@ def mkfs(spec, seen, snapshotter):
     containerd makes one for each image, and tells only then. Docker makes one in a new pool: xfs, or ext4 where there is no
     mkfs.xfs (moby, devmapper/deviceset.go, determineDefaultFS), or the one that dm.fs names.
     """
-    if not spec.present or spec.repair or (spec.docker and (spec.docker.back or spec.docker.clean)):
+    if spec.goal != PROVISION:
         return ()
     if snapshotter is not None:
         kinds = (spec.containerd.fs_type,) if snapshotter.installed else ()

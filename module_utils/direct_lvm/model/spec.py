@@ -8,6 +8,8 @@ __metaclass__ = type
 
 from typing import NamedTuple, Optional, Tuple
 
+PROVISION, REMOVE, REPAIR, ROLL_BACK, CLEAN_UP = "provision", "remove", "repair", "roll back", "clean up"
+
 
 class Size(NamedTuple):
     """An LV size: a whole percent of the VG's extents, or bytes. Exactly one of the two is set."""
@@ -75,8 +77,8 @@ class DockerStorage(NamedTuple):
     archive_dir: the folder of the image archives.  keep_archives: whether they stay once they are loaded.
     verify_archives: whether archives that are there already are read before Docker changes its storage.
     load_images: whether archived images are loaded in this run.
-    back: go back, to 'former', what Docker had before, or to 'overlay2'; "" to stay on the pool.
-    clean: remove what the former driver left.
+    state: where Docker belongs: 'on_pool'; 'former', what it had before; 'overlay2'; 'cleaned', on the pool, and nothing of the
+        former driver is left.
     """
 
     engine: str
@@ -90,8 +92,7 @@ class DockerStorage(NamedTuple):
     keep_archives: bool = True
     verify_archives: bool = True
     load_images: bool = True
-    back: str = ""
-    clean: bool = False
+    state: str = "on_pool"
 
     @property
     def fs(self):
@@ -100,14 +101,22 @@ class DockerStorage(NamedTuple):
 
 
 class Spec(NamedTuple):
-    """Everything wanted of one host. docker None: Docker is left as it is.
+    """The desired state of one host. docker None: Docker is left as it is.
 
-    containerd: a ContainerdStorage, for the engines that use it. Both None: the pool only.
-    repair: the pool's metadata are to be checked, and repaired when they are damaged; nothing else is done.
+    containerd: for the engines that use it.  docker and containerd None: the pool only.
+    state: of the pool: 'present', 'absent', or 'repaired', its metadata are checked and nothing else is done.
     """
 
     pool: Pool
     docker: Optional[DockerStorage] = None
-    present: bool = True
     containerd: Optional[ContainerdStorage] = None
-    repair: bool = False
+    state: str = "present"
+
+    @property
+    def goal(self):
+        """What a run is for: PROVISION, REMOVE, REPAIR, ROLL_BACK or CLEAN_UP."""
+        if self.state != "present":
+            return REMOVE if self.state == "absent" else REPAIR
+        if self.docker and self.docker.state != "on_pool":
+            return CLEAN_UP if self.docker.state == "cleaned" else ROLL_BACK
+        return PROVISION

@@ -10,6 +10,7 @@ from ..model import archives, engines, geometry
 from ..model.errors import Refused
 from ..model.names import device_name
 from ..model.quoting import paste, pasted
+from ..model.spec import ROLL_BACK
 from ..model.steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile, RemoveTree
 from ..texts import docker_conflicts, docker_info, docker_words, own_files, switch_record
 from . import docker_switch, ownership
@@ -262,7 +263,7 @@ def left_behind(spec, host):
             "Docker also runs without root (%s): what that one holds stays in its user's home folder, not on the pool."
             % shortened(found.rootless)
         )
-    if found is None or found.info is None or is_on(found.info, device_name(spec.pool)) != bool(wanted.back):
+    if found is None or found.info is None or is_on(found.info, device_name(spec.pool)) != (wanted.state in ("former", "overlay2")):
         return tuple(said)
     if found.build_cache and engines.is_image_store(wanted.engine, found.version):
         said.append(
@@ -292,13 +293,13 @@ def shortened(names):
 
 def plan_away(spec, host):
     """[step]: Docker off the pool, or what its former storage left removed. Raises Refused."""
-    found, wanted = host.docker, spec.docker
+    found = host.docker
     if found.version is None:
         raise Refused(
             "Docker is not installed on this host%s." % (" (%s)" % found.problem if found.problem else ""),
             "To take the pool away from containerd: ansible-playbook playbooks/remove.yml",
         )
-    return plan_back(spec, host) if wanted.back else plan_clean(spec, host)
+    return plan_back(spec, host) if spec.goal == ROLL_BACK else plan_clean(spec, host)
 
 
 def plan_back(spec, host):
@@ -308,7 +309,7 @@ def plan_back(spec, host):
     """
     found, wanted, former = host.docker, spec.docker, host.docker.former
     image_store = engines.is_image_store(wanted.engine, found.version)
-    if wanted.back == "overlay2" and not (former and former.driver == "overlay2"):
+    if wanted.state == "overlay2" and not (former and former.driver == "overlay2"):
         if found.info is not None and found.info.driver == "overlay2" and former is None:
             return []
         former = docker_switch.overlay2(found)

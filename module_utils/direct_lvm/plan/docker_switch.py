@@ -149,7 +149,7 @@ def former_side(spec, found, former, image_store):
 
 def own_keys(spec, image_store):
     """The keys of daemon.json that a switch sets. With a drop-in it sets none, and Docker starts with no storage key there."""
-    whole = image_store or spec.docker.back == "overlay2"
+    whole = image_store or spec.docker.state == "overlay2"
     settings = own_files.IMAGE_STORE if whole else own_files.docker_settings(spec.pool, spec.docker)
     return tuple(sorted({*paths(settings), ("storage-driver",), ("storage-opts",)}))
 

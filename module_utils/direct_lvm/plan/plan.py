@@ -9,6 +9,7 @@ __metaclass__ = type
 from ..model import engines, geometry
 from ..model.errors import Refused
 from ..model.quoting import paste
+from ..model.spec import CLEAN_UP, REMOVE, REPAIR, ROLL_BACK
 from ..model.steps import ArchiveImage, IfFails, KeepContainer, RemoveFile, Switch, UntilMoved, WriteFile
 from . import (
     containerd_storage,
@@ -45,11 +46,11 @@ def due(spec, host):
     """plan() without the look at what stands where its files go."""
     check_tools(host)
     settings_check.check(spec, host)
-    if not spec.present:
+    if spec.goal == REMOVE:
         return tuple(removal.plan_remove(spec, host))
-    if spec.repair:
+    if spec.goal == REPAIR:
         return tuple(repair.plan_repair(spec, host))
-    if spec.docker and (spec.docker.back or spec.docker.clean):
+    if spec.goal in (ROLL_BACK, CLEAN_UP):
         return tuple(docker_storage.plan_away(spec, host))  # whatever state the pool is in
     chosen = engine(spec, host)
     steps, layout = volume_group.plan_vg(spec.pool, host)
@@ -91,7 +92,7 @@ def instead(path, host):
 
 def engine(spec, host):
     """The engines.Engine that this host gets, None when only the pool is wanted. Raises Refused when it can have none."""
-    if not spec.present or spec.repair or not (spec.docker or spec.containerd):
+    if spec.goal in (REMOVE, REPAIR) or not (spec.docker or spec.containerd):
         return None
     if spec.docker is None:
         return engines.Engine("containerd", "nothing is said of Docker")
@@ -118,12 +119,12 @@ def between(steps):
 
 def warnings(spec, host):
     """Sentences about what is not wrong enough to be refused. Raises what plan() raises."""
-    if not spec.present:
+    if spec.goal == REMOVE:
         return removal.left(spec, host)
-    if spec.repair:
+    if spec.goal == REPAIR:
         return tuple(repair.kept(spec.pool, host.lvm))
-    if spec.docker and (spec.docker.back or spec.docker.clean):
-        return docker_storage.left_behind(spec, host) if spec.docker.back else ()
+    if spec.goal in (ROLL_BACK, CLEAN_UP):
+        return docker_storage.left_behind(spec, host) if spec.goal == ROLL_BACK else ()
     layout = geometry.current_layout(host.lvm, spec.pool)
     if layout is None:
         layout = thin_pool.future_layout(spec.pool, host.lvm, volume_group.plan_vg(spec.pool, host)[1])

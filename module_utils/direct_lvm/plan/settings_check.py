@@ -13,6 +13,7 @@ __metaclass__ = type
 from ..model.errors import Refused
 from ..model.names import PROFILE_FOLDER, TAG, full
 from ..model.quoting import paste
+from ..model.spec import CLEAN_UP, REMOVE, REPAIR, ROLL_BACK
 from .pool_policy import unmonitored
 
 EVERYTHING = ("a|.*|",)
@@ -48,7 +49,7 @@ STARTED = "The drop-ins of Docker and containerd activate it before they start; 
 def check(spec, host):
     """Raise Refused when a setting would have our commands fail, or the pool not work after the next boot."""
     settings = host.settings
-    away = spec.present and not spec.repair and spec.docker and (spec.docker.back or spec.docker.clean)
+    away = spec.goal in (ROLL_BACK, CLEAN_UP)
     if settings is None or away:  # Docker leaves the pool: LVM changes nothing
         return
     for name, (well, effect) in sorted(REFUSED.items()):
@@ -58,10 +59,10 @@ def check(spec, host):
     if settings.text("global/use_lvmlockd") == "1" and not settings.lockd:
         effect = "LVM changes nothing without lvmlockd, which does not run"
         raise told(settings, "global/use_lvmlockd", effect, "0", "Or start it: systemctl start lvmlockd")
-    if not spec.present:
+    if spec.goal == REMOVE:
         return
     check_lists(spec.pool, host)
-    if spec.repair:
+    if spec.goal == REPAIR:
         return
     if settings.text("activation/monitoring") == "0":
         raise unmonitored()
@@ -152,7 +153,7 @@ def check_usable(disk, host, wiped):
 def warnings(spec, host):
     """[sentence] about settings with which the pool works, but not as an operator may think. [] when LVM was not asked."""
     settings, pool = host.settings, spec.pool
-    if settings is None or not spec.present:
+    if settings is None or spec.goal == REMOVE:
         return []
     found = []
     for name, (is_well, effect) in sorted(WARNED.items()):

@@ -12,7 +12,7 @@ from module_utils.direct_lvm.apply.spec import RESERVED_PARTS, read_spec
 from module_utils.direct_lvm.model.errors import Refused
 from module_utils.direct_lvm.model.host import Disk, Signature
 from module_utils.direct_lvm.model.lvm_report import Lvm
-from module_utils.direct_lvm.model.spec import ContainerdStorage, Pool, Size, Wipe
+from module_utils.direct_lvm.model.spec import CLEAN_UP, PROVISION, REMOVE, REPAIR, ROLL_BACK, ContainerdStorage, Pool, Size, Wipe
 from module_utils.direct_lvm.plan import blank, plan
 from module_utils.direct_lvm.texts import own_files
 from module_utils.direct_lvm.texts.containerd_config import with_import
@@ -74,11 +74,8 @@ def test_good_input_is_read():
     assert (spec.pool.chunk_size, spec.pool.data_size.percent, spec.docker.engine) == (524288, 75, "devicemapper")
 
 
-@pytest.mark.parametrize(
-    ("state", "read_as"),
-    [("present", (True, False)), ("absent", (False, False)), ("repaired", (True, True))],
-)
-def test_the_state_that_is_wanted(state, read_as):
+@pytest.mark.parametrize(("state", "goal"), [("present", PROVISION), ("absent", REMOVE), ("repaired", REPAIR)])
+def test_the_goal_of_a_pools_state(state, goal):
     params = {"state": state, "lock_timeout": 600, "command_timeout": 120, "pool": dict(GOOD_POOL, devices=[])}
     if state == "repaired":
         spec = read_spec(params)
@@ -86,7 +83,14 @@ def test_the_state_that_is_wanted(state, read_as):
         with pytest.raises(Refused, match="thin_pool_devices is empty"):
             read_spec(params)
         spec = read_spec(dict(params, pool=GOOD_POOL))
-    assert (spec.present, spec.repair) == read_as
+    assert spec.goal == goal
+
+
+@pytest.mark.parametrize(
+    ("state", "goal"), [("on_pool", PROVISION), ("former", ROLL_BACK), ("overlay2", ROLL_BACK), ("cleaned", CLEAN_UP)]
+)
+def test_the_goal_of_dockers_state(state, goal):
+    assert read(docker={"state": state}).goal == goal
 
 
 BAD_POOL = [
@@ -277,7 +281,7 @@ TAG = re.compile(r"[A-Za-z0-9_+.\-/=!:&#]{1,1024}\Z")  # lvm(8), VALID NAMES
 
 
 def test_going_back_needs_no_disks():
-    assert read(docker={"state": "former"}, devices=[]).docker.back
+    assert read(docker={"state": "former"}, devices=[]).goal == ROLL_BACK
 
 
 def taken(changes, containerd=None):

@@ -33,7 +33,7 @@ GRAPH = Docker("20.10.24", info=ON_IT._replace(driver="overlay2", status=()))
         ((WANTED, XFS), (GRAPH, STOCK), [], "mkfs.ext4"),
         ((WANTED._replace(options=(("dm.fs", "xfs"),)), XFS), (GRAPH, STOCK), ["mkfs.ext4"], "mkfs.xfs"),
         ((WANTED._replace(options=(("dm.fs", "xfs"),)), XFS), (GRAPH._replace(info=ON_POOL), STOCK), [], None),
-        ((WANTED._replace(back="former"), XFS), (THERE, READY), [], None),
+        ((WANTED._replace(state="former"), XFS), (THERE, READY), [], None),
         ((None, None), (None, None), [], None),
     ],
     ids=[

@@ -34,7 +34,7 @@ from module_utils.direct_lvm.texts import daemon_json, docker_conflicts, docker_
 TASK = WEB._replace(id="f" * 64, name="web.1.x7amskqh1rcsp7w3r9esoqv9t")
 GLOBAL = TASK._replace(name="log.qn6ocfhqyrcl6knh1ltjyz8ck.x7amskqh1rcsp7w3r9esoqv9t")
 START = "docker --host unix:///var/run/docker.sock start "
-BACK = WANTED._replace(back="former")
+BACK = WANTED._replace(state="former")
 SAME = ("devicemapper", "image/devicemapper", "containers")
 
 

@@ -87,7 +87,7 @@ def test_folders_of_both_sides_with_one_name_are_told_apart():
     assert {step.only_if for step in ours} == {("/var/lib/docker/%s.before-direct-lvm" % name,) for name in SAME}
 
 
-BACK = WANTED._replace(back=True)
+BACK = WANTED._replace(state="former")
 GOING_BACK = DONE._replace(images=(BUSYBOX,), archive_free=10**12, root_state=("devicemapper", "overlay2"))
 
 
@@ -129,7 +129,7 @@ def test_rollback_from_a_pool_that_is_dead_leaves_behind_what_only_it_has():
 
 def test_a_broken_daemon_json_is_a_sentence_on_the_way_back_too():
     with pytest.raises(Refused, match="daemon.json is not valid JSON"):
-        due(GOING_BACK._replace(daemon_json="{"), JSON._replace(back=True))
+        due(GOING_BACK._replace(daemon_json="{"), JSON._replace(state="former"))
 
 
 OURS = own_files.docker_settings(states.ARTICLE, JSON)
@@ -158,7 +158,7 @@ def test_rollback_keeps_what_was_written_into_daemon_json_since_the_switch(wante
         there._replace(daemon_json=since, dropin_text=dropin, **down),
         there._replace(daemon_json=since, dropin_text=None, **down),
     ):
-        found = plan.plan(states.spec()._replace(docker=wanted._replace(back="former")), host(docker))
+        found = plan.plan(states.spec()._replace(docker=wanted._replace(state="former")), host(docker))
         (switch,) = [step for step in found if isinstance(step, Switch)]
         text = docker.daemon_json
         for step in switch.steps:
@@ -168,7 +168,7 @@ def test_rollback_keeps_what_was_written_into_daemon_json_since_the_switch(wante
         assert (text is None) == (since is None)
 
 
-OVERLAY2 = WANTED._replace(back="overlay2")
+OVERLAY2 = WANTED._replace(state="overlay2")
 TO_OVERLAY2 = [RECORD, STOP, "/etc/docker/daemon.json", DROPIN, *CORE, RECORD]
 
 
@@ -215,7 +215,7 @@ def test_overlay2_is_left_alone_and_done_once():
 
 
 def test_cleanup_removes_what_the_former_storage_left():
-    clean = WANTED._replace(clean=True)
+    clean = WANTED._replace(state="cleaned")
     left = (("/var/lib/docker/overlay2", 4096), ("/var/lib/docker/image/overlay2", 4096))
     assert due(DONE._replace(left=left), clean) == [
         "remove /var/lib/docker/overlay2",

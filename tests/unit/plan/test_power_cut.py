@@ -138,7 +138,7 @@ STARTS = {  # what there is: daemon.json, folders; where the settings go
     "loop-in-daemon-json": (EXPLICIT, (), JSON),
     "old-pool-in-daemon-json": (EXPLICIT[:-1] + ', "storage-opts": ["dm.thinpooldev=/dev/mapper/old-pool"]}', (), JSON),
 }
-TO_POOL, BACK = {"back": ""}, {"back": "former"}
+TO_POOL, BACK = {"state": "on_pool"}, {"state": "former"}
 WAYS = {"there": (), "back": (TO_POOL,), "there-again": (TO_POOL, BACK), "back-again": (TO_POOL, BACK, TO_POOL)}
 
 

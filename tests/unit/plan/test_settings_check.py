@@ -60,19 +60,19 @@ def test_refused(changes, what, way_out):
 
 
 def test_docker_goes_back_whatever_lvm_is_told():
-    back = DockerStorage("auto", "", back="former")
+    back = DockerStorage("auto", "", state="former")
     found = host(MADE, global__metadata_read_only="1")
     settings_check.check(states.spec()._replace(docker=back), found)
     with pytest.raises(Refused):
-        settings_check.check(states.spec()._replace(docker=back._replace(back="")), found)
-    for others in ({"present": False}, {"repair": True}):
+        settings_check.check(states.spec()._replace(docker=back._replace(state="on_pool")), found)
+    for others in ({"state": "absent"}, {"state": "repaired"}):
         with pytest.raises(Refused):
             settings_check.check(states.spec()._replace(docker=back, **others), found)
 
 
 def test_a_host_that_watches_nothing_is_refused():
     assert "lvmconfig --type full activation/monitoring" in refusal(host(activation__monitoring="0"))
-    absent = states.spec()._replace(present=False)
+    absent = states.spec()._replace(state="absent")
     assert refusal(host(MADE, activation__monitoring="0"), absent._replace(pool=absent.pool._replace(remove_data=True))) is None
 
 

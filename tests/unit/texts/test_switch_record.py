@@ -50,5 +50,5 @@ def test_any_node_of_the_record_may_be_odd(answer):
     if survives(lambda: switch_record.parse(text)):
         former = switch_record.parse(text)
         assert switch_record.parse(switch_record.render(former)) == former
-        for docker in (WANTED, WANTED._replace(back="former"), WANTED._replace(clean=True)):
+        for docker in (WANTED, WANTED._replace(state="former"), WANTED._replace(state="cleaned")):
             judge(host(READY, DONE._replace(former=former)), both(docker=docker))
