@@ -306,8 +306,9 @@ PLAY = {
 @pytest.fixture
 def play(tmp_path):
     """A function that runs the role: (how many modules ran on the host, what systemctl was told to do, what was printed)."""
-    if not shutil.which("ansible-playbook") or not shutil.which("sha256sum"):
-        pytest.skip("no Ansible here")
+    pytest.importorskip("ansible")  # this Python's, which is the host's here
+    if not shutil.which("sha256sum"):
+        pytest.skip("no sha256sum here")
     (tmp_path / "systemctl").write_text(SYSTEMCTL.format(folder=tmp_path))
     (tmp_path / "systemctl").chmod(0o755)
     (tmp_path / "units").mkdir()
