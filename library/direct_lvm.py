@@ -353,7 +353,9 @@ way_out:
   type: str
   returned: failure
 host:
-  description: The host as it is after the run (in check mode before it), as M(lvmops.direct_lvm.direct_lvm_info) returns it.
+  description:
+    - The host as it is after the run (in check mode before it), as M(lvmops.direct_lvm.direct_lvm_info) returns it, without what
+      only that module tells (C(vg.move), C(warnings), C(danger)).
   type: dict
   returned: when the host could be looked at
 """
