@@ -24,7 +24,7 @@ def plan_policy(pool, host):
     if lv is not None and lv.active and lv.monitored is None:
         raise unmonitored()
     text = own_files.profile(pool)
-    if host.profile_text != text:
+    if not is_same(host.profile_text, text):
         attached = lv is not None and lv.profile == pool.profile_name
         if host.profile_text is not None and not (attached or replaceable(host.profile_text, text)):
             raise Refused(
@@ -90,6 +90,15 @@ def unmonitored():
         "Set it in /etc/lvm/lvm.conf, for every LV of this host, and run again:\nactivation {\n\tmonitoring = 1\n}\n"
         "See what is in force: lvmconfig --type full activation/monitoring",
     )
+
+
+def is_same(found, text):
+    """Whether a profile is ours and says what text says, whatever its comments say: they named the pool once."""
+
+    def settings(profile):
+        return [line for line in profile.splitlines() if not line.startswith("#")]
+
+    return found is not None and found.startswith(MANAGED) and settings(found) == settings(text)
 
 
 def replaceable(there, wanted):

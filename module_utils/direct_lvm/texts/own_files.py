@@ -22,18 +22,12 @@ IMAGE_STORE = {"features": {"containerd-snapshotter": True}, "storage-driver": "
 
 
 def profile(pool):
-    """The LVM profile of a Pool (lvm.conf(5), activation/thin_pool_autoextend_threshold)."""
+    """The LVM profile of a Pool (lvm.conf(5), activation/thin_pool_autoextend_threshold). Several pools may share it."""
+    threshold, percent = pool.autoextend_threshold, pool.autoextend_percent
     return (
-        "%s\n# Policy of thin pool %s: from %d %% on, grow by %d %% of the pool's current size.\nactivation {\n"
+        "%s\n# From %d %% on, grow by %d %% of the pool's current size.\nactivation {\n"
         "\tthin_pool_autoextend_threshold=%d\n\tthin_pool_autoextend_percent=%d\n}\n"
-    ) % (
-        MANAGED,
-        full(pool),
-        pool.autoextend_threshold,
-        pool.autoextend_percent,
-        pool.autoextend_threshold,
-        pool.autoextend_percent,
-    )
+    ) % (MANAGED, threshold, percent, threshold, percent)
 
 
 def driver_options(pool, docker):

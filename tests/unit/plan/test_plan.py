@@ -269,9 +269,10 @@ def test_a_host_whose_lvm_is_told_to_watch_nothing_is_refused():
     [
         (states.PROFILE.replace("80", "70"), "is the policy of vgother/pool too"),
         (states.PROFILE, [ATTACH]),
+        (states.PROFILE.replace("# From", "# Policy of thin pool vgother/pool: from"), [ATTACH]),  # as the roles wrote it once
         (None, [*PROFILE, ATTACH]),
     ],
-    ids=["another-policy", "the-same-policy", "the-file-is-gone"],
+    ids=["another-policy", "the-same-policy", "with-another-comment", "the-file-is-gone"],
 )
 def test_a_second_pool_with_the_same_profile(text, due):
     host = states.tagged(states.host("bookworm", "05-converted-no-profile"))
