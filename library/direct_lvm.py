@@ -118,8 +118,7 @@ options:
         description:
           - Which storage engine. V(auto) takes what the host can do.
           - V(devicemapper) is Docker's graph driver, until Docker 24; V(docker-devmapper) its containerd image store with
-            containerd's devmapper snapshotter, from Docker 25 on; V(containerd) that snapshotter alone. The last two need
-            O(containerd).
+            containerd's devmapper snapshotter, from Docker 25 on; V(containerd) that snapshotter alone.
         type: str
         choices: [auto, devicemapper, docker-devmapper, containerd]
         default: auto
@@ -184,6 +183,7 @@ options:
   containerd:
     description:
       - containerd's devmapper snapshotter. Without O(docker) it is configured, and Docker is left as it is.
+      - With O(docker) it may be left out; its defaults count then.
     type: dict
     suboptions:
       config_file:
@@ -273,7 +273,6 @@ EXAMPLES = r"""
     pool:
       devices: [/dev/sdb]
     docker: {}
-    containerd: {}  # for Docker 25 and newer
 
 - name: Create a thin pool and leave Docker alone
   lvmops.direct_lvm.direct_lvm:
