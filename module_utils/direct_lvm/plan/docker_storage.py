@@ -263,7 +263,7 @@ def left_behind(spec, host):
             "Docker also runs without root (%s): what that one holds stays in its user's home folder, not on the pool."
             % shortened(found.rootless)
         )
-    if found is None or found.info is None or is_on(found.info, device_name(spec.pool)) != (wanted.state in ("former", "overlay2")):
+    if found is None or found.info is None or is_on(found.info, device_name(spec.pool)) != (spec.goal == ROLL_BACK):
         return tuple(said)
     if found.build_cache and engines.is_image_store(wanted.engine, found.version):
         said.append(
