@@ -1,6 +1,7 @@
 """A containerd that answers as recorded ones did, for the tests that ask it."""
 
 import pytest
+from answering_host import AnsweringHost
 from states import recorded
 
 from module_utils.direct_lvm.facts import containerd, systemd
@@ -16,11 +17,12 @@ POOL = Pool(devices=(), vg="vg", name="pool")
 PLUGINS = recorded("containerd", "trixie", "plugins-ok")
 
 
-class Host:
+class Host(AnsweringHost):
     """A host in a folder: systemctl's answer, and ctr's and containerd's by a distinctive word. Stands in for commands.run."""
 
     def __init__(self, root):
-        self.root, self.asked, self.active, self.answers, self.removed = root, [], "active", {}, []
+        super().__init__(root)
+        self.removed = []
         self.command, self.arguments, self.environment, self.sockets = "/usr/bin/containerd", (), (), ()
         self.wanted = ContainerdStorage(
             self.path("conf.d/direct-lvm.toml"), self.path("containerd.service.d/direct-lvm.conf"), self.path("devmapper")
@@ -32,15 +34,6 @@ class Host:
 
     def path(self, name):
         return str(self.root / name)
-
-    def write(self, name, text):
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return str(path)
-
-    def answer(self, word, out, rc=0, err=""):
-        self.answers[word] = (rc, out, err)
 
     def run(self, argv, timeout=60, ok=(0,)):
         self.asked.append(" ".join(argv))

@@ -4,6 +4,7 @@ import os
 
 import pytest
 import states
+from answering_host import AnsweringHost
 from states import recorded
 
 from module_utils.direct_lvm.facts import docker, systemd
@@ -15,26 +16,17 @@ from module_utils.direct_lvm.texts import own_files
 STOCK = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $DOCKER_OPTS"
 
 
-class Host:
+class Host(AnsweringHost):
     """A host in a folder: systemctl's answer, and answers to commands by their first distinctive word."""
 
     def __init__(self, root):
-        self.root, self.asked, self.active, self.load, self.answers = root, [], "active", "loaded", {}
-        self.main_pid = 0
+        super().__init__(root)
+        self.load, self.main_pid = "loaded", 0
         self.text = own_files.docker_dropin(states.ARTICLE, DockerStorage("auto", ""), STOCK)
         self.fragment = self.write("lib/docker.service", recorded("units", "debian-12-docker.io-20.10.24", "docker.service"))
         self.dropin = str(root / "etc/docker.service.d/direct-lvm.conf")
         self.answer("info", recorded("docker", "info-20.10.24-direct-lvm.json"))
         self.answer("--version", "Docker version 20.10.24+dfsg1, build 5d6db84\n")
-
-    def write(self, name, text):
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return str(path)
-
-    def answer(self, word, out, rc=0, err=""):
-        self.answers[word] = (rc, out, err)
 
     def run(self, argv, timeout=60, ok=(0,)):
         self.asked.append(" ".join(argv))
