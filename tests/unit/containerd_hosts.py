@@ -22,7 +22,7 @@ STOCK = Containerd(SERVICE, plugin="skip", problem="devmapper not configured", p
 
 
 def configured(config=DEBIAN, **changes):
-    """A containerd on the pool, with all as wanted and read."""
+    """A containerd on the pool, in the desired state, with its configuration read."""
     text = with_import(config, OWN)
     own = containerd_config(states.ARTICLE, SNAPSHOTTER, config_version(text))
     dropin = containerd_dropin(states.ARTICLE, SNAPSHOTTER, checksum(own))

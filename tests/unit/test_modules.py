@@ -42,7 +42,7 @@ def library(monkeypatch):
     package = types.ModuleType("collection")
     package.__path__ = [str(ROOT)]
     monkeypatch.setitem(sys.modules, "collection", package)
-    yield lambda name: importlib.import_module("collection.library." + name)
+    yield lambda name: importlib.import_module(".".join((package.__name__, "library", name)))
     for name in [name for name in sys.modules if name.startswith("collection.")]:
         del sys.modules[name]
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from .errors import Refused
 from .quoting import paste, printable
 
-MARGIN = 1 << 20  # bytes: the archive's own records, beside 5 % for tar's headers
+MARGIN = 1 << 20  # bytes: the archive's own records, besides 5% for tar's headers
 SHORT = 12  # characters of a short ID, as Docker prints it
 
 
@@ -39,5 +39,5 @@ def commit_tag(container):
 
 
 def needed_bytes(image):
-    """Bytes that the archive of an image may take: what Docker counts, 5 % and 1 MiB."""
+    """Bytes that the archive of an image may take: what Docker counts, plus 5% and 1 MiB."""
     return image.size + image.size // 20 + MARGIN

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The files that this tool writes, rendered from the desired state. Pure.
 
-Each begins with names.MANAGED, by which later runs know it. What older versions wrote has the same text.
+Each begins with names.MANAGED, which identifies it to later runs. Older versions wrote the same settings.
 """
 
 from __future__ import absolute_import, division, print_function

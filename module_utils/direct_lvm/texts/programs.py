@@ -9,7 +9,7 @@ __metaclass__ = type
 import os
 import re
 
-# The programs by which a service's daemon is known. Docker before 1.12 is `docker`; its helpers have names of their own.
+# The program names of each service's daemon. Docker before 1.12 is `docker`; its helpers have names of their own.
 PROGRAMS = {
     "docker": re.compile(r"docker(d.*|-current|-latest)?\Z"),
     "containerd": re.compile(r"containerd(?!-shim|-stress|-ctr).*\Z"),
