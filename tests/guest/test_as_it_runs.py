@@ -59,9 +59,8 @@ chmod +x /usr/local/sbin/start-docker
 echo DOCKER_CONFIG=/etc/site/docker.json > /etc/default/docker
 echo '{"hosts": ["unix:///run/site/docker.sock"], "log-driver": "journald"}' > /etc/site/docker.json
 mkdir -p /run/site
+sed '/^Requires=/d' /lib/systemd/system/docker.service > /etc/systemd/system/docker.service  # no drop-in takes it back
 cat > /etc/systemd/system/docker.service.d/10-site.conf <<'END'
-[Unit]
-Requires=
 [Service]
 RuntimeDirectory=site
 ExecStart=

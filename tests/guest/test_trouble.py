@@ -198,9 +198,8 @@ def write_metadata(guest, what):
 
 
 def start(guest):
-    """Start Docker, which may fail, where the pool is its."""
-    if WITH_DOCKER:
-        guest.ssh("systemctl start containerd; systemctl start docker.socket docker", check=False)
+    """Start Docker, which may fail where it uses the pool."""
+    guest.ssh("systemctl start containerd; systemctl start docker.socket docker", check=False)
 
 
 # --- damage --------------------------------------------------------------------------------------------------
