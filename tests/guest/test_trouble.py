@@ -172,7 +172,10 @@ def first(boot):
     if WITH_DOCKER:
         one.ssh(CONTENT)
     else:
-        one.ssh("dmsetup message vgdocker-thinpool 0 'create_thin 7'; %s; echo kept > /dev/mapper/kept; sync" % THIN)
+        # More than one block: a device that has block 0 alone makes thin_repair 1.1 take an older root, which has nothing
+        # (src/thin/metadata_repair.rs, maybe_top_level: the leaf's one value, 0, could be a block of metadata).
+        fill = "dd if=/dev/zero of=/dev/mapper/kept bs=64k count=3 seek=1; echo kept > /dev/mapper/kept; sync"
+        one.ssh("dmsetup message vgdocker-thinpool 0 'create_thin 7'; %s; %s" % (THIN, fill))
     one.snapshot("well")
     return one
 
