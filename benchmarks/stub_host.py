@@ -14,11 +14,13 @@ import shutil
 import socket
 import stat
 import subprocess
+import sys
 import time
 
 from measure import cpu
 
 HERE = pathlib.Path(__file__).resolve().parent
+BIN = pathlib.Path(sys.executable).parent
 DISK = "/dev/shm/vdb"  # where the recorded host has /dev/vdb: nothing can be laid over /dev itself
 OVERLAID = ("etc", "run", "usr/lib", "var/lib")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,6 +36,7 @@ mount --bind "$tree/dev" /dev/shm
 for name in cmdline environ; do mount --bind "$tree/process/$name" "/proc/1/$name"; done
 exec "$@"
 """
+SSHD_ID = 64999  # in no range that Debian gives away
 SSHD_CONFIG = """ListenAddress 127.0.0.1
 Port {port}
 HostKey {tree}/host_key
@@ -77,6 +80,13 @@ class StubHost:
             program.write_text(text)
             program.chmod(0o755)
 
+    def write_user(self):
+        """The user that sshd needs, which its package would make."""
+        users = pathlib.Path("/etc/passwd").read_text()
+        if not re.search("^sshd:", users, re.M):
+            users += "sshd:x:%d:65534::/run/sshd:/usr/sbin/nologin\n" % SSHD_ID
+            (self.tree / "root" / "etc" / "passwd").write_text(users)
+
     def inside(self, *argv):
         """The argv that runs a command on this host."""
         script = ENTER.format(folders=" ".join(OVERLAID))
@@ -85,16 +95,17 @@ class StubHost:
 
     def listen(self):
         """Start sshd on a free port of 127.0.0.1; the inventory variables that lead to it. RuntimeError when there is none."""
-        program = shutil.which("sshd", path=SYSTEM_PATH)
+        program = shutil.which("sshd", path="%s:%s" % (SYSTEM_PATH, BIN))
         if program is None:
-            raise RuntimeError("sshd is not installed. Run: apt-get install openssh-server    # which also starts one of its own")
+            raise RuntimeError("sshd is not installed. Run: make .venv/bin/sshd")
         for name in ("key", "host_key"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.tree / name)], check=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
+        self.write_user()
         config = self.tree / "sshd_config"
-        config.write_text(SSHD_CONFIG.format(port=port, tree=self.tree, path=SYSTEM_PATH))
+        config.write_text(SSHD_CONFIG.format(port=port, tree=self.tree, path=SYSTEM_PATH) + beside(program))
         with (self.tree / "sshd.log").open("w") as log:
             argv = self.inside(program, "-D", "-e", "-f", config)
             self.sshd = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=log)
@@ -136,6 +147,13 @@ def case(answer):
     # The report was recorded with all fields, whichever are asked for.
     pattern = "fullreport*" if words[:1] == ["fullreport"] else shlex.quote(" ".join(words))
     return "%s)\n%sexit %d;;\n" % (pattern, said, answer["rc"])
+
+
+def beside(program):
+    """Lines of sshd_config that name the programs of OpenSSH 9.8 and newer where sshd is not installed but has them beside it."""
+    options = (("SshdSessionPath", "sshd-session"), ("SshdAuthPath", "sshd-auth"))
+    own = [(option, pathlib.Path(program).with_name(name)) for option, name in options]
+    return "".join("%s %s\n" % (option, path) for option, path in own if path.exists())
 
 
 def wait_for_banner(port, process, log):

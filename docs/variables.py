@@ -1,4 +1,4 @@
-"""Write docs/variables.md from the roles' argument specs: `make docs`. A unit test fails when the file differs."""
+"""Write docs/variables.md from the roles' argument specs: `make build-docs`. A unit test fails when the file differs."""
 
 import pathlib
 import re
@@ -12,7 +12,7 @@ TEMPLATE = """\
 # Variables
 
 Set them in the inventory, for one host or for a group, or with `-e`. Only `thin_pool_devices` has no default.
-This page is made from the roles' argument specs by `make docs`; so is `ansible-doc -t role` of the collection.
+This page is made from the roles' argument specs by `make build-docs`; so is `ansible-doc -t role` of the collection.
 {% for role, spec in roles %}
 
 ## {{ role }}

@@ -115,7 +115,7 @@ def home(image, folder):
 def unprivileged():
     """Words before a command. For root libvirt has no session: another user then, in a namespace where he owns what root owns."""
     if not shutil.which("vagrant"):
-        raise LabError("vagrant is not installed. Run: apt-get install vagrant vagrant-libvirt libvirt-daemon libvirt-clients")
+        raise LabError("vagrant is not installed. Run: make setup-vagrant")
     if os.geteuid():
         return []
     words = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"]

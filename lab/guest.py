@@ -271,7 +271,7 @@ def qemu_img(*arguments):
     try:
         subprocess.run(["qemu-img", *map(str, arguments)], check=True)
     except FileNotFoundError:
-        raise LabError("qemu-img is not installed. Run: make packages") from None
+        raise LabError("qemu-img is not installed. Run: make setup-packages") from None
 
 
 def watch(name, starter, owner):

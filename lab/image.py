@@ -156,7 +156,7 @@ def run(argv, **options):
     try:
         return subprocess.run([str(word) for word in argv], check=True, **options)
     except FileNotFoundError:
-        raise LabError("%s is not installed. Run: make packages" % argv[0]) from None
+        raise LabError("%s is not installed. Run: make setup-packages" % argv[0]) from None
     except subprocess.CalledProcessError as error:
         raise LabError("`%s` failed with return code %d" % (" ".join(map(str, argv)), error.returncode)) from None
 

@@ -1,6 +1,6 @@
 """Run every molecule scenario on each of its guests, one after the other, and print release, scenario and result.
 
-make test-matrix
+make test-molecule-all
 """
 
 import os

@@ -1,6 +1,7 @@
 """What needs environments of its own: other Pythons, other controllers, and what examines the built collection."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -10,7 +11,9 @@ import nox
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 nox.options.envdir = str(ROOT / ".nox")
-nox.options.sessions = ["unit-3.6", "unit-3.13"]  # the ends of what managed hosts may have; all: make test-pythons
+nox.options.sessions = ["unit-3.6", "unit-3.13"]  # the ends of what managed hosts may have; all: make test-unit-pythons
+# Pythons that a version manager keeps come after the machine's own.
+os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, pathlib.Path.home().glob(".pyenv/versions/*/bin"))])
 
 COLLECTION = ROOT / "build" / "ansible_collections" / "lvmops" / "direct_lvm"
 CONTROLLERS = {"2.16": 10, "2.17": 10, "2.18": 11, "2.19": 11, "2.20": 12, "2.21": 12}  # each runs on Python 3.this and two more
@@ -18,7 +21,7 @@ GET_PIP = 'import runpy, sys\n\nsys.argv = ["ensurepip", "--default-pip"]\nrunpy
 
 
 def tarball():
-    """The collection that `make collection` built."""
+    """The collection that `make build-collection` built."""
     (built,) = ROOT.glob("build/*.tar.gz")
     return built
 

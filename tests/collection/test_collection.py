@@ -31,7 +31,7 @@ def call(tmp_path_factory):
         return subprocess.run(argv, cwd=str(place), env=environment, stdout=pipe, stderr=pipe, universal_newlines=True)
 
     tarballs = list((ROOT / "build").glob("lvmops-direct_lvm-*.tar.gz"))
-    assert len(tarballs) == 1, "build it first: make collection"
+    assert len(tarballs) == 1, "build it first: make build-collection"
     installed = run("ansible-galaxy", "collection", "install", "--offline", "-p", str(place), str(tarballs[0]))
     assert installed.returncode == 0, installed.stderr
     run.place = place / "ansible_collections" / "lvmops" / "direct_lvm"

@@ -94,7 +94,7 @@ def check_playbook(words):
 
 
 def check_galaxy(words):
-    """It installs what `make collection` builds; tests/collection does."""
+    """It installs what `make build-collection` builds; tests/collection does."""
     galaxy = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))
     assert words[1:] == ["collection", "install", "build/%s-%s-*.tar.gz" % (galaxy["namespace"], galaxy["name"])]
 
@@ -209,4 +209,4 @@ def test_the_reference_has_the_variables_of_playbooks_and_hooks():
 
 
 def test_the_reference_of_variables_is_what_the_argument_specs_say():
-    assert PAGES["docs/variables.md"] == runpy.run_path(str(ROOT / "docs" / "variables.py"))["page"](), "run: make docs"
+    assert PAGES["docs/variables.md"] == runpy.run_path(str(ROOT / "docs" / "variables.py"))["page"](), "run: make build-docs"

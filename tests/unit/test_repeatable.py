@@ -83,8 +83,8 @@ def test_the_long_form_runs_each_night():
         yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml") if "cron" in path.read_text()
     ]
     assert "schedule" in nightly["on"]
-    assert {"run": "make test-long"} in nightly["jobs"]["long"]["steps"]
-    recipe = (ROOT / "Makefile").read_text().split("\ntest-long:")[1].split("\n\n")[0]
+    assert {"run": "make test-unit-long"} in nightly["jobs"]["long"]["steps"]
+    recipe = (ROOT / "Makefile").read_text().split("\ntest-unit-long:")[1].split("\n\n")[0]
     assert "--hypothesis-profile=long tests/unit" in recipe
 
 
