@@ -6,10 +6,6 @@ What is stacked on what comes from sysfs and procfs (no process, works without l
 disk comes from signatures.py. What cannot be told is said in Disk.unreadable or Disk.in_use, never taken for blank.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import errno
 import glob
 import hashlib

@@ -5,10 +5,6 @@
 A daemon is asked only while docker.service is active: docker.socket would start it otherwise.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import glob
 import mmap
 import os

@@ -7,10 +7,6 @@ Sources (moby v18.09 to v28): image/fs.go (imagedb/content), reference/store.go 
 container/state.go (config.v2.json), daemon/containerd/store.go and image_builder.go (names in containerd).
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import glob
 import os
 import re

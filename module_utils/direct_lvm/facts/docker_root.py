@@ -5,10 +5,6 @@
 Sources: moby v18.09 to v28, layer, daemon/graphdriver, plugin, builder/builder-next, daemon_unix.go.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 import re
 

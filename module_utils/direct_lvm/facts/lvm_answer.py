@@ -5,10 +5,6 @@
 Source: lvm2, lib/report/columns.h (NUM, SIZ, PCT), libdm/libdm-report.c (JSON: every value is a string).
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 
 SECTIONS = ("vg", "pv", "lv", "pvseg", "seg")

@@ -6,10 +6,6 @@ blkid(8) gives the one answer that it trusts, or says that answers contradict ea
 number, the backup GPT too. Bytes that neither knows are found by reading.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import errno
 import os
 import re

@@ -7,10 +7,6 @@ prometheus. So no path is handed to the kernel as a whole. Each folder on the wa
 followed only where nobody but root can change it, and what is done to a file is done by its name in the opened folder.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import errno
 import fcntl
 import io

@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The kernel's list of mounts, as a process sees it. Sources: proc_pid_mountinfo(5), proc_swaps(5). Pure."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 from typing import NamedTuple
 

@@ -5,10 +5,6 @@
 A unit may start its daemon by a script, with a path that only the script knows. The process has what counts (proc(5)).
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 
 from ..texts.programs import is_daemon

@@ -5,10 +5,6 @@
 Everything here raises Refused, CommandFailed or OSError, each with a sentence for the operator.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import json
 import os
 import re

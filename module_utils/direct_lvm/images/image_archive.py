@@ -11,10 +11,6 @@ Either way digests lead from the ID to each layer, so an archive that verifies h
 Sources: moby image/tarexport (save.go, load.go), OCI image-spec (image-layout.md, manifest.md, config.md).
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import hashlib
 import os
 import posixpath

@@ -8,10 +8,6 @@ What is asked of Docker is asked of the daemon on one unix socket (host), never 
 Everything here raises Refused, CommandFailed or OSError, each with a sentence for the operator.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 import re
 from typing import List, NamedTuple, Optional, Tuple

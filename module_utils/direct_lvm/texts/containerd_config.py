@@ -7,10 +7,6 @@ holds is judged by containerd itself (`containerd config dump`), not here. Plugi
 those of the same name whole, others stay (containerd, cmd/containerd/server/config, mergeConfig; the same since 1.3).
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import fnmatch
 import hashlib
 import json

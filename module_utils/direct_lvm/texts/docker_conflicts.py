@@ -6,10 +6,6 @@ dockerd refuses to start when one setting comes as a flag and from its configura
 findConfigurationConflicts; tried with 20.10.24 and 26.1.5), and a second --storage-driver flag silently wins.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 import re
 

@@ -5,10 +5,6 @@
 Sources: moby v1.11 to v24 (daemon/info.go, daemon/graphdriver/devmapper/driver.go), docker/cli, docker/go-units.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 
 from ..model.errors import Refused

@@ -5,10 +5,6 @@
 Source: moby v20.10, daemon/graphdriver/devmapper/deviceset.go, NewDeviceSet. The daemon dies on any other name.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import difflib
 import re
 

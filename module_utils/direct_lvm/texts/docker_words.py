@@ -5,10 +5,6 @@
 The two differ where a script starts Docker with words of its own, or where a unit was changed and Docker not restarted.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 import re
 

@@ -6,10 +6,6 @@ Sources: systemd.unit(5), systemd.service(5) "COMMAND LINES", systemd.exec(5) "E
 where the manual pages are silent, conf-parser.c, env-file.c and extract-word.c of systemd 219 to 252.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 import re
 from typing import NamedTuple
