@@ -13,7 +13,7 @@ from ..host import commands, process
 from ..model.errors import CommandFailed, Refused
 from ..model.host import Unit
 from ..model.quoting import paste
-from ..texts.units import command_line, environment_files, same
+from ..texts.units import environment_files, exec_start, same
 
 RUNNING = "/run/systemd/system"  # sd_booted(3)
 FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
@@ -78,7 +78,7 @@ def unit_of(blocks, name, ours):
         active_state=shown.get("ActiveState", "inactive"),
         need_reload=changed or shown.get("NeedDaemonReload") == "yes",
         files=tuple(files),
-        command=command_line(files, ours),
+        command=exec_start(files, ours)[1],
         socket_active=socket.get("ActiveState") == "active",
         socket_exists=socket.get("LoadState") == "loaded",
         socket_masked=socket.get("LoadState") == "masked",
