@@ -79,7 +79,7 @@ def observe_docker(wanted, pool=None):
         problem=problem,
         dropin_text=dropin_text,
         daemon_json=setup.daemon_json,
-        daemon_json_path=docker_conflicts.config_file(unit, setup.env_files, wanted.dropin),
+        daemon_json_path=docker_conflicts.config_files(unit, setup.env_files, wanted.dropin)[1],
         root=info.root if info else stopped_root(setup, wanted.dropin),
         former=switch_record.parse(systemd.read_text(switch_record.PATH)),
         host=setup.host,
@@ -95,7 +95,7 @@ def observe_docker(wanted, pool=None):
     if found.version is not None and wanted.dropin:
         config = "image_store" if engines.is_image_store(wanted.engine, found.version) else wanted.config
         conflicts = docker_conflicts.find_conflicts(unit, setup.daemon_json, setup.env_files, wanted.dropin, found.version, config)
-        conflicts += tuple(docker_words.script_problems(unit, script(unit), setup.env_files, wanted.dropin, config))
+        conflicts += tuple(docker_words.script_problems(unit, unit_script(unit), setup.env_files, wanted.dropin, config))
         if unit.active_state == "active" and info is None:
             conflicts += ("Docker runs, but what it holds cannot be told: %s. Look at: docker info" % problem,)
         found = found._replace(conflicts=conflicts)
@@ -111,17 +111,14 @@ def observe_more(found, wanted):
     if program is not None and not (version and is_running(program, found.unit.main_pid)):
         version = parse_version(commands.run([program, "--version"], timeout=60).out)
     state = docker_root.root_state(found.root)
-    described, containers = ((), ())
-    if found.info:
-        described = images.described(found.host) if found.info.images else ()
-        containers = images.list_containers(found.host) if found.info.containers else ()
+    described = images.described(found.host) if found.info and found.info.images else ()
     held = tuple(map(parse_image, described))
     return found._replace(
         version=version,
         can=program is None or not wanted.dropin or has_driver(commands.find(program)),  # it reads the whole program
         images=held,
         least_bytes=least_bytes(described),
-        containers=containers,
+        containers=images.list_containers(found.host) if found.info and found.info.containers else (),
         volumes=docker_root.volumes(found.root),
         archived=tuple(one.id for one in held if images.is_archived(wanted.archive_dir, one)),
         archive_free=images.free_bytes(wanted.archive_dir),
@@ -218,7 +215,7 @@ def observe_setup(ours=""):
     """docker.service and the files that it reads, as a Setup: one process. ours: our drop-in, which does not count."""
     unit, containerd = systemd.observe_units((("docker", ours), ("containerd", "")))
     env_files = systemd.read_environment_files(unit.files, ours)
-    path = docker_conflicts.config_file(unit, env_files, ours)
+    path = docker_conflicts.config_files(unit, env_files, ours)[1]
     null = os.path.exists(path) and os.path.samefile(path, os.devnull)  # as good as none, and no file to be written
     daemon_json = None if null else systemd.read_text(path)
     host = docker_conflicts.client_host(unit, daemon_json, env_files, ours)
@@ -226,14 +223,19 @@ def observe_setup(ours=""):
     return Setup(unit, env_files, daemon_json, host, config)
 
 
-def script(unit):
-    """The text of the script with which a unit starts Docker, "" when it starts a program, or none that can be read."""
+def unit_script(unit):
+    """The text of the script with which a unit starts Docker, "" when it starts a program."""
     words = units.command_words(unit.command, "", {})
+    return script(commands.find(words[0].text) or "") if words else ""
+
+
+def script(path):
+    """The text of a script, "" for a program, and for what cannot be read."""
     try:
-        with open(commands.find(words[0].text) if words else "", "rb") as stream:
+        with open(path, "rb") as stream:
             head = stream.read(2)
             return stream.read(SCRIPT).decode("utf-8", "replace") if head == b"#!" else ""
-    except (OSError, TypeError):  # not there
+    except OSError:
         return ""
 
 
@@ -263,15 +265,7 @@ def stopped_root(setup, ours):
 def refuse_podman():
     """Raise Refused when the `docker` program is podman-docker's script or a link to podman. Starts nothing."""
     program = commands.find("docker")
-    if program is None:
-        return
-    try:
-        with open(program, "rb") as stream:
-            head = stream.read(512)
-    except OSError:
-        return
-    script = head.startswith(b"#!") and b"podman" in head
-    if script or os.path.basename(os.path.realpath(program)).startswith("podman"):
+    if program and ("podman" in script(program)[:512] or os.path.basename(os.path.realpath(program)).startswith("podman")):
         raise podman()
 
 
@@ -300,7 +294,9 @@ def daemon_program(unit):
     Before 1.12 it is `docker`, which is the client since then: alone, without a unit, that is no daemon.
     """
     words = [word.text for word in units.command_words(unit.command, "", {})]
-    if docker_words.is_wrapped(unit) or (unit.command and script(unit)):  # a script that is asked for its version may start Docker
+    if docker_words.is_wrapped(unit) or (
+        unit.command and unit_script(unit)
+    ):  # a script that is asked for its version may start Docker
         words = list(unit.arguments)
     named = words[:1] if programs.is_daemon(words, "docker") else []
     daemons = [path for path in named if os.path.basename(path).startswith("dockerd")]

@@ -132,8 +132,7 @@ def parse(answer, stderr=""):
     """
     pvs, vgs, lvs = [], [], []
     for report in lvm_answer.reports(answer):
-        names = [vg["vg_name"] for vg in report.get("vg", ())]
-        vg_name = names[0] if names else None
+        vg_name = next((vg["vg_name"] for vg in report.get("vg", ())), None)
         vgs += [_vg(row) for row in report.get("vg", ())]
         # --all lists every block device among the orphans; those without a UUID are not PVs.
         pvs += [_pv(row, vg_name) for row in report.get("pv", ()) if row["pv_uuid"]]

@@ -3,9 +3,8 @@
 """Look at the host: everything that the planner needs, nothing changed, as few processes as possible."""
 
 import os
-import stat
 
-from ..host import commands
+from ..host import commands, files
 from ..model import engines
 from ..model.host import Host, Missing
 from ..model.names import profile_path
@@ -127,11 +126,9 @@ def targets(spec, seen, snapshotter):
 def irregular(path):
     """What stands at a path, when it is something else than a file; "" otherwise. A link is what it leads to."""
     try:
-        mode = os.stat(path).st_mode
+        return files.kind_of(os.stat(path).st_mode)
     except OSError:
         return ""
-    kinds = {stat.S_IFCHR: "a character device", stat.S_IFBLK: "a block device", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO"}
-    return "" if stat.S_ISREG(mode) else kinds.get(stat.S_IFMT(mode), "no file")
 
 
 def our_orphans(report, listed):

@@ -18,7 +18,7 @@ from ..model.host import ADDRESS, CONFIG
 from ..model.names import MANAGED
 from .own_files import PLUGIN, PLUGIN_TYPE, VARIABLE, containerd_config, containerd_dropin
 from .programs import is_daemon, same_program
-from .units import command_words, settings, variables
+from .units import command_words, in_force, variables
 
 TABLES = ('plugins."%s.%s"' % (PLUGIN_TYPE, PLUGIN), 'plugins."%s"' % PLUGIN, "plugins." + PLUGIN)  # the latter in version 1
 IMPORTS = re.compile(r"^[ \t]*imports[ \t]*=(.*)$", re.M)
@@ -95,10 +95,9 @@ def config_paths(unit, env_files=None):
     A path that is not absolute starts at the daemon's folder. Without a process the unit tells; a script does not.
     """
     running, named = words(unit, env_files)
-    folders = [one.value for one in settings(unit.files) if (one.section, one.key) == ("Service", "WorkingDirectory")]
-    given = (folders or ["/"])[-1] or "/"
-    now = config_of(running or named, unit.folder or given)
-    later = config_of(named or running, given)
+    folder = (["/"] + [one.value for one in in_force(unit.files, "WorkingDirectory")])[-1]
+    now = config_of(running or named, unit.folder or folder)
+    later = config_of(named or running, folder)
     hidden = later == CONFIG and "$" in unit.command  # a variable that no file sets
     return now, now if not named or (running and hidden) else later
 
@@ -133,12 +132,10 @@ def read_files(config, read):
             if path in found:
                 continue
             found[path] = text
-            there = IMPORTS.search(head(text))
             try:
-                names = [name for _start, _end, name in entries(there.group(1))] if there else []
+                todo += [os.path.normpath(os.path.join(os.path.dirname(path), name)) for _start, _end, name in imports(text)]
             except ValueError:
                 return None
-            todo += [os.path.normpath(os.path.join(os.path.dirname(path), name)) for name in names]
     return found
 
 
@@ -148,10 +145,8 @@ def absolute_imports(text, parent):
     As containerd 2 reads them; containerd 1 looks for a relative one with * below its working folder.
     Raises ValueError for an `imports` that is not an array on one line.
     """
-    found = IMPORTS.search(head(text or ""))
-    for start, end, name in reversed(entries(found.group(1)) if found else []):
-        at = found.start(1)
-        text = text[: at + start] + '"%s"' % os.path.join(os.path.dirname(parent), name) + text[at + end :]
+    for start, end, name in reversed(imports(text or "")):
+        text = text[:start] + '"%s"' % os.path.join(os.path.dirname(parent), name) + text[end:]
     return text
 
 
@@ -189,12 +184,13 @@ def config_version(text):
     return int(found.group(1)) if found else 1
 
 
-def entries(array):
-    """[(start, end, text)] of the strings of a TOML array that stands on one line. Raises ValueError for anything else."""
-    whole = ARRAY.match(array)
-    if whole is None:
+def imports(text):
+    """[(start, end, name)] of what a config.toml imports. Raises ValueError for an `imports` that is not an array on one line."""
+    line = IMPORTS.search(head(text))
+    array = ARRAY.match(text, line.start(1), line.end(1)) if line else None
+    if line and not array:
         raise ValueError("its `imports` is not an array on one line")
-    return [(one.start(), one.end(), one.group()[1:-1]) for one in STRING.finditer(array, whole.start(1), whole.end(1))]
+    return [(one.start(), one.end(), one.group()[1:-1]) for one in STRING.finditer(text, *array.span(1))] if array else []
 
 
 def leads_to(pattern, path, parent):
@@ -229,12 +225,11 @@ def with_import(text, path, parent=CONFIG):
     found = IMPORTS.search(head(text))
     if found is None:
         return line + OURS + "\n" + text
-    array = found.group(1)
-    there = entries(array)
-    if imported(path, [name for _start, _end, name in there], parent):
+    entries = imports(text)
+    if imported(path, [name for _start, _end, name in entries], parent):
         return text
-    at = found.start(1) + (there[-1][1] if there else array.index("[") + 1)
-    return text[:at] + (', "%s"' if there else '"%s"') % path + text[at:]
+    at = entries[-1][1] if entries else text.index("[", found.start(1)) + 1
+    return text[:at] + (', "%s"' if entries else '"%s"') % path + text[at:]
 
 
 def without_import(text, path, parent=CONFIG):
@@ -247,21 +242,16 @@ def without_import(text, path, parent=CONFIG):
     line = 'imports = ["%s"]%s\n' % (path, OURS)
     if text.startswith(line):
         return text[len(line) :]
-    found = IMPORTS.search(head(text))
-    if found is None or os.path.basename(path) not in text:
-        return text
-    array = found.group(1)
-    there = entries(array)
-    for index, (start, end, name) in enumerate(there):
+    entries = imports(text) if os.path.basename(path) in text else []
+    for index, (start, end, name) in enumerate(entries):
         if leads_to(name, path, parent):
             if index:
-                start = there[index - 1][1]
-            elif there[1:]:
-                end = there[1][0]
-            elif array[end:].lstrip(" \t").startswith(","):
-                end = array.index(",", end) + 1
-            at = found.start(1)
-            return without_import(text[: at + start] + text[at + end :], path, parent)
+                start = entries[index - 1][1]
+            elif entries[1:]:
+                end = entries[1][0]
+            elif text[end:].lstrip(" \t").startswith(","):
+                end = text.index(",", end) + 1
+            return without_import(text[:start] + text[end:], path, parent)
     return text
 
 

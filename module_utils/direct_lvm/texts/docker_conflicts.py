@@ -32,7 +32,7 @@ PLURAL = {
 def find_conflicts(unit, daemon_json, env_files, ours, version="", config="dropin"):
     """Sentences, one per setting that stands in the way of the drop-in `ours`: both places, and the way out.
 
-    unit: Unit.  daemon_json: the text of config_file(), None when there is no such file.
+    unit: Unit.  daemon_json: the text of the latter of config_files(), None when there is no such file.
     env_files: {path: text} of the unit's EnvironmentFile=s in order.  version: "20.10.24", "" when not known.
     config: 'dropin', or 'daemon_json' when the settings are merged into daemon.json; 'image_store' when they are, and the
     storage is containerd's.
@@ -43,7 +43,7 @@ def find_conflicts(unit, daemon_json, env_files, ours, version="", config="dropi
     words = daemon_words(unit, env_files, ours)
     place = exec_start(unit.files, ours)[0]
     found += command_problems(unit, words, place, ours, version)
-    path = config_file(unit, env_files, ours)
+    path = config_files(unit, env_files, ours)[1]
     found += other_config_file(unit, env_files, ours)
     target = ours if config == "dropin" else path
     storage = storage_flags(words)
@@ -159,8 +159,8 @@ def command_problems(unit, words, place, ours, version):
 
 def other_config_file(unit, env_files, ours):
     """A sentence when the running Docker has another daemon.json than its next start: whichever is edited is the wrong one."""
-    now, later = [file_of(words(unit, env_files, ours), unit) for words in (words_now, daemon_words)]
-    if is_wrapped(unit) or now == later or (later == DAEMON_JSON and "$" in unit.command):
+    now, later = config_files(unit, env_files, ours)
+    if now == later:
         return []
     return [
         "The running Docker was started with the configuration file %s, and docker.service names %s by now. Way out, which "
@@ -325,14 +325,14 @@ def is_remapped(unit, daemon_json, env_files=None, ours=""):
     return any(given)
 
 
-def config_file(unit, env_files=None, ours=""):
-    """The path of Docker's configuration file: --config-file, else /etc/docker/daemon.json.
+def config_files(unit, env_files=None, ours=""):
+    """The paths of Docker's configuration file (--config-file, else /etc/docker/daemon.json): now, and from its next start on.
 
-    The one that the next start reads, by the unit; the running process's where the unit does not tell: a script starts it, or
-    a variable that no file sets.
+    The latter comes from the unit; it is the running process's where the unit does not tell: a script starts it, or a variable
+    that no file sets.
     """
     now, later = [file_of(words(unit, env_files, ours), unit) for words in (words_now, daemon_words)]
-    return now if is_wrapped(unit) or (later == DAEMON_JSON and "$" in unit.command) else later
+    return now, now if is_wrapped(unit) or (later == DAEMON_JSON and "$" in unit.command) else later
 
 
 def file_of(words, unit):
