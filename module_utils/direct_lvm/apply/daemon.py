@@ -42,9 +42,9 @@ def check(step, info):
     if step.driver and info.driver != step.driver:
         raise Refused("docker info: Storage Driver is %s, wanted %s." % (info.driver, step.driver))
     if step.chunk_size:
-        found = docker_info.info_problems(info, step.pool, step.chunk_size)
-        if found:
-            raise Refused("; ".join(found) + ".")
+        problems = docker_info.info_problems(info, step.pool, step.chunk_size)
+        if problems:
+            raise Refused("; ".join(problems) + ".")
 
 
 def journal(service, lines=20):

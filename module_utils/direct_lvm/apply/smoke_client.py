@@ -182,11 +182,11 @@ def libraries(program):
 
 def parse_ldd(text):
     """The absolute paths in what ldd prints; the kernel's own vdso has none. Raises Refused for a library that is not there."""
-    found = []
+    paths = []
     for line in text.splitlines():
         if line.rstrip().endswith("=> not found"):
             raise Refused("what the image is made of cannot run here, a library is missing: %s" % line.strip())
         match = re.match(r"\s*(?:\S+ => )?(/\S+) \(0x[0-9a-f]+\)\s*\Z", line)
-        if match and match.group(1) not in found:
-            found.append(match.group(1))
-    return tuple(found)
+        if match and match.group(1) not in paths:
+            paths.append(match.group(1))
+    return tuple(paths)

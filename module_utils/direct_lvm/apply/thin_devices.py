@@ -18,8 +18,8 @@ def names(pool):
     """
     folder = os.path.join(BLOCK, os.path.basename(os.path.realpath("/dev/mapper/" + pool)), "holders")
     holders = os.listdir(folder) if os.path.isdir(folder) else []
-    found = [(files.read_text(os.path.join(BLOCK, holder, "dm/name")) or "").strip() for holder in holders]
-    return tuple(sorted(name for name in found if name and is_thin(name)))
+    holder_names = [(files.read_text(os.path.join(BLOCK, holder, "dm/name")) or "").strip() for holder in holders]
+    return tuple(sorted(name for name in holder_names if name and is_thin(name)))
 
 
 def is_thin(name):

@@ -134,7 +134,7 @@ def _whole(folder):
 
 
 def _partitions(folder):
-    return [os.path.dirname(found) for found in glob.glob(os.path.join(glob.escape(folder), "*", "partition"))]
+    return [os.path.dirname(path) for path in glob.glob(os.path.join(glob.escape(folder), "*", "partition"))]
 
 
 def _links(folder, name):
@@ -144,15 +144,15 @@ def _links(folder, name):
 def _above(folder):
     """Every node on top: partitions, holders (md, dm, bcache), loop devices on the node, and theirs in turn."""
     loops = [(_read(loop, "loop/backing_file"), os.path.realpath(loop)) for loop in glob.glob(os.path.join(SYS, "block/loop*"))]
-    found, todo = [], [folder]
+    nodes, todo = [], [folder]
     while todo:
         node = todo.pop()
         # The kernel does not list loop devices among the holders, and they do not stop O_EXCL.
         on_it = [loop for backing, loop in loops if backing == os.path.join(DEV, os.path.basename(node))]
-        new = [above for above in _partitions(node) + _links(node, "holders") + on_it if above not in found]
-        found += new
+        new = [above for above in _partitions(node) + _links(node, "holders") + on_it if above not in nodes]
+        nodes += new
         todo += new
-    return found
+    return nodes
 
 
 def _below(folder):
@@ -206,15 +206,15 @@ def _mounted():
     filesystems = [
         {_read(device, "dev") for device in _links(folder, "devices")} for folder in glob.glob(os.path.join(SYS, "fs/btrfs/*"))
     ]
-    found = []
+    mounts = []
     for mount in mountinfo.parse(_read(PROC, "self/mountinfo")):
         numbers = {mount.number}
         if mount.number.startswith("0:") and mount.source.startswith("/dev/"):
             numbers = _numbers_of(mount.source)
             for members in filesystems:
                 numbers |= members if members & numbers else set()
-        found.append((mount.point, numbers))
-    return found
+        mounts.append((mount.point, numbers))
+    return mounts
 
 
 def _looks_like_a_device(path):
@@ -249,7 +249,7 @@ def _opened_by(number, writing):
 def _probed(disk, number):
     """The disk with signatures, data_at, label_header, in_use and unreadable filled in."""
     probed, unreadable = signatures.probe(disk.path)
-    found, in_use, edges = disk.signatures + probed, None, []
+    known, in_use, edges = disk.signatures + probed, None, []
     try:
         # A disk on which blkid hung would have our own read hang too, and nobody stops that.
         edges = [] if unreadable else signatures.read_edges(disk.path, disk.size)
@@ -263,9 +263,9 @@ def _probed(disk, number):
     data_at, label_header = signatures.weigh(edges)
     pv_used, pv_commits = signatures.pv_header(edges[0][1] if edges else b"")
     return disk._replace(
-        signatures=found,
-        data_at=None if found else data_at,
-        label_header=label_header and not found,
+        signatures=known,
+        data_at=None if known else data_at,
+        label_header=label_header and not known,
         pv_used=pv_used,
         pv_commits=pv_commits,
         in_use=in_use,

@@ -67,7 +67,7 @@ def _word(text):
 
 def lines():
     """{"section/name": "FILE line N"} of what the files in /etc/lvm set; lvmlocal.conf and host tags' files come after lvm.conf."""
-    found = {}
+    places = {}
     names = sorted(glob.glob(os.path.join(FOLDER, "lvm*.conf")), key=lambda path: (not path.endswith("/lvm.conf"), path))
     for path in names:
         section = ""
@@ -79,5 +79,5 @@ def lines():
             name = re.match(r"([A-Za-z_/]+)\s*=", line)
             if name:
                 full = name.group(1) if "/" in name.group(1) else "%s/%s" % (section, name.group(1))
-                found[full] = "%s line %d" % (path, number)
-    return found
+                places[full] = "%s line %d" % (path, number)
+    return places

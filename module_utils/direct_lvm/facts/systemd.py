@@ -47,15 +47,15 @@ def observe_units(asked):
     blocks = {block.get("Id", ""): block for block in parse_show(result.out)}
     if units[0] not in blocks:
         raise CommandFailed(result.argv, "said nothing about " + units[0], result.err or result.out[:200])
-    found = []
+    observed = []
     for name, ours in asked:
         try:
-            found.append(unit_of(blocks, name, ours))
+            observed.append(unit_of(blocks, name, ours))
         except Refused:
-            if not found:
+            if not observed:
                 raise
-            found.append(Unit("bad-setting", "inactive", False, ()))
-    return found
+            observed.append(Unit("bad-setting", "inactive", False, ()))
+    return observed
 
 
 def unit_of(blocks, name, ours):
@@ -115,11 +115,11 @@ def current_dropins(unit, loaded):
     A file in /etc hides one of the same name in /run, and that one in /usr/lib; an empty file or a link to /dev/null
     hides and says nothing (systemd.unit(5)).
     """
-    found = {os.path.basename(path): path for path in loaded if os.path.exists(path)}
+    dropins = {os.path.basename(path): path for path in loaded if os.path.exists(path)}
     for folder in reversed(FOLDERS):
         for path in glob.glob(os.path.join(folder, unit + ".d", "*.conf")):
-            found[os.path.basename(path)] = path
-    paths = [found[name] for name in sorted(found) if not is_mask(found[name])]
+            dropins[os.path.basename(path)] = path
+    paths = [dropins[name] for name in sorted(dropins) if not is_mask(dropins[name])]
     before = {os.path.realpath(path) for path in loaded if not is_mask(path)}
     return paths, {os.path.realpath(path) for path in paths} != before
 

@@ -86,11 +86,11 @@ def opened(path, make=None):
             part, parent = todo.pop(), passed[-1].path
             if part == "." or (part == ".." and parent == "/"):
                 continue
-            here = os.path.dirname(parent) if part == ".." else os.path.join(parent, part)
-            with named(here):
+            place = os.path.dirname(parent) if part == ".." else os.path.join(parent, part)
+            with named(place):
                 target = link_target(part, descriptor)
                 if target is not None:
-                    must_be_ours(here, passed[-1])
+                    must_be_ours(place, passed[-1])
                     links += 1
                     if links > LINKS:
                         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -101,8 +101,8 @@ def opened(path, make=None):
                 entered = enter(part, descriptor, None if make is None else 0o755 if todo else make)
             os.close(descriptor)
             descriptor = entered
-            there = Passed("/" if part == "/" else here, os.fstat(descriptor))
-            passed = passed[:-1] if part == ".." else [*passed, there]
+            folder = Passed("/" if part == "/" else place, os.fstat(descriptor))
+            passed = passed[:-1] if part == ".." else [*passed, folder]
         yield descriptor, passed
     finally:
         os.close(descriptor)

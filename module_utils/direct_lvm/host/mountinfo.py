@@ -17,13 +17,13 @@ class Mount(NamedTuple):
 
 def parse(text):
     """[Mount] from /proc/PID/mountinfo; other lines are left out."""
-    found = []
+    mounts = []
     for line in text.split("\n"):
         before, after = line.partition(" - ")[::2]
         fields, rest = before.split(" "), after.split(" ")
         if len(fields) > 5 and len(rest) > 1:
-            found.append(Mount(fields[2], plain(fields[4]), rest[0], plain(rest[1])))
-    return found
+            mounts.append(Mount(fields[2], plain(fields[4]), rest[0], plain(rest[1])))
+    return mounts
 
 
 def root(text):
@@ -33,4 +33,4 @@ def root(text):
 
 def plain(text):
     """A path without the octal escapes of mountinfo and swaps."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), text)
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)

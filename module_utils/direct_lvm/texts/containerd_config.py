@@ -45,16 +45,16 @@ def pool_names(text):
 
 def parse_dump(text):
     """A Dump from what `containerd config dump` prints: TOML in containerd's own form, one setting a line."""
-    table, found = "", {}
+    table, values = "", {}
     for line in map(str.strip, text.split("\n")):
         key, equals, value = line.partition("=")
         if line.startswith("["):
             table = line.strip("[]").replace("'", '"')
         elif equals:
-            found.setdefault((table, key.strip()), [plain(one) for one in ANY_STRING.findall(value)])
-    named = [found[key][0] for key in found if key[1] == "pool_name" and key[0] in TABLES and found[key]]
-    address = (found.get(("grpc", "address")) or [""])[0]
-    return Dump(tuple(found.get(("", "imports"), ())), next(filter(None, named), ""), address)
+            values.setdefault((table, key.strip()), [plain(one) for one in ANY_STRING.findall(value)])
+    named = [values[key][0] for key in values if key[1] == "pool_name" and key[0] in TABLES and values[key]]
+    address = (values.get(("grpc", "address")) or [""])[0]
+    return Dump(tuple(values.get(("", "imports"), ())), next(filter(None, named), ""), address)
 
 
 def plain(string):
@@ -67,12 +67,12 @@ def plain(string):
 
 def flag(words, *names):
     """The last value of a flag among containerd's words, "" when it is not given. It takes -c, -config and --config=X alike."""
-    found = ""
+    value = ""
     for index, word in enumerate(words[1:], 1):
         match = re.match(r"--?([a-z][a-z-]*)(?:=(.*))?\Z", word, re.S)
         if match and match.group(1) in names:
-            found = match.group(2) if match.group(2) is not None else "".join(words[index + 1 : index + 2])
-    return found
+            value = match.group(2) if match.group(2) is not None else "".join(words[index + 1 : index + 2])
+    return value
 
 
 def words(unit, env_files=None):
@@ -114,9 +114,9 @@ def listens(unit):
     By its flag; else of those on which it listens the one that has another beside it, SOCKET.ttrpc, for its shims
     (containerd, cmd/containerd/server/config: ttrpc.address). Others are for debugging, or for plugins.
     """
-    given = flag(words(unit)[0], "address", "a")
-    if given or not unit.sockets:
-        return given
+    address = flag(words(unit)[0], "address", "a")
+    if address or not unit.sockets:
+        return address
     likely = [path for path in unit.sockets if path == ADDRESS or path + ".ttrpc" in unit.sockets]
     return likely[0] if likely else unit.sockets[0] if len(unit.sockets) == 1 else ""
 
@@ -126,17 +126,17 @@ def read_files(config, read):
 
     read: a function from a path, or a pattern with *, to {path: text} of the files that are there.
     """
-    found, todo = {}, [config]
+    texts, todo = {}, [config]
     while todo:
         for path, text in read(todo.pop()).items():
-            if path in found:
+            if path in texts:
                 continue
-            found[path] = text
+            texts[path] = text
             try:
                 todo += [os.path.normpath(os.path.join(os.path.dirname(path), name)) for _start, _end, name in imports(text)]
             except ValueError:
                 return None
-    return found
+    return texts
 
 
 def absolute_imports(text, parent):
@@ -150,26 +150,26 @@ def absolute_imports(text, parent):
     return text
 
 
-def desired_files(found, pool, wanted):
-    """((path, text now, text wanted), ...) of our file, config.toml and our drop-in, in the order in which they are written.
+def desired_files(containerd, pool, desired):
+    """((path, text now, desired text), ...) of our file, config.toml and our drop-in, in the order in which they are written.
 
-    found: Containerd.  wanted: ContainerdStorage of a Pool.
+    containerd: Containerd.  desired: ContainerdStorage of a Pool.
     Raises ValueError for an `imports` that is not an array on one line.
     """
-    config = with_import(found.config_text, wanted.config_file, found.config_path)
-    own = containerd_config(pool, wanted, config_version(config))
+    config = with_import(containerd.config_text, desired.config_file, containerd.config_path)
+    own = containerd_config(pool, desired, config_version(config))
     return (
-        (wanted.config_file, found.own_text, own),
-        (found.config_path, found.config_text, config),
-        (wanted.dropin, found.dropin_text, containerd_dropin(pool, wanted, checksum(own))),
+        (desired.config_file, containerd.own_text, own),
+        (containerd.config_path, containerd.config_text, config),
+        (desired.dropin, containerd.dropin_text, containerd_dropin(pool, desired, checksum(own))),
     )
 
 
-def is_settled(found, pool, wanted):
+def is_settled(containerd, pool, desired):
     """Whether containerd runs in the desired state, and nothing more has to be asked. Raises ValueError like desired_files()."""
-    files = desired_files(found, pool, wanted)
-    read = found.unit.active_state == "active" and not found.unit.need_reload and has_read(found.unit, files[0][2])
-    return read and found.plugin == "ok" and all(now == text for _path, now, text in files)
+    files = desired_files(containerd, pool, desired)
+    read = containerd.unit.active_state == "active" and not containerd.unit.need_reload and has_read(containerd.unit, files[0][2])
+    return read and containerd.plugin == "ok" and all(now == text for _path, now, text in files)
 
 
 def head(text):
@@ -180,8 +180,8 @@ def head(text):
 
 def config_version(text):
     """The version of a config.toml, 1 when it names none (containerd, docs/man/containerd-config.toml.5.md)."""
-    found = re.search(r"^[ \t]*version[ \t]*=[ \t]*([0-9]+)", head(text), re.M)
-    return int(found.group(1)) if found else 1
+    version = re.search(r"^[ \t]*version[ \t]*=[ \t]*([0-9]+)", head(text), re.M)
+    return int(version.group(1)) if version else 1
 
 
 def imports(text):
@@ -206,8 +206,8 @@ def imported(path, patterns, parent):
     """
     for pattern in patterns:
         whole = os.path.normpath(pattern)
-        here = os.path.dirname(whole) == os.path.dirname(path) and "*" in pattern
-        if leads_to(pattern, path, parent) or (here and fnmatch.fnmatchcase(os.path.basename(path), os.path.basename(whole))):
+        sibling = os.path.dirname(whole) == os.path.dirname(path) and "*" in pattern
+        if leads_to(pattern, path, parent) or (sibling and fnmatch.fnmatchcase(os.path.basename(path), os.path.basename(whole))):
             return True
     return False
 
@@ -222,13 +222,13 @@ def with_import(text, path, parent=CONFIG):
     line = 'imports = ["%s"]' % path
     if text is None:
         return "%s\nversion = 2\n%s\n" % (MANAGED, line)
-    found = IMPORTS.search(head(text))
-    if found is None:
+    present = IMPORTS.search(head(text))
+    if present is None:
         return line + OURS + "\n" + text
     entries = imports(text)
     if imported(path, [name for _start, _end, name in entries], parent):
         return text
-    at = entries[-1][1] if entries else text.index("[", found.start(1)) + 1
+    at = entries[-1][1] if entries else text.index("[", present.start(1)) + 1
     return text[:at] + (', "%s"' if entries else '"%s"') % path + text[at:]
 
 

@@ -142,12 +142,12 @@ def info_problems(info, pool, chunk_size):
 
     pool: the pool's device-mapper name, with or without /dev/mapper/.  chunk_size in bytes.
     """
-    found = []
+    problems = []
     if info.driver != "devicemapper":
         return ["docker info: Storage Driver is %s, wanted devicemapper" % (info.driver or "not told")]
     for field in ("Data loop file", "Metadata loop file", "Data file", "Metadata file"):
         if info.field(field):
-            found.append("docker info: %s is %s, and on a thin pool there is none" % (field, info.field(field)))
+            problems.append("docker info: %s is %s, and on a thin pool there is none" % (field, info.field(field)))
     expected = (
         ("Pool Name", (pool.rsplit("/", 1)[-1],)),
         ("Pool Blocksize", (human_size(chunk_size),)),
@@ -155,9 +155,9 @@ def info_problems(info, pool, chunk_size):
     )
     for field, good in expected:
         if info.field(field) not in good:
-            found.append("docker info: %s is %s, wanted %s" % (field, info.field(field) or "not told", " or ".join(good)))
-    found += ["docker info: " + " ".join(line.split()) for line in info.warnings if "loopback" in line or "loop device" in line]
-    return found
+            problems.append("docker info: %s is %s, wanted %s" % (field, info.field(field) or "not told", " or ".join(good)))
+    problems += ["docker info: " + " ".join(line.split()) for line in info.warnings if "loopback" in line or "loop device" in line]
+    return problems
 
 
 def is_image_store(info):

@@ -78,7 +78,7 @@ def logical_lines(text):
 
 def settings(files):
     """Every assignment of (path, text) files in order, as Setting. Never raises: systemd skips what it cannot read."""
-    found = []
+    assignments = []
     for path, text in files:
         section = ""
         for line in logical_lines(text):
@@ -86,17 +86,17 @@ def settings(files):
                 section = line[1:-1] if line.endswith("]") else ""
             elif "=" in line:
                 key, _equals, value = line.partition("=")
-                found.append(Setting(path, section, key.strip(), value.strip()))
-    return found
+                assignments.append(Setting(path, section, key.strip(), value.strip()))
+    return assignments
 
 
 def in_force(files, key, ours=""):
     """[Setting] of a key of [Service] in all files but `ours`. An empty assignment forgets the ones before."""
-    found = []
+    assignments = []
     for one in settings([(path, text) for path, text in files if not same(path, ours)]):
         if (one.section, one.key) == ("Service", key):
-            found = [*found, one] if one.value else []
-    return found
+            assignments = [*assignments, one] if one.value else []
+    return assignments
 
 
 def exec_start(files, ours):
@@ -142,7 +142,7 @@ def parse_environment_file(text):
 
     Comments start with # or ; as first character. Quoted parts may span lines, a backslash joins lines.
     """
-    found = {}
+    values = {}
     for name, quoted, plain in ASSIGNMENT.findall(text + "\n"):
         value = ""
         for part in re.findall(QUOTED, quoted, re.S):
@@ -151,8 +151,8 @@ def parse_environment_file(text):
         if plain:
             value = (value + re.sub(r"\\(.)", lambda match: match.group(1).strip("\r\n"), plain, flags=re.S)).rstrip(" \t")
         if re.match(r"[A-Za-z_][A-Za-z0-9_]*\Z", name.strip()):
-            found[name.strip()] = value
-    return found
+            values[name.strip()] = value
+    return values
 
 
 def variables(files, env_files, ours=""):
@@ -160,16 +160,16 @@ def variables(files, env_files, ours=""):
 
     EnvironmentFile= wins over Environment=, later files win over earlier ones (systemd.exec(5)).
     """
-    found = {}
+    words = {}
     for one in in_force(files, "Environment", ours):
         for word in split_words(one.value):
             name, equals, value = word.partition("=")
             if equals:
-                found[name] = Word(value, "Environment=%s in %s" % (name, one.path))
+                words[name] = Word(value, "Environment=%s in %s" % (name, one.path))
     for path, text in (env_files or {}).items():
         for name, value in parse_environment_file(text).items():
-            found[name] = Word(value, "%s in %s" % (name, path))
-    return found
+            words[name] = Word(value, "%s in %s" % (name, path))
+    return words
 
 
 def command_words(command, place, known):

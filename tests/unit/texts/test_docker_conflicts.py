@@ -103,7 +103,7 @@ SITUATIONS = {
     ),
     "driver-in-etc-default": (
         (unit(), None, {DEFAULT: "DOCKER_OPTS='-s overlay2'"}, "20.10.24"),
-        [("DOCKER_OPTS in " + DEFAULT, "--storage-driver overlay2", OURS, "take it out of", "daemon-reload")],
+        [("DOCKER_OPTS in " + DEFAULT, "--storage-driver overlay2", OURS, "Take it out of", "daemon-reload")],
     ),
     "driver-in-a-variable-that-is-not-used": ((unit(), None, {DEFAULT: "OPTIONS='-s overlay2'"}, "20.10.24"), []),
     "driver-in-etc-default-that-the-unit-does-not-read": (
