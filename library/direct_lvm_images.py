@@ -2,10 +2,6 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 DOCUMENTATION = r"""
 ---
 module: direct_lvm_images
@@ -200,27 +196,27 @@ def listing(setup, folder):
 
 
 def is_kept(host, folder, container):
-    """Whether the record of a container's settings is there and still right. Docker is asked only when it is there."""
-    there = os.path.exists(container_records.record_path(folder, container))
-    return there and container_records.is_kept(folder, container_records.find_container(host, container.id))
+    """Whether the record of a container's settings exists and is still right. Docker is asked only if it exists."""
+    exists = os.path.exists(container_records.record_path(folder, container))
+    return exists and container_records.is_kept(folder, container_records.find_container(host, container.id))
 
 
-def wanted_image(host, given):
+def named_image(host, params):
     """The Image that the parameters name: of Docker for state saved, else first of the archives. Raises Refused."""
-    if given["state"] == "saved":
-        fields = images.inspect(host, "image", given["image"])
-        if fields is None and images.is_id(given["image"]):
-            raise images.gone("image %s" % given["image"])
+    if params["state"] == "saved":
+        fields = images.inspect(host, "image", params["image"])
+        if fields is None and images.is_id(params["image"]):
+            raise images.gone("image %s" % params["image"])
         if fields is None:
-            raise Refused("Docker has no image %s" % given["image"], "Look at: docker images --all --no-trunc")
+            raise Refused("Docker has no image %s" % params["image"], "Look at: docker images --all --no-trunc")
         return parse_image(fields)
-    archived = images.find_archive(given["dir"], given["image"])
+    archived = images.find_archive(params["dir"], params["image"])
     if archived:
         return archived
-    fields = images.inspect(host, "image", given["image"]) if given["state"] == "loaded" else None
+    fields = images.inspect(host, "image", params["image"]) if params["state"] == "loaded" else None
     if fields:  # loaded by an earlier run, which removed the archive
         return parse_image(fields)
-    raise Refused("there is no archive of image %s in %s" % (given["image"], given["dir"]))
+    raise Refused("there is no archive of image %s in %s" % (params["image"], params["dir"]))
 
 
 def names_before():
@@ -231,40 +227,42 @@ def names_before():
 
 def one_image(module, host, result):
     """Save, verify or load one image."""
-    given, folder, timeout = module.params, module.params["dir"], module.params["command_timeout"]
-    image = wanted_image(host, given)
+    params, folder, timeout = module.params, module.params["dir"], module.params["command_timeout"]
+    image = named_image(host, params)
     path = images.archive_path(folder, image.id)
     result.update(id=image.id, tags=list(image.tags), file=path)
-    if given["state"] == "verified":
+    if params["state"] == "verified":
         image_archive.verify(path, image)
-    elif given["state"] == "saved" and module.check_mode:
+    elif params["state"] == "saved" and module.check_mode:
         result["changed"] = not images.is_archived(folder, image)
         if result["changed"]:
             images.must_have_space(folder, image)
-    elif given["state"] == "saved":
+    elif params["state"] == "saved":
         result["changed"] = images.save(host, image, folder, timeout)
     elif module.check_mode:
-        result["changed"] = images.look_at(host, image, folder, given["keep"], names_before()).due
+        result["changed"] = images.look_at(host, image, folder, params["keep"], names_before()).due
     else:
-        result["changed"], sentences = images.load(host, image, folder, timeout, given["keep"], names_before())
+        result["changed"], sentences = images.load(host, image, folder, timeout, params["keep"], names_before())
         for sentence in sentences:
             module.warn(sentence)
 
 
 def one_container(module, host, result):
     """Keep one container's settings and, when asked, its files."""
-    given, folder = module.params, module.params["dir"]
-    if given["state"] != "saved":
-        raise Refused("a container cannot be %s, only saved" % given["state"], "Start it anew from its image and its record.")
-    fields = container_records.find_container(host, given["container"])
+    params, folder = module.params, module.params["dir"]
+    if params["state"] != "saved":
+        raise Refused("a container cannot be %s, only saved" % params["state"], "Start it anew from its image and its record.")
+    fields = container_records.find_container(host, params["container"])
     container = container_records.container_of(fields)
-    tags = [archives.commit_tag(container)] if given["commit"] else []
+    tags = [archives.commit_tag(container)] if params["commit"] else []
     result.update(id=container.id, tags=tags, file=container_records.record_path(folder, container))
     if module.check_mode:
-        committed = not given["commit"] or container_records.is_committed(host, fields)
+        committed = not params["commit"] or container_records.is_committed(host, fields)
         result["changed"] = not (committed and container_records.is_kept(folder, fields))
     else:
-        result["changed"] = container_records.save_container(host, container.id, folder, given["commit"], given["command_timeout"])
+        result["changed"] = container_records.save_container(
+            host, container.id, folder, params["commit"], params["command_timeout"]
+        )
 
 
 def work(module, result):
@@ -299,10 +297,8 @@ def main():
         work(module, result)
     except Changed as change:  # nothing is left to be done for it
         module.warn(str(change))
-    except Refused as refusal:
-        module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
-    except (CommandFailed, OSError) as failure:
-        module.fail_json(msg=str(failure), way_out="", **result)
+    except (Refused, CommandFailed, OSError) as failure:
+        module.fail_json(msg=str(failure), way_out=getattr(failure, "way_out", ""), **result)
     module.exit_json(**result)
 
 

@@ -2,10 +2,6 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 DOCUMENTATION = r"""
 ---
 module: direct_lvm_info
@@ -106,9 +102,9 @@ from ..module_utils.direct_lvm.plan import health
 def main():
     """Run the module."""
     module = AnsibleModule(argument_spec=INFO_ARGUMENTS, supports_check_mode=True)
-    given = module.params
+    params = module.params
     try:
-        pool = read_watched(given)
+        pool = read_watched(params)
         files.must_be_root()
         watched = lvm.is_moving()  # asked first: a move that ends in between is no longer in the report
         host = Host(
@@ -122,21 +118,19 @@ def main():
             seen = containerd.observe_containerd(ContainerdStorage(), host.docker)
             host = host._replace(snapshotter_pools=pools, containerd=seen)
         asked = {}
-        if given["lsblk"]:
+        if params["lsblk"]:
             lines = commands.run(["lsblk", "--raw", "--noheadings", "--output", "NAME,TYPE"]).out.splitlines()
             asked["block_devices"] = dict(line.partition(" ")[::2] for line in lines)
-    except Refused as refusal:
-        module.fail_json(msg=str(refusal))
-    except (CommandFailed, OSError) as failure:
+    except (Refused, CommandFailed, OSError) as failure:
         module.fail_json(msg=str(failure))
-    found = health.findings(pool, host)
-    told = {"warnings": [finding.sentence for finding in found], "danger": health.danger(found)}
+    findings = health.findings(pool, host)
+    judgement = {"warnings": [finding.sentence for finding in findings], "danger": health.danger(findings)}
     shown = report.summary(pool, host)
     if shown["vg"]:
         if shown["vg"]["moving"]:
             shown["vg"]["moving"]["watched"] = watched
         shown["vg"]["move"] = report.move(shown["vg"]["moving"])
-    module.exit_json(changed=False, host=dict(shown, **told), **asked)
+    module.exit_json(changed=False, host=dict(shown, **judgement), **asked)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,6 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 DOCUMENTATION = r"""
 ---
 module: direct_lvm_smoke_test
@@ -95,25 +91,25 @@ from ..module_utils.direct_lvm.model.quoting import paste
 from ..module_utils.direct_lvm.texts.containerd_config import listens
 
 
-def work(given):
+def work(params):
     """Run the test as the parameters say."""
-    if given["megabytes"] < 1:
-        raise Refused("megabytes is %d, and nothing written proves nothing" % given["megabytes"], "megabytes: 16")
-    client = containerd_client(given) if given["client"] == "containerd" else docker_client(given)
-    with files.only_one_run(given["lock_timeout"]):
-        return smoke.smoke_test(client, given["pool"], given["megabytes"])
+    if params["megabytes"] < 1:
+        raise Refused("megabytes is %d, and nothing written proves nothing" % params["megabytes"], "megabytes: 16")
+    client = containerd_client(params) if params["client"] == "containerd" else docker_client(params)
+    with files.only_one_run(params["lock_timeout"]):
+        return smoke.smoke_test(client, params["pool"], params["megabytes"])
 
 
-def docker_client(given):
+def docker_client(params):
     """Docker's client, for the daemon of this host. Raises Refused when it does not run."""
     docker.refuse_podman()
     setup = docker.observe_setup("")
     if setup.unit.active_state != "active":
         raise Refused("docker.service is %s" % setup.unit.active_state, "systemctl start docker")
-    return smoke_client.DockerClient(setup.host, given["command_timeout"])
+    return smoke_client.DockerClient(setup.host, params["command_timeout"])
 
 
-def containerd_client(given):
+def containerd_client(params):
     """containerd's client. Raises Refused unless its snapshotter is loaded."""
     address = listens(systemd.observe_unit("containerd", "")) or ADDRESS
     status, problem = containerd.plugin_status(address)
@@ -122,7 +118,7 @@ def containerd_client(given):
             "containerd's devmapper snapshotter is not loaded (%s): %s" % (status, problem),
             "ctr --address %s plugins ls" % paste(address),
         )
-    return smoke_client.ContainerdClient(address, given["command_timeout"])
+    return smoke_client.ContainerdClient(address, params["command_timeout"])
 
 
 def main():
@@ -133,10 +129,8 @@ def main():
     try:
         files.must_be_root()
         measured = work(module.params)
-    except Refused as refusal:
-        module.fail_json(msg=str(refusal), way_out=refusal.way_out)
-    except (CommandFailed, OSError) as failure:
-        module.fail_json(msg=str(failure), way_out="")
+    except (Refused, CommandFailed, OSError) as failure:
+        module.fail_json(msg=str(failure), way_out=getattr(failure, "way_out", ""))
     module.exit_json(changed=False, **measured._asdict())
 
 

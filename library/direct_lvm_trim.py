@@ -2,10 +2,6 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 DOCUMENTATION = r"""
 ---
 module: direct_lvm_trim
@@ -85,18 +81,18 @@ from ..module_utils.direct_lvm.model.errors import CommandFailed, Refused
 
 def work(module):
     """List, and trim what is asked for. The module's result."""
-    given = module.params
-    found = trim.roots(given["pool"])
+    params = module.params
+    roots = trim.roots(params["pool"])
     shown = [
         {"device": one.device, "container": one.container, "file_system": one.file_system, "why_not": trim.why_not(one)}
-        for one in found
+        for one in roots
     ]
     result = {"changed": False, "file_systems": shown}
-    if given["device"] is None:
+    if params["device"] is None:
         return result
-    root = trim.chosen(found, given["device"])
+    root = trim.chosen(roots, params["device"])
     if not module.check_mode:
-        done = trim.trim(given["pool"], root)
+        done = trim.trim(params["pool"], root)
         result.update(done._asdict(), changed=done.returned > 0)
     return result
 
@@ -107,10 +103,8 @@ def main():
     try:
         files.must_be_root()
         result = work(module)
-    except Refused as refusal:
-        module.fail_json(msg=str(refusal), way_out=refusal.way_out)
-    except (CommandFailed, OSError) as failure:
-        module.fail_json(msg=str(failure), way_out="")
+    except (Refused, CommandFailed, OSError) as failure:
+        module.fail_json(msg=str(failure), way_out=getattr(failure, "way_out", ""))
     module.exit_json(**result)
 
 

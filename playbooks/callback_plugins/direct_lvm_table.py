@@ -79,14 +79,14 @@ class CallbackModule(CallbackBase):
         if result._task.action in MODULES:
             self.note(result)
         if not ignore_errors and result._host.get_name() in self.rows:  # not the controller, which only counts the others
-            row, told = self.row(result), result._result
-            items = told.get("results")
+            row, answer = self.row(result), result._result
+            items = answer.get("results")
             items = items if isinstance(items, list) else []
-            told = next((item for item in items if mapping(item).get("failed")), told)  # of a loop, the item
+            answer = next((item for item in items if mapping(item).get("failed")), answer)  # of a loop, the item
             ours = result._task.action in MODULES
             kind = "refused" if ours and not row["changed"] else "FAILED" if ours else "FAILED in `%s`" % result._task.get_name()
             # The first is the reason; a later one is how the play ends for it.
-            row["problem"] = row["problem"] or "%s: %s" % (kind, first_line(told.get("msg", "")))
+            row["problem"] = row["problem"] or "%s: %s" % (kind, first_line(answer.get("msg", "")))
 
     def v2_runner_on_unreachable(self, result):
         """A host that was not reached."""
@@ -95,26 +95,26 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats):
         """The end of the run."""
-        told = {name: row for name, row in self.rows.items() if row["was"] or row["problem"]}
-        if not (self.asked and told):
+        rows = {name: row for name, row in self.rows.items() if row["was"] or row["problem"]}
+        if not (self.asked and rows):
             return
-        told.update({name: dict(NOTHING, problem="not begun") for name in self.hosts - set(self.rows)})
-        for row in told.values():
+        rows.update({name: dict(NOTHING, problem="not begun") for name in self.hosts - set(self.rows)})
+        for row in rows.values():
             if row["due"] and not row["changed"] and not row["problem"]:
                 row["problem"] = "to be changed, %d step%s" % (row["due"], "s"[: row["due"] != 1])
         lines = [
             tuple(map(printable, (name, row["was"], row["now"], "%.1f s" % row["down"] if row["down"] else "", row["problem"])))
-            for name, row in sorted(told.items())
+            for name, row in sorted(rows.items())
             if row["changed"] or row["problem"]
         ]
-        same = len(told) - len(lines)
+        same = len(rows) - len(lines)
         if lines:
             lines.insert(0, HEADINGS)
             widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
             self._display.banner("STORAGE")
             for line in lines:
                 self._display.display("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
-        self._display.display("%d host%s as wanted, nothing changed" % (same, "s"[: same != 1]))
+        self._display.display("%d host%s already configured, nothing changed" % (same, "s"[: same != 1]))
 
 
 def storage(host):

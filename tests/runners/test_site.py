@@ -68,7 +68,7 @@ def test_one_is_changed_and_the_others_are_told_why_not(site, tmp_path):
     assert "refused: /dev/sdb holds ext4." in rows["refused-1"]
     assert "not reached: " in rows["gone-3"]
     assert "ok-0" not in rows
-    assert "1 host as wanted, nothing changed" in printed
+    assert "1 host already configured, nothing changed" in printed
     assert hooks(tmp_path) == ["needs-2"]
 
 
@@ -113,12 +113,12 @@ def test_a_rerun_changes_nobody(site):
     assert site("needs needs")[0] == 0
     code, printed, _rows = site("needs needs")
     assert code == 0, printed
-    assert "2 hosts as wanted, nothing changed" in printed
+    assert "2 hosts already configured, nothing changed" in printed
 
 
 def test_check_mode_does_not_call_wanted_what_is_to_be_changed(site, tmp_path):
     code, printed, rows = site("needs ok", "--check")
     assert code == 0, printed
     assert "to be changed, 1 step" in rows["needs-0"]
-    assert "1 host as wanted, nothing changed" in printed
+    assert "1 host already configured, nothing changed" in printed
     assert not (tmp_path / "needs-0").exists()

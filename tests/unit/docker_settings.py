@@ -16,7 +16,7 @@ DEFAULT = "/etc/default/docker"
 def unit(name="debian-12-docker.io-20.10.24", dropins=(), state="inactive", socket=True, fragment=VENDOR, load="loaded"):
     """A Unit of a recorded service with drop-ins as (path, text)."""
     files = ((fragment, recorded("units", name, "docker.service")), *dropins)
-    return Unit(load, state, False, files, units.command_line(files, OURS), socket, socket)
+    return Unit(load, state, False, files, units.exec_start(files, OURS)[1], socket, socket)
 
 
 def dropin(name, *lines):

@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Wait for the Docker daemon after a start, and read its log when it did not come up."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import time
 
 from ..facts import docker, systemd
@@ -46,9 +42,9 @@ def check(step, info):
     if step.driver and info.driver != step.driver:
         raise Refused("docker info: Storage Driver is %s, wanted %s." % (info.driver, step.driver))
     if step.chunk_size:
-        found = docker_info.info_problems(info, step.pool, step.chunk_size)
-        if found:
-            raise Refused("; ".join(found) + ".")
+        problems = docker_info.info_problems(info, step.pool, step.chunk_size)
+        if problems:
+            raise Refused("; ".join(problems) + ".")
 
 
 def journal(service, lines=20):

@@ -5,10 +5,6 @@
 Formats: prometheus.io/docs/instrumenting/exposition_formats, prometheus.io/docs/practices/naming.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import argparse
 import os
 import sys
@@ -42,12 +38,12 @@ def figures(pool, report):
     """{name without PREFIX: number} of a lvm_report.Lvm. What LVM cannot tell, or is switched off, is not there."""
     layout = geometry.current_layout(report, pool)
     vg = report.vg(pool.vg)
-    found = {"pool_active": 0}
+    numbers = {"pool_active": 0}
     if vg:
-        found.update(vg_size_bytes=vg.extents * vg.extent_size, vg_free_bytes=vg.free * vg.extent_size)
+        numbers.update(vg_size_bytes=vg.extents * vg.extent_size, vg_free_bytes=vg.free * vg.extent_size)
     if layout:
         lv = report.lv(pool.vg, pool.name)
-        found.update(
+        numbers.update(
             pool_active=int(lv.active),
             pool_healthy=int(not (lv.health or lv.check_needed or vg.missing_pvs)),
             pool_monitored=int(bool(lv.monitored)) if lv.active else None,
@@ -57,7 +53,7 @@ def figures(pool, report):
             pool_metadata_used_ratio=ratio(lv.metadata_percent),
             pool_growth_steps_left=geometry.growth_steps(layout, pool.autoextend_threshold, pool.autoextend_percent),
         )
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in numbers.items() if value is not None}
 
 
 def ratio(percent):
@@ -65,14 +61,14 @@ def ratio(percent):
     return None if percent is None else round(percent / 100, 4)
 
 
-def exposition(pool, found):
-    """The figures as text. found None: LVM did not answer, which is all that is said then."""
+def exposition(pool, numbers):
+    """The figures as text. numbers None: LVM did not answer, and the text says only that."""
     lines = []
     for name, text in HELP:
-        if found and name in found:
+        if numbers and name in numbers:
             labels = '{vg="%s"}' % pool.vg if name.startswith("vg_") else '{vg="%s",pool="%s"}' % (pool.vg, pool.name)
-            lines += metric(name, text, labels, found[name])
-    return "\n".join(lines + metric(*COLLECTED, labels="", value=int(found is not None))) + "\n"
+            lines += metric(name, text, labels, numbers[name])
+    return "\n".join(lines + metric(*COLLECTED, labels="", value=int(numbers is not None))) + "\n"
 
 
 def metric(name, text, labels, value):
@@ -142,16 +138,17 @@ def main(argv=None):
     parser.add_argument("--threshold", type=int, required=True, help="of the autoextend policy, to count the steps that are left")
     parser.add_argument("--percent", type=int, required=True, help="of the autoextend policy")
     parser.add_argument("--output", required=True, help="the file to replace, NAME.prom")
-    given = parser.parse_args(argv)
-    pool = Pool(devices=(), vg=given.vg, name=given.pool, autoextend_threshold=given.threshold, autoextend_percent=given.percent)
+    options = parser.parse_args(argv)
+    policy = {"autoextend_threshold": options.threshold, "autoextend_percent": options.percent}
+    pool = Pool(devices=(), vg=options.vg, name=options.pool, **policy)
     try:
         files.must_be_root()
-        found, problem = figures(pool, lvm.ask()), None
+        numbers, problem = figures(pool, lvm.ask()), None
     except (Refused, CommandFailed, OSError) as failure:
-        found, problem = None, failure
+        numbers, problem = None, failure
     try:
-        check_folder(os.path.dirname(given.output))
-        files.write_text(given.output, exposition(pool, found))
+        check_folder(os.path.dirname(options.output))
+        files.write_text(options.output, exposition(pool, numbers))
     except (Refused, OSError) as failure:
         problem = problem or failure
     if problem:

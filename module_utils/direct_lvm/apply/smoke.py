@@ -8,10 +8,6 @@ Raises Refused, CommandFailed or OSError, each with a sentence for the operator.
 Sources: Linux Documentation/admin-guide/device-mapper/thin-provisioning.rst; dmsetup(8).
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 import time
 from contextlib import suppress
@@ -110,13 +106,13 @@ def one_try(client, pool, megabytes):
     return Measured(before.used, full.used, freed.used)
 
 
-def must_have_room(found, pool, megabytes):
+def must_have_room(before, pool, megabytes):
     """Raise Refused for a pool that is nearly full: the test must not be what fills it.
 
     Docker's graph driver makes nothing while less than a tenth is free. containerd's snapshotter does, and the file system
     that it makes for an image takes more than what is written (240 MB of 10 GB were measured).
     """
-    free, least = found.size - found.used, min(found.size // 10, ENOUGH) + 2 * megabytes * MIB
+    free, least = before.size - before.used, min(before.size // 10, ENOUGH) + 2 * megabytes * MIB
     if free < least:
         raise Refused(
             "thin pool %s has %d MiB free, and the smoke test leaves a pool alone that has less than %d MiB"

@@ -9,10 +9,6 @@ Raises Refused, CommandFailed or OSError, each with a sentence for the operator.
 Sources: ldd(1), ctr(8), moby's image specification v1.2 for the archive that `ctr images import` reads.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import hashlib
 import io
 import json
@@ -40,17 +36,45 @@ def sleep(timeout):
     return ["/sleep", str(2 * timeout)]
 
 
-def dd(megabytes):
-    """What writes in it: zeros into a file of its own root, on disk before dd ends."""
-    return ["/dd", "if=/dev/zero", "of=/written", "bs=1048576", "count=%d" % megabytes, "conv=fsync"]
+class Client:
+    """The test's container by one client: what both clients do alike. timeout in seconds for a command."""
+
+    argv, timeout = (), 0
+    entry = ()  # the words before those of a command in the container
+    removals = ()  # the words of the commands that remove everything
+
+    def run(self, *words, **options):
+        """Run the client. The Result. options: see commands.run()."""
+        return commands.run([*self.argv, *words], timeout=self.timeout, **options)
+
+    def write(self, megabytes):
+        """Write zeros into a file of the container's root, which are on disk when dd ends."""
+        count = "count=%d" % megabytes
+        self.run(*self.entry, NAME, "/dd", "if=/dev/zero", "of=/written", "bs=1048576", count, "conv=fsync")
+
+    def remove(self):
+        """Remove container and image if they exist. What the client answered when it could not, else ""."""
+        problems = []
+        for words in self.removals:
+            try:
+                result = self.run(*words, ok=None)
+            except CommandFailed as error:
+                problems.append(str(error))
+                continue
+            answer = " ".join(result.err.split())
+            if result.rc != 0 and "no such " not in answer.lower() and "not found" not in answer.lower():
+                problems.append(answer)
+        return "; ".join(problems)
 
 
-class DockerClient:
-    """The test's container by Docker. host: its socket.  timeout in seconds for a command."""
+class DockerClient(Client):
+    """The test's container by Docker. host: its socket."""
 
     name = "Docker"
     inspect = "docker info --format '{{.Driver}} {{.DriverStatus}}'"
     clean = "docker rm --force %s" % NAME
+    entry = ("exec",)
+    removals = (("rm", "--force", "--volumes", NAME), ("rmi", "--force", IMAGE))
 
     def __init__(self, host, timeout):
         self.argv, self.timeout = ["docker", "--host", host], timeout
@@ -59,37 +83,28 @@ class DockerClient:
         """Import the image and create its container."""
         with tempfile.TemporaryDirectory(prefix="direct-lvm-") as folder:
             archive = os.path.join(folder, "image.tar")
-            folders = make_image(archive)
-            commands.run(self.argv + ["import", archive, IMAGE], timeout=self.timeout)
-        command = ["create", "--name", NAME, "--network", "none", "--env", "LD_LIBRARY_PATH=" + ":".join(folders), IMAGE]
-        commands.run(self.argv + command + sleep(self.timeout), timeout=self.timeout)
+            variable = make_image(archive)
+            self.run("import", archive, IMAGE)
+        self.run("create", "--name", NAME, "--network", "none", "--env", variable, IMAGE, *sleep(self.timeout))
 
     def start(self):
-        """Have the container run."""
-        commands.run(self.argv + ["start", NAME], timeout=self.timeout)
+        """Start the container."""
+        self.run("start", NAME)
 
     def pid(self):
         """Its first process, 0 when Docker does not tell."""
-        told = commands.run(self.argv + ["inspect", "--format", "{{.State.Pid}}", NAME], timeout=self.timeout).out.strip()
-        return commands.number(told) or 0
-
-    def write(self, megabytes):
-        """Have dd write in the container, until it ends."""
-        commands.run(self.argv + ["exec", NAME] + dd(megabytes), timeout=self.timeout)
-
-    def remove(self):
-        """Remove container and image if they are there. What Docker said when it could not, else ""."""
-        return attempt([self.argv + ["rm", "--force", "--volumes", NAME], self.argv + ["rmi", "--force", IMAGE]], self.timeout)
+        return commands.number(self.run("inspect", "--format", "{{.State.Pid}}", NAME).out.strip()) or 0
 
 
-class ContainerdClient:
+class ContainerdClient(Client):
     """The test's container by containerd's own client, on the devmapper snapshotter. address: its socket."""
 
     name = "containerd"
+    entry = ("tasks", "exec", "--exec-id", "write")
+    removals = (("tasks", "rm", "--force", NAME), ("containers", "rm", NAME), ("images", "rm", "--sync", REFERENCE))
 
     def __init__(self, address, timeout):
-        self.argv, self.timeout = list(containerd.ctr(address, "--namespace", NAMESPACE)), timeout
-        self.command = []
+        self.argv, self.timeout, self.variable = containerd.ctr(address, "--namespace", NAMESPACE), timeout, ""
         client = " ".join(containerd.ctr(paste(address)))
         self.inspect = client + " plugins ls | grep devmapper"
         self.clean = client + " --namespace %s containers rm %s" % (NAMESPACE, NAME)
@@ -98,58 +113,26 @@ class ContainerdClient:
         """Import the image."""
         with tempfile.TemporaryDirectory(prefix="direct-lvm-") as folder:
             layer, archive = os.path.join(folder, "layer.tar"), os.path.join(folder, "image.tar")
-            folders = make_image(layer)
+            self.variable = make_image(layer)
             make_archive(layer, archive)
-            argv = self.argv + ["images", "import", "--snapshotter", own_files.PLUGIN, archive]
-            commands.run(argv, timeout=self.timeout)
-        words = [
-            "run",
-            "--detach",
-            "--snapshotter",
-            own_files.PLUGIN,
-            "--env",
-            "LD_LIBRARY_PATH=" + ":".join(folders),
-            REFERENCE,
-            NAME,
-        ]
-        self.command = self.argv + words + sleep(self.timeout)
+            self.run("images", "import", "--snapshotter", own_files.PLUGIN, archive)
 
     def start(self):
-        """Have the container run."""
-        commands.run(self.command, timeout=self.timeout)
+        """Create the container, and start it."""
+        snapshotter = ("--snapshotter", own_files.PLUGIN)
+        self.run("run", "--detach", *snapshotter, "--env", self.variable, REFERENCE, NAME, *sleep(self.timeout))
 
     def pid(self):
         """Its first process in `ctr tasks ls` (TASK PID STATUS), 0 when containerd does not tell."""
-        rows = [line.split() for line in commands.run(self.argv + ["tasks", "ls"], timeout=self.timeout).out.splitlines()]
+        rows = [line.split() for line in self.run("tasks", "ls").out.splitlines()]
         return next((commands.number(row[1]) or 0 for row in rows if row[:1] == [NAME] and row[1:]), 0)
-
-    def write(self, megabytes):
-        """Have dd write in the container, until it ends."""
-        commands.run(self.argv + ["tasks", "exec", "--exec-id", "write", NAME] + dd(megabytes), timeout=self.timeout)
-
-    def remove(self):
-        """Remove container and image if they are there. What containerd said when it could not, else ""."""
-        removals = [["tasks", "rm", "--force", NAME], ["containers", "rm", NAME], ["images", "rm", "--sync", REFERENCE]]
-        return attempt([self.argv + words for words in removals], self.timeout)
-
-
-def attempt(removals, timeout):
-    """Run commands that remove something; what they said, apart from its not being there."""
-    problems = []
-    for argv in removals:
-        try:
-            result = commands.run(argv, timeout=timeout, ok=None)
-        except CommandFailed as error:
-            problems.append(str(error))
-            continue
-        said = " ".join(result.err.split())
-        if result.rc != 0 and "no such " not in said.lower() and "not found" not in said.lower():
-            problems.append(said)
-    return "; ".join(problems)
 
 
 def make_image(path):
-    """Write a tar with /dd, /sleep and the libraries that they need, where they look for them. The libraries' folders, sorted."""
+    """Write a tar with /dd, /sleep and the libraries that they need, where they look for them.
+
+    Returns the variable, NAME=VALUE, by which their loader finds the libraries.
+    """
     programs = {name: commands.find(name) for name in PROGRAMS}
     missing = [name for name in PROGRAMS if programs[name] is None]
     if missing:
@@ -160,7 +143,7 @@ def make_image(path):
             add(tar, programs[name], name)
         for library in needed:
             add(tar, library, library.lstrip("/"))
-    return sorted({os.path.dirname(library) for library in needed})
+    return "LD_LIBRARY_PATH=" + ":".join(sorted({os.path.dirname(library) for library in needed}))
 
 
 def make_archive(layer, path):
@@ -199,11 +182,11 @@ def libraries(program):
 
 def parse_ldd(text):
     """The absolute paths in what ldd prints; the kernel's own vdso has none. Raises Refused for a library that is not there."""
-    found = []
+    paths = []
     for line in text.splitlines():
         if line.rstrip().endswith("=> not found"):
             raise Refused("what the image is made of cannot run here, a library is missing: %s" % line.strip())
         match = re.match(r"\s*(?:\S+ => )?(/\S+) \(0x[0-9a-f]+\)\s*\Z", line)
-        if match and match.group(1) not in found:
-            found.append(match.group(1))
-    return tuple(found)
+        if match and match.group(1) not in paths:
+            paths.append(match.group(1))
+    return tuple(paths)

@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The thin devices of a pool that LVM does not know: Docker and containerd make them through device-mapper, and leave some."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 
 from ..host import commands, files
@@ -22,8 +18,8 @@ def names(pool):
     """
     folder = os.path.join(BLOCK, os.path.basename(os.path.realpath("/dev/mapper/" + pool)), "holders")
     holders = os.listdir(folder) if os.path.isdir(folder) else []
-    found = [(files.read_text(os.path.join(BLOCK, holder, "dm/name")) or "").strip() for holder in holders]
-    return tuple(sorted(name for name in found if name and is_thin(name)))
+    holder_names = [(files.read_text(os.path.join(BLOCK, holder, "dm/name")) or "").strip() for holder in holders]
+    return tuple(sorted(name for name in holder_names if name and is_thin(name)))
 
 
 def is_thin(name):

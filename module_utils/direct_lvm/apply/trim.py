@@ -5,10 +5,6 @@
 fstrim(8) cannot: it resolves /proc/PID/root to a path first, which is the host's own root. The ioctl takes an open folder.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import errno
 import fcntl
 import os
@@ -52,7 +48,7 @@ class Trimmed(NamedTuple):
 
 def roots(pool):
     """[Root] of the containers that run on a pool (a device-mapper name), one for each device, in their order."""
-    thin, found, seen = numbers(pool), {}, set()
+    thin, by_device, seen = numbers(pool), {}, set()
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         try:
             namespace = os.readlink("/proc/%d/ns/mnt" % pid)
@@ -65,19 +61,19 @@ def roots(pool):
         device = thin.get(root.number) if root else None
         if device:
             identity = re.findall(r"[0-9a-f]{64}", cgroup)
-            found.setdefault(device, Root(device, root.number, root.file_system, pid, identity[-1] if identity else device))
-    return sorted(found.values())
+            by_device.setdefault(device, Root(device, root.number, root.file_system, pid, identity[-1] if identity else device))
+    return sorted(by_device.values())
 
 
 def numbers(pool):
     """{MAJOR:MINOR: name} of the thin devices of a pool."""
-    found = {}
+    names = {}
     for name in thin_devices.names(pool):
         node = os.path.basename(os.path.realpath("/dev/mapper/" + name))
         number = files.read_text(os.path.join(thin_devices.BLOCK, node, "dev"))
         if number:
-            found[number.strip()] = name
-    return found
+            names[number.strip()] = name
+    return names
 
 
 def why_not(root):
@@ -85,9 +81,9 @@ def why_not(root):
     return "" if root.file_system in FILE_SYSTEMS else "%s is neither of %s" % (root.file_system, ", ".join(FILE_SYSTEMS))
 
 
-def chosen(found, device):
+def chosen(running, device):
     """The Root with this thin device. Raises Refused when there is none any more, or it is not trimmed."""
-    root = next((one for one in found if one.device == device), None)
+    root = next((one for one in running if one.device == device), None)
     if root is None:
         raise Refused(
             "no running container has %s as its root file system: the one that had it %s." % (device, ENDED),

@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Ask containerd: its unit, its files, and whether its devmapper snapshotter is loaded. And wait for it after a restart."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import glob
 import os
 import re
@@ -81,14 +77,14 @@ def ask_dump(program, config):
     return (parse_dump(result.out), "") if result.rc == 0 else (None, " ".join(result.err.split()) or "return code %d" % result.rc)
 
 
-def observe_containerd(wanted, docker=None, with_snapshots=False, pool=None):
-    """containerd as a Containerd. wanted: ContainerdStorage of a Pool.  docker: Docker, which asks one containerd.
+def observe_containerd(desired, docker=None, with_snapshots=False, pool=None):
+    """containerd as a Containerd. desired: ContainerdStorage of a Pool.  docker: Docker, which asks one containerd.
 
     Two processes (systemctl, ctr) when all is well; what its configuration names is asked only when something is due.
     Raises Refused and CommandFailed.
     """
-    unit = systemd.observe_unit("containerd", wanted.dropin)
-    env_files = systemd.read_environment_files(unit.files, wanted.dropin)
+    unit = systemd.observe_unit("containerd", desired.dropin)
+    env_files = systemd.read_environment_files(unit.files, desired.dropin)
     config, later = config_paths(unit, env_files)
     running, named = words(unit, env_files)
     asked = docker_address(docker)
@@ -98,9 +94,9 @@ def observe_containerd(wanted, docker=None, with_snapshots=False, pool=None):
         status, problem = plugin_status(address)
     elif unit.load_state != "not-found":
         problem = "containerd.service is %s" % unit.active_state
-    names = os.listdir(wanted.root_path) if os.path.isdir(wanted.root_path) else []
+    names = os.listdir(desired.root_path) if os.path.isdir(desired.root_path) else []
     snapshots = list_snapshots(address) if with_snapshots and status == "ok" else None
-    found = Containerd(
+    containerd = Containerd(
         unit=unit,
         address=address,
         plugin=status,
@@ -110,37 +106,38 @@ def observe_containerd(wanted, docker=None, with_snapshots=False, pool=None):
         config_text=read_config(config),
         other_config=later if later != config else "",
         docker_address=asked,
-        own_text=read_config(wanted.config_file),
-        dropin_text=read_config(wanted.dropin),
+        own_text=read_config(desired.config_file),
+        dropin_text=read_config(desired.dropin),
         databases=tuple(sorted(name[:-3] for name in names if name.endswith(".db") and name != "metadata.db")),
         snapshots=snapshots,
         tasks=list_tasks(address, snapshots) if snapshots else (),
     )
-    return observe_configuration(found, pool, wanted) if wanted.config_file and found.installed and not with_snapshots else found
+    due = desired.config_file and containerd.installed and not with_snapshots
+    return observe_configuration(containerd, pool, desired) if due else containerd
 
 
-def observe_configuration(found, pool, wanted):
+def observe_configuration(containerd, pool, desired):
     """A Containerd with what its configuration names beside our file, when something is due and so it has to be known."""
     try:
-        if is_settled(found, pool, wanted) or found.config_text is None or not found.program:
-            return found
-        bare = without_import(found.config_text, wanted.config_file, found.config_path)
+        if is_settled(containerd, pool, desired) or containerd.config_text is None or not containerd.program:
+            return containerd
+        bare = without_import(containerd.config_text, desired.config_file, containerd.config_path)
         with tempfile.TemporaryDirectory(prefix="direct-lvm-") as folder:
             copy = os.path.join(folder, "config.toml")
-            if bare != found.config_text:  # ours would hide what others say
-                files.write_text(copy, absolute_imports(bare or "", found.config_path))
-            dump, problem = ask_dump(found.program, copy if bare != found.config_text else found.config_path)
+            if bare != containerd.config_text:  # ours would hide what others say
+                files.write_text(copy, absolute_imports(bare or "", containerd.config_path))
+            dump, problem = ask_dump(containerd.program, copy if bare != containerd.config_text else containerd.config_path)
     except ValueError:  # imports that are not understood, which the planner refuses
-        return found
+        return containerd
     if dump is None:
-        return found._replace(dump_problem=problem)
-    if not found.unit.sockets and dump.address and not flag(words(found.unit)[1], "address", "a"):
-        found = found._replace(address=os.path.realpath(dump.address))
+        return containerd._replace(dump_problem=problem)
+    if not containerd.unit.sockets and dump.address and not flag(words(containerd.unit)[1], "address", "a"):
+        containerd = containerd._replace(address=os.path.realpath(dump.address))
     texts = {path: text for name in dump.files for path, text in read_toml(name).items()}
-    texts.setdefault(found.config_path, bare or "")
-    dump = dump._replace(files=tuple(path if path in texts else found.config_path for path in dump.files))
-    ours = wanted.config_file in dump.files and dump.pool in pool_names(found.own_text or "")
-    return found._replace(elsewhere=() if ours else named_by(dump, texts))
+    texts.setdefault(containerd.config_path, bare or "")
+    dump = dump._replace(files=tuple(path if path in texts else containerd.config_path for path in dump.files))
+    ours = desired.config_file in dump.files and dump.pool in pool_names(containerd.own_text or "")
+    return containerd._replace(elsewhere=() if ours else named_by(dump, texts))
 
 
 def read_config(path):
@@ -157,9 +154,10 @@ def docker_address(docker):
     if docker is None or docker.unit is None or docker.unit.load_state == "not-found":
         return ""
     env_files = dict(docker.env_files)
-    given = docker_words.flag_values(docker_words.words_now(docker.unit, env_files), "containerd")
-    given = [re.sub(r"\Aunix://", "", value) for value in docker_conflicts.json_values(docker.daemon_json, "containerd") + given]
-    return os.path.realpath(([path for path in given if path.startswith("/")] or [ADDRESS])[-1])
+    addresses = docker_words.flag_values(docker_words.words_now(docker.unit, env_files), "containerd")
+    addresses = docker_conflicts.json_values(docker.daemon_json, "containerd") + addresses
+    paths = [re.sub(r"\Aunix://", "", address) for address in addresses]
+    return os.path.realpath(([path for path in paths if path.startswith("/")] or [ADDRESS])[-1])
 
 
 def ctr(address, *words):
@@ -194,11 +192,11 @@ def parse_plugins(text):
 
 def list_snapshots(address):
     """((namespace, key), ...) of all snapshots in the devmapper snapshotter, children before their parents."""
-    found = []
+    snapshots = []
     for namespace in commands.run(ctr(address, "namespaces", "ls", "--quiet")).out.split():
         argv = ctr(address, "--namespace", namespace, "snapshots", "--snapshotter", PLUGIN, "ls")
-        found += [(namespace, key) for key in parse_snapshots(commands.run(argv).out)]
-    return tuple(found)
+        snapshots += [(namespace, key) for key in parse_snapshots(commands.run(argv).out)]
+    return tuple(snapshots)
 
 
 def list_tasks(address, snapshots):
@@ -206,14 +204,14 @@ def list_tasks(address, snapshots):
 
     snapshots: as list_snapshots() gives them. Clients name a container's snapshot after it; Docker notes no snapshotter.
     """
-    found = []
+    tasks = []
     for namespace in commands.run(ctr(address, "namespaces", "ls", "--quiet")).out.split():
         asked = ctr(address, "--namespace", namespace)
         for task in commands.run((*asked, "tasks", "ls", "--quiet")).out.split():
             info = (*asked, "containers", "info", task)
             if (namespace, task) in snapshots or snapshotter_of(commands.run(info, ok=None).out) in (None, PLUGIN):
-                found.append((namespace, task))
-    return tuple(found)
+                tasks.append((namespace, task))
+    return tuple(tasks)
 
 
 def snapshotter_of(text):
@@ -249,14 +247,14 @@ def drop_snapshots(step):
     what refers to it is taken away, a label of the image's content, and the collection is called (containerd,
     core/metadata: snapshot.go, Remove; gc.go, remove). Raises CommandFailed when some are left after ROUNDS.
     """
-    said = ""
+    problem = ""
     for _round in range(ROUNDS):
         left = list_snapshots(step.address)
         if not left:
             return
         for namespace, key in left:
             snapshots = ctr(step.address, "--namespace", namespace, "snapshots", "--snapshotter", PLUGIN, "rm", key)
-            said = commands.run(snapshots, ok=None).err or said
+            problem = commands.run(snapshots, ok=None).err or problem
         for namespace in sorted({namespace for namespace, _key in left}):
             asked = ctr(step.address, "--namespace", namespace)
             for digest in parse_labelled(commands.run((*asked, "content", "ls")).out):
@@ -264,7 +262,7 @@ def drop_snapshots(step):
             commands.run((*asked, "leases", "create", "--id", "direct-lvm"), ok=None)
             commands.run((*asked, "leases", "rm", "--sync", "direct-lvm"), ok=None)
         time.sleep(1)
-    raise CommandFailed(ctr(step.address, "snapshots", "rm"), "left %d snapshots" % len(left), said)
+    raise CommandFailed(ctr(step.address, "snapshots", "rm"), "left %d snapshots" % len(left), problem)
 
 
 def parse_labelled(text):

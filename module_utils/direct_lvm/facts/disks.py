@@ -6,10 +6,6 @@ What is stacked on what comes from sysfs and procfs (no process, works without l
 disk comes from signatures.py. What cannot be told is said in Disk.unreadable or Disk.in_use, never taken for blank.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import errno
 import glob
 import hashlib
@@ -28,6 +24,15 @@ DEV = "/dev"
 UDEV = "/run/udev/data"
 SYSTEM_MOUNTS = ("/", "/boot", "/boot/efi", "/usr", "/var")
 DM_KINDS = (("LVM-", "lvm"), ("mpath-", "mpath"), ("part", "part"), ("CRYPT-", "crypt"))
+PHRASES = {
+    "lvm": "logical volume",
+    "mpath": "multipath device",
+    "crypt": "open encrypted device",
+    "raid": "md array",
+    "loop": "loop device",
+    "part": "partition",
+    "dm": "device-mapper device",
+}
 
 
 def observe_disk(asked, probe=True):
@@ -60,7 +65,7 @@ def observe_disk(asked, probe=True):
 
 def structure(asked, path, number):
     """What sysfs and procfs say about block device `number` ("major:minor"), as a Disk without signatures."""
-    folder = os.path.realpath(os.path.join(SYS, "dev/block", number))
+    folder = _folder(number)
     if not os.path.isdir(folder):
         return Disk(asked, path=path, unreadable="the kernel has a node but no device %s" % number)
     whole = _whole(folder)
@@ -81,11 +86,11 @@ def structure(asked, path, number):
         size=int(_read(folder, "size") or 0) * 512,
         read_only=_read(folder, "ro") != "0",
         sector_size=int(_read(whole, "queue/logical_block_size") or 512),
-        partitions=tuple(sorted(map(os.path.basename, partitions), key=_natural)),
+        partitions=tuple(sorted(map(os.path.basename, partitions), key=lambda name: (len(name), name))),
         holders=tuple(os.path.basename(node) for node in stacked),
         held_by=tuple(_phrase(node) for node in stacked),
         mounts=tuple(point for point, numbers in mounted if numbers & family),
-        swap=bool(_swaps() & family),
+        swap=any(_numbers_of(path) & family for path in parse_swaps(_read(PROC, "swaps"))),
         system=bool(_below(folder) & {leaf for known in vital for leaf in _below(_folder(known))}),
         signatures=tuple(Signature("mpath_member", None, "raid", name) for name in maps),
         our_pv_uuid=pv_uuid(folder),
@@ -129,49 +134,36 @@ def _whole(folder):
 
 
 def _partitions(folder):
-    return [os.path.dirname(found) for found in glob.glob(os.path.join(glob.escape(folder), "*", "partition"))]
+    return [os.path.dirname(path) for path in glob.glob(os.path.join(glob.escape(folder), "*", "partition"))]
 
 
 def _links(folder, name):
     return sorted(os.path.realpath(link) for link in glob.glob(os.path.join(glob.escape(folder), name, "*")))
 
 
-def _natural(name):
-    return [(not part.isdigit(), int(part) if part.isdigit() else part) for part in re.split("([0-9]+)", name)]
-
-
 def _above(folder):
     """Every node on top: partitions, holders (md, dm, bcache), loop devices on the node, and theirs in turn."""
-    loops = [
-        (_read(found), os.path.realpath(os.path.dirname(os.path.dirname(found))))
-        for found in glob.glob(os.path.join(SYS, "block/loop*/loop/backing_file"))
-    ]
-    found, todo = [], [folder]
+    loops = [(_read(loop, "loop/backing_file"), os.path.realpath(loop)) for loop in glob.glob(os.path.join(SYS, "block/loop*"))]
+    nodes, todo = [], [folder]
     while todo:
-        here = todo.pop()
+        node = todo.pop()
         # The kernel does not list loop devices among the holders, and they do not stop O_EXCL.
-        on_it = [loop for backing, loop in loops if backing == os.path.join(DEV, os.path.basename(here))]
-        new = [node for node in _partitions(here) + _links(here, "holders") + on_it if node not in found]
-        found += new
+        on_it = [loop for backing, loop in loops if backing == os.path.join(DEV, os.path.basename(node))]
+        new = [above for above in _partitions(node) + _links(node, "holders") + on_it if above not in nodes]
+        nodes += new
         todo += new
-    return found
+    return nodes
 
 
 def _below(folder):
     """The whole disks that a node finally rests on, itself when nothing is below."""
-    found, seen, todo = set(), set(), [_whole(folder)]
-    while todo:
-        here = todo.pop()
-        slaves = [_whole(node) for node in _links(here, "slaves")]
-        seen.add(here)
-        todo += [node for node in slaves if node not in seen]
-        if not slaves:
-            found.add(here)
-    return found
+    nodes = [_whole(folder)]
+    for node in nodes:  # those that are added too
+        nodes += [lower for lower in map(_whole, _links(node, "slaves")) if lower not in nodes]
+    return {node for node in nodes if not _links(node, "slaves")}
 
 
 def _kind(folder):
-    name = os.path.basename(folder)
     if _is_partition(folder):
         return "part"
     if os.path.isdir(os.path.join(folder, "dm")):
@@ -179,23 +171,13 @@ def _kind(folder):
         return next((kind for prefix, kind in DM_KINDS if uuid.startswith(prefix)), "dm")
     if os.path.isdir(os.path.join(folder, "md")):
         return "raid"
-    if name.startswith("loop"):
-        return "loop"
-    return "rom" if name.startswith("sr") else "disk"
+    name = os.path.basename(folder)
+    return "loop" if name.startswith("loop") else "rom" if name.startswith("sr") else "disk"
 
 
 def _phrase(folder):
     """A stacked node for the operator: `dm-0 (open encrypted device secret)`."""
-    words = {
-        "lvm": "logical volume",
-        "mpath": "multipath device",
-        "crypt": "open encrypted device",
-        "raid": "md array",
-        "loop": "loop device",
-        "part": "partition",
-        "dm": "device-mapper device",
-    }
-    text = " ".join(part for part in (words.get(_kind(folder), ""), _read(folder, "dm/name")) if part)
+    text = " ".join(part for part in (PHRASES.get(_kind(folder), ""), _read(folder, "dm/name")) if part)
     return os.path.basename(folder) + (" (%s)" % text if text else "")
 
 
@@ -224,19 +206,15 @@ def _mounted():
     filesystems = [
         {_read(device, "dev") for device in _links(folder, "devices")} for folder in glob.glob(os.path.join(SYS, "fs/btrfs/*"))
     ]
-    found = []
+    mounts = []
     for mount in mountinfo.parse(_read(PROC, "self/mountinfo")):
         numbers = {mount.number}
         if mount.number.startswith("0:") and mount.source.startswith("/dev/"):
             numbers = _numbers_of(mount.source)
             for members in filesystems:
                 numbers |= members if members & numbers else set()
-        found.append((mount.point, numbers))
-    return found
-
-
-def _swaps():
-    return {number for path in parse_swaps(_read(PROC, "swaps")) for number in _numbers_of(path)}
+        mounts.append((mount.point, numbers))
+    return mounts
 
 
 def _looks_like_a_device(path):
@@ -259,12 +237,9 @@ def _opened_by(number, writing):
         same = stat.S_ISBLK(status.st_mode) and _number(status.st_rdev) == number
         if same and not (writing and flags & os.O_ACCMODE == os.O_RDONLY):
             return "process %s (%s)" % (parts[-3], _read(PROC, parts[-3], "comm"))
-    for found in glob.glob(os.path.join(PROC, "[0-9]*/mountinfo")):  # containers and services with their own mounts
-        if any(mount.number == number for mount in mountinfo.parse(_read(found))):
-            return "a mount in the namespace of process %s (%s)" % (
-                found.split("/")[-2],
-                _read(os.path.dirname(found), "comm"),
-            )
+    for path in glob.glob(os.path.join(PROC, "[0-9]*/mountinfo")):  # containers and services with their own mounts
+        if any(mount.number == number for mount in mountinfo.parse(_read(path))):
+            return "a mount in the namespace of process %s (%s)" % (path.split("/")[-2], _read(os.path.dirname(path), "comm"))
     return ""
 
 
@@ -273,9 +248,8 @@ def _opened_by(number, writing):
 
 def _probed(disk, number):
     """The disk with signatures, data_at, label_header, in_use and unreadable filled in."""
-    found, unreadable = signatures.probe(disk.path)
-    found = disk.signatures + found
-    in_use, edges = None, []
+    probed, unreadable = signatures.probe(disk.path)
+    known, in_use, edges = disk.signatures + probed, None, []
     try:
         # A disk on which blkid hung would have our own read hang too, and nobody stops that.
         edges = [] if unreadable else signatures.read_edges(disk.path, disk.size)
@@ -289,9 +263,9 @@ def _probed(disk, number):
     data_at, label_header = signatures.weigh(edges)
     pv_used, pv_commits = signatures.pv_header(edges[0][1] if edges else b"")
     return disk._replace(
-        signatures=found,
-        data_at=None if found else data_at,
-        label_header=label_header and not found,
+        signatures=known,
+        data_at=None if known else data_at,
+        label_header=label_header and not known,
         pv_used=pv_used,
         pv_commits=pv_commits,
         in_use=in_use,

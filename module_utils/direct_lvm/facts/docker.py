@@ -5,10 +5,6 @@
 A daemon is asked only while docker.service is active: docker.socket would start it otherwise.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import glob
 import mmap
 import os
@@ -52,121 +48,120 @@ class Setup(NamedTuple):
     containerd: str = CONFIG
 
 
-def observe_docker(wanted, pool=None):
-    """Docker on this host, as a Docker. wanted: DockerStorage on a Pool; its dropin is "" when nothing is.
+def observe_docker(desired, pool=None):
+    """Docker on this host, as a Docker. desired: DockerStorage on a Pool; its dropin is "" where nothing is to be configured.
 
     One process (systemctl) and one more (docker info) in the desired state. The installed program's version and the
     content are asked only when a switch would be due: a restart starts the installed program, not the running one. The
-    containers are asked for when nothing is wanted, too: whoever takes the pool down, or reports, has to know them.
+    containers are asked for where nothing is to be configured, too: whoever removes the pool, or reports, has to know them.
     Raises Refused (no systemd, podman, unreadable files) and CommandFailed.
     """
     refuse_podman()
-    setup = observe_setup(wanted.dropin)
-    if setup.unit.load_state == "not-found" and wanted.dropin and wanted.engine != "containerd":
+    setup = observe_setup(desired.dropin)
+    if setup.unit.load_state == "not-found" and desired.dropin and desired.engine != "containerd":
         refuse_snap()
     end = time.monotonic() + BOOT_TIMEOUT
     while setup.unit.active_state in UNDER_WAY and time.monotonic() < end:
         time.sleep(1)
-        setup = observe_setup(wanted.dropin)
+        setup = observe_setup(desired.dropin)
     unit, info, problem = setup.unit, None, ""
-    dropin_text = systemd.read_text(wanted.dropin)
+    dropin_text = systemd.read_text(desired.dropin)
     if unit.active_state == "active":
         info, problem = observe_info(setup.host)
     elif unit.load_state == "not-found":
         problem = "there is no docker.service"
     else:
         problem = "docker.service is %s" % unit.active_state
-    found = Docker(
+    docker = Docker(
         version=info.version if info else None,
         unit=unit,
         info=info,
         problem=problem,
         dropin_text=dropin_text,
         daemon_json=setup.daemon_json,
-        daemon_json_path=docker_conflicts.config_file(unit, setup.env_files, wanted.dropin),
-        root=info.root if info else stopped_root(setup, wanted.dropin),
+        daemon_json_path=docker_conflicts.config_files(unit, setup.env_files, desired.dropin)[1],
+        root=info.root if info else stopped_root(setup, desired.dropin),
         former=switch_record.parse(systemd.read_text(switch_record.PATH)),
         host=setup.host,
         env_files=tuple(setup.env_files.items()),
         containerd_config=setup.containerd,
         client=commands.find("docker") is not None,
     )
-    settled = info is not None and is_settled(info, wanted, pool, unit, dropin_text)
-    if not settled or wanted.state != "on_pool" or found.begun():
-        found = observe_more(found, wanted)
-    elif not wanted.dropin and info.containers:  # images are not: Docker asks the snapshotter for their sizes, and it may be broken
-        found = found._replace(containers=images.list_containers(found.host))
-    if found.version is not None and wanted.dropin:
-        config = "image_store" if engines.is_image_store(wanted.engine, found.version) else wanted.config
-        conflicts = docker_conflicts.find_conflicts(unit, setup.daemon_json, setup.env_files, wanted.dropin, found.version, config)
-        conflicts += tuple(docker_words.script_problems(unit, script(unit), setup.env_files, wanted.dropin, config))
+    settled = info is not None and is_settled(info, desired, pool, unit, dropin_text)
+    if not settled or desired.state != "on_pool" or docker.begun():
+        docker = observe_more(docker, desired)
+    elif not desired.dropin and info.containers:  # not images: Docker asks the snapshotter for sizes, and it may be broken
+        docker = docker._replace(containers=images.list_containers(docker.host))
+    if docker.version is not None and desired.dropin:
+        config = "image_store" if engines.is_image_store(desired.engine, docker.version) else desired.config
+        conflicts = docker_conflicts.find_conflicts(
+            unit, setup.daemon_json, setup.env_files, desired.dropin, docker.version, config
+        )
+        conflicts += tuple(docker_words.script_problems(unit, unit_script(unit), setup.env_files, desired.dropin, config))
         if unit.active_state == "active" and info is None:
             conflicts += ("Docker runs, but what it holds cannot be told: %s. Look at: docker info" % problem,)
-        found = found._replace(conflicts=conflicts)
-    return found
+        docker = docker._replace(conflicts=conflicts)
+    return docker
 
 
-def observe_more(found, wanted):
+def observe_more(docker, desired):
     """The Docker with what only a switch needs to know: the program on disk, content, archives, folders."""
-    if wanted.dropin:  # nothing is switched to report, or to remove a pool
-        found = observe_content(found, wanted)  # first: what comes after this is new
-    program = daemon_program(found.unit)
-    version = found.version
-    if program is not None and not (version and is_running(program, found.unit.main_pid)):
+    if desired.dropin:  # nothing is switched to report, or to remove a pool
+        docker = observe_content(docker, desired)  # first: what comes after this is new
+    program = daemon_program(docker.unit)
+    version = docker.version
+    if program is not None and not (version and is_running(program, docker.unit.main_pid)):
         version = parse_version(commands.run([program, "--version"], timeout=60).out)
-    state = docker_root.root_state(found.root)
-    described, containers = ((), ())
-    if found.info:
-        described = images.described(found.host) if found.info.images else ()
-        containers = images.list_containers(found.host) if found.info.containers else ()
+    state = docker_root.root_state(docker.root)
+    described = images.described(docker.host) if docker.info and docker.info.images else ()
     held = tuple(map(parse_image, described))
-    return found._replace(
+    return docker._replace(
         version=version,
-        can=program is None or not wanted.dropin or has_driver(commands.find(program)),  # it reads the whole program
+        can=program is None or not desired.dropin or has_driver(commands.find(program)),  # it reads the whole program
         images=held,
         least_bytes=least_bytes(described),
-        containers=containers,
-        volumes=docker_root.volumes(found.root),
-        archived=tuple(one.id for one in held if images.is_archived(wanted.archive_dir, one)),
-        archive_free=images.free_bytes(wanted.archive_dir),
-        archive_unfit=archive_folder.problem(wanted.archive_dir),
+        containers=images.list_containers(docker.host) if docker.info and docker.info.containers else (),
+        volumes=docker_root.volumes(docker.root),
+        archived=tuple(one.id for one in held if images.is_archived(desired.archive_dir, one)),
+        archive_free=images.free_bytes(desired.archive_dir),
+        archive_unfit=archive_folder.problem(desired.archive_dir),
         root_state=state,
-        left=leftovers(found, wanted) if wanted.state == "cleaned" and found.former else (),
-        mounted=docker_root.mount_points(found.root),
-        build_cache=docker_root.has_build_cache(found.root),
-        plugins=docker_root.plugins(found.root),
+        left=leftovers(docker, desired) if desired.state == "cleaned" and docker.former else (),
+        mounted=docker_root.mount_points(docker.root),
+        build_cache=docker_root.has_build_cache(docker.root),
+        plugins=docker_root.plugins(docker.root),
         nameless=nameless(described),
         rootless=tuple(sorted(glob.glob(ROOTLESS))),
-        transaction=docker_root.open_transaction(found.root, state),
+        transaction=docker_root.open_transaction(docker.root, state),
     )
 
 
-def observe_content(found, wanted):
+def observe_content(docker, desired):
     """The Docker with content, store and namespace. A containerd that does not answer matters only where it has images.
 
     Raises Refused for images that cannot be asked for while Docker is stopped. Where Docker stays as it is, they need not be.
     """
-    words = docker_words.words_now(found.unit, dict(found.env_files), wanted.dropin)
-    names = docker_conflicts.json_values(found.daemon_json, "containerd-namespace")
+    words = docker_words.words_now(docker.unit, dict(docker.env_files), desired.dropin)
+    names = docker_conflicts.json_values(docker.daemon_json, "containerd-namespace")
     names += docker_words.flag_values(words, "containerd-namespace")
     namespace = names[-1] if names else NAMESPACE
-    kept_there = found.info is not None and is_image_store(found.info)
-    own = kept_there and has_own_containerd(found.unit)
-    if own and wanted.engine != "containerd":
-        raise own_containerd(found)
+    kept_there = docker.info is not None and is_image_store(docker.info)
+    own = kept_there and has_own_containerd(docker.unit)
+    if own and desired.engine != "containerd":
+        raise own_containerd(docker)
     store = None
-    if not own and (kept_there or engines.is_image_store(wanted.engine, found.version)):
-        store = (docker_address(found), namespace)
+    if not own and (kept_there or engines.is_image_store(desired.engine, docker.version)):
+        store = (docker_address(docker), namespace)
     try:
-        content = docker_content.content(found.root, store)
+        content = docker_content.content(docker.root, store)
     except CommandFailed as failure:
         if kept_there:
             raise Refused(
                 "containerd, which keeps Docker's images, does not answer on %s: %s" % (store[0], failure),
                 "Look at: systemctl status containerd; journalctl -u containerd -n 30",
             ) from failure
-        content = docker_content.content(found.root)
-    return found._replace(content=content, store=store, namespace=namespace)
+        content = docker_content.content(docker.root)
+    return docker._replace(content=content, store=store, namespace=namespace)
 
 
 def has_own_containerd(unit):
@@ -178,7 +173,7 @@ def has_own_containerd(unit):
     return any(programs.is_daemon(process.words(pid, "cmdline"), "containerd") for pid in below)
 
 
-def own_containerd(found):
+def own_containerd(docker):
     """The refusal for a Docker whose images only a containerd of its own has."""
     return Refused(
         "Docker keeps its images in a containerd that it started itself. That one stops with Docker, so images that are added "
@@ -188,26 +183,28 @@ def own_containerd(found):
         "$(docker --host %s images --filter dangling=false --format '{{.Repository}}:{{.Tag}}')\n"
         "systemctl enable --now containerd    # if it is missing: apt-get install containerd\n"
         "systemctl restart docker\n"
-        "docker --host %s load -i /root/images.tar" % (paste(found.host), paste(found.host), paste(found.host)),
+        "docker --host %s load -i /root/images.tar" % (paste(docker.host), paste(docker.host), paste(docker.host)),
     )
 
 
-def leftovers(found, wanted):
+def leftovers(docker, desired):
     """((path, bytes on disk), ...) of what Docker's previous storage left, and of the archives unless they are to be kept.
 
     A container belongs to the driver that its own description names. One that Docker lists, or that cannot be read, is left alone.
     """
-    driver, paths = found.former.driver, []
+    driver, paths = docker.former.driver, []
     if driver in docker_root.DRIVERS and driver != "devicemapper":
-        paths = [os.path.join(found.root, driver), os.path.join(found.root, "image", driver)]
-        known = {one.id for one in found.containers}
-        for name in docker_root.entries(found.root, "containers"):
-            if name not in known and docker_root.container_driver(found.root, name) == driver:
-                paths.append(os.path.join(found.root, "containers", name))
-    paths += [os.path.join(found.root, name) for name in docker_root.aside(found.root) if not name.endswith(OURS)]
-    if not wanted.keep_archives:
+        paths = [os.path.join(docker.root, driver), os.path.join(docker.root, "image", driver)]
+        known = {one.id for one in docker.containers}
+        for name in docker_root.entries(docker.root, "containers"):
+            if name not in known and docker_root.container_driver(docker.root, name) == driver:
+                paths.append(os.path.join(docker.root, "containers", name))
+    paths += [os.path.join(docker.root, name) for name in docker_root.aside(docker.root) if not name.endswith(OURS)]
+    if not desired.keep_archives:
         paths += [
-            os.path.join(wanted.archive_dir, name) for name in docker_root.entries(wanted.archive_dir) if images.SUFFIX.match(name)
+            os.path.join(desired.archive_dir, name)
+            for name in docker_root.entries(desired.archive_dir)
+            if images.SUFFIX.match(name)
         ]
     return tuple((path, trees.tree_size(path)) for path in paths if os.path.exists(path))
 
@@ -222,7 +219,7 @@ def observe_setup(ours=""):
     """docker.service and the files that it reads, as a Setup: one process. ours: our drop-in, which does not count."""
     unit, containerd = systemd.observe_units((("docker", ours), ("containerd", "")))
     env_files = systemd.read_environment_files(unit.files, ours)
-    path = docker_conflicts.config_file(unit, env_files, ours)
+    path = docker_conflicts.config_files(unit, env_files, ours)[1]
     null = os.path.exists(path) and os.path.samefile(path, os.devnull)  # as good as none, and no file to be written
     daemon_json = None if null else systemd.read_text(path)
     host = docker_conflicts.client_host(unit, daemon_json, env_files, ours)
@@ -230,61 +227,58 @@ def observe_setup(ours=""):
     return Setup(unit, env_files, daemon_json, host, config)
 
 
-def script(unit):
-    """The text of the script with which a unit starts Docker, "" when it starts a program, or none that can be read."""
+def unit_script(unit):
+    """The text of the script with which a unit starts Docker, "" when it starts a program."""
     words = units.command_words(unit.command, "", {})
+    return script(commands.find(words[0].text) or "") if words else ""
+
+
+def script(path):
+    """The text of a script, "" for a program, and for what cannot be read."""
     try:
-        with open(commands.find(words[0].text) if words else "", "rb") as stream:
+        with open(path, "rb") as stream:
             head = stream.read(2)
             return stream.read(SCRIPT).decode("utf-8", "replace") if head == b"#!" else ""
-    except (OSError, TypeError):  # not there
+    except OSError:
         return ""
 
 
-def is_settled(info, wanted, pool, unit, dropin_text):
-    """Whether Docker already runs on the pool that the wanted drop-in or daemon.json names, or on containerd's snapshotter.
+def is_settled(info, desired, pool, unit, dropin_text):
+    """Whether Docker already runs on the pool that the desired drop-in or daemon.json names, or on containerd's snapshotter.
 
     Not when it is restarted there: its containers have to be known then.
     """
     if unit.need_reload:
         return False
-    if engines.is_image_store(wanted.engine, info.version):
+    if engines.is_image_store(desired.engine, info.version):
         return storage_kind(info) == "devmapper-snapshotter"
-    if not wanted.dropin or dropin_text != own_files.docker_dropin(pool, wanted, unit.command):
+    if not desired.dropin or dropin_text != own_files.docker_dropin(pool, desired, unit.command):
         return False
-    if not docker_words.started_with(unit, own_files.docker_flags(pool, wanted)):
+    if not docker_words.started_with(unit, own_files.docker_flags(pool, desired)):
         return False
     return storage_kind(info) == "direct-lvm" and info.field("Pool Name") == device_name(pool)
 
 
 def stopped_root(setup, ours):
     """The data root of a daemon that is down. Raises Refused when several may be meant."""
-    given = (setup.unit, setup.daemon_json, setup.env_files, ours)
-    root = docker_conflicts.data_root(*given)
-    return docker_root.remapped(root) if docker_conflicts.is_remapped(*given) else root
+    setting = (setup.unit, setup.daemon_json, setup.env_files, ours)
+    root = docker_conflicts.data_root(*setting)
+    return docker_root.remapped(root) if docker_conflicts.is_remapped(*setting) else root
 
 
 def refuse_podman():
     """Raise Refused when the `docker` program is podman-docker's script or a link to podman. Starts nothing."""
     program = commands.find("docker")
-    if program is None:
-        return
-    try:
-        with open(program, "rb") as stream:
-            head = stream.read(512)
-    except OSError:
-        return
-    script = head.startswith(b"#!") and b"podman" in head
-    if script or os.path.basename(os.path.realpath(program)).startswith("podman"):
+    if program and ("podman" in script(program)[:512] or os.path.basename(os.path.realpath(program)).startswith("podman")):
         raise podman()
 
 
 def refuse_snap():
     """Raise Refused when Docker is a snap: without this a host with containerd would be taken for one without Docker."""
-    there = [path for path in SNAPS if os.path.lexists(path)]
-    if there:
+    paths = [path for path in SNAPS if os.path.lexists(path)]
+    if paths:
         raise Refused(
-            "Docker on this host is a snap (%s): it has no docker.service, and its storage driver is the snap's own." % there[0],
+            "Docker on this host is a snap (%s): it has no docker.service, and its storage driver is the snap's own." % paths[0],
             "Save its images and the data of its volumes, then: snap remove docker && apt-get install docker.io\n"
             "Or give the pool to containerd alone, and leave Docker as it is: docker_storage_engine: containerd",
         )
@@ -304,7 +298,9 @@ def daemon_program(unit):
     Before 1.12 it is `docker`, which is the client since then: alone, without a unit, that is no daemon.
     """
     words = [word.text for word in units.command_words(unit.command, "", {})]
-    if docker_words.is_wrapped(unit) or (unit.command and script(unit)):  # a script that is asked for its version may start Docker
+    if docker_words.is_wrapped(unit) or (
+        unit.command and unit_script(unit)
+    ):  # a script that is asked for its version may start Docker
         words = list(unit.arguments)
     named = words[:1] if programs.is_daemon(words, "docker") else []
     daemons = [path for path in named if os.path.basename(path).startswith("dockerd")]

@@ -7,10 +7,6 @@ Sources (moby v18.09 to v28): image/fs.go (imagedb/content), reference/store.go 
 container/state.go (config.v2.json), daemon/containerd/store.go and image_builder.go (names in containerd).
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import glob
 import os
 import re
@@ -118,7 +114,7 @@ def image_changes(before, after):
     """[phrase] for each image that is new, gone, or named otherwise, of one Content beside another. Pure."""
     old = {(driver, name): number for driver, name, number in before.names}
     new = {(driver, name): number for driver, name, number in after.names}
-    phrases, told = [], set()
+    phrases, named = [], set()
     for key in sorted(set(old) | set(new)):
         if old.get(key) == new.get(key):
             continue
@@ -126,12 +122,12 @@ def image_changes(before, after):
         if key not in new:
             phrases.append("image name %s is gone" % name)
             continue
-        told.add(new[key].rpartition(":")[2])
+        named.add(new[key].rpartition(":")[2])
         moved = " (it was %s)" % short(old[key]) if key in old else ""
         phrases.append("new image %s, %s%s" % (name, short(new[key]), moved))
     for one in sorted(set(after.images) - set(before.images)):
         number = one.rpartition("/")[2]
-        if number not in told:
+        if number not in named:
             phrases.append("new image %s" % number[:12])
     phrases += ["image %s is gone" % one.rpartition("/")[2][:12] for one in sorted(set(before.images) - set(after.images))]
     return phrases
@@ -210,15 +206,15 @@ def ended_since(root, since):
     Those that it will start by itself, or must not start again, are not among them: stopped by their owner, removed when
     they end (--rm), a swarm's.
     """
-    moment, found = instant(time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(since)) + ("%.6f" % (since % 1))[1:]), []
+    moment, containers = instant(time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(since)) + ("%.6f" % (since % 1))[1:]), []
     for number in entries(root, "containers"):
         fields = container_config(root, number)
         state, config = fields.get("State"), fields.get("Config")
         if not isinstance(state, dict) or not isinstance(config, dict) or fields.get("HasBeenManuallyStopped"):
             continue
         if SWARM_TASK not in labels_of(config) and instant(str(state.get("FinishedAt") or "")) >= moment:
-            found.append((str(fields.get("Created")), number))
-    return tuple(number for _created, number in sorted(found))
+            containers.append((str(fields.get("Created")), number))
+    return tuple(number for _created, number in sorted(containers))
 
 
 def start(step, since):

@@ -5,10 +5,6 @@
 Sources: moby v18.09 to v28, layer, daemon/graphdriver, plugin, builder/builder-next, daemon_unix.go.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 import re
 
@@ -28,15 +24,15 @@ def remapped(root):
 
     The configured one before the first start. Raises Refused when several daemons' are there.
     """
-    found = [name for name in entries(root) if re.match(r"[0-9]+\.[0-9]+\Z", name)]
-    if len(found) > 1:
+    names = [name for name in entries(root) if re.match(r"[0-9]+\.[0-9]+\Z", name)]
+    if len(names) > 1:
         raise Refused(
             "Docker does not answer and is set up with userns-remap, and %s has %s: which of them is its data root is not known."
-            % (root, ", ".join(found)),
+            % (root, ", ".join(names)),
             "Start it, so that it can tell: systemctl start docker\nOr set aside those of former mappings: mv %s %s"
-            % (paste(os.path.join(root, found[0])), paste(os.path.join(root, "before-" + found[0]))),
+            % (paste(os.path.join(root, names[0])), paste(os.path.join(root, "before-" + names[0]))),
         )
-    return os.path.join(root, found[0]) if found else root
+    return os.path.join(root, names[0]) if names else root
 
 
 def mount_points(root):
@@ -99,11 +95,11 @@ def root_state(root):
     files; "image/DRIVER" when it knows images; "containers" when there are any; "volumes" when there are any; and what
     switches have set aside, with its suffix. Raises Refused when a folder cannot be read.
     """
-    found = [name for name in DRIVERS if entries(root, name)]
-    found += ["devicemapper/loop"] if os.path.exists(os.path.join(root, LOOP_FILE)) else []
-    found += ["image/" + name for name in entries(root, "image") if entries(root, "image", name, "imagedb/content/sha256")]
-    found += ["containers"] if entries(root, "containers") else []
-    return tuple(found + aside(root) + (["volumes"] if volumes(root) else []))
+    names = [name for name in DRIVERS if entries(root, name)]
+    names += ["devicemapper/loop"] if os.path.exists(os.path.join(root, LOOP_FILE)) else []
+    names += ["image/" + name for name in entries(root, "image") if entries(root, "image", name, "imagedb/content/sha256")]
+    names += ["containers"] if entries(root, "containers") else []
+    return tuple(names + aside(root) + (["volumes"] if volumes(root) else []))
 
 
 def volumes(root):

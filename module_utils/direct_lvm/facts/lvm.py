@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Ask LVM once, and read its answer into lvm_report.Lvm."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import glob
 import os
 import re
@@ -84,26 +80,26 @@ def unusable(paths):
     """
     if not paths:
         return {}
-    said = commands.run(("pvs", "--noheadings", "-o", "pv_name,vg_name", *paths), ok=None).err
+    answer = commands.run(("pvs", "--noheadings", "-o", "pv_name,vg_name", *paths), ok=None).err
     reasons = {}
     for path in paths:
         name = re.escape(path)
-        told = re.search(r"^\s*Cannot use %s: (.+?)\.?$" % name, said, re.MULTILINE)
-        older = re.search(r"^\s*Failed to find device .*\"%s\"" % name, said, re.MULTILINE)
-        if told or older:
-            reasons[path] = told.group(1) if told else "device not found"
+        reason = re.search(r"^\s*Cannot use %s: (.+?)\.?$" % name, answer, re.MULTILINE)
+        older = re.search(r"^\s*Failed to find device .*\"%s\"" % name, answer, re.MULTILINE)
+        if reason or older:
+            reasons[path] = reason.group(1) if reason else "device not found"
     return reasons
 
 
 def check_version():
     """Raise Refused when the reason why LVM did not answer is its age."""
     try:
-        found = version(commands.run(("lvm", "version"), ok=None).out)
+        numbers = version(commands.run(("lvm", "version"), ok=None).out)
     except CommandFailed:  # the first failure is the one to tell
         return
-    if found and found < OLDEST:
+    if numbers and numbers < OLDEST:
         raise Refused(
-            "LVM here is %d.%02d.%d; `lvm fullreport`, by which this tool sees what is there, came with 2.02.158." % found,
+            "LVM here is %d.%02d.%d; this tool needs `lvm fullreport`, which came with 2.02.158." % numbers,
             "Upgrade the package lvm2, or the release of this host.",
         )
 
@@ -125,8 +121,8 @@ def is_moving():
 
 def version(text):
     """(2, 3, 16) from the output of `lvm version`, None when it is not there."""
-    found = re.search(r"LVM version:\s+([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})", text)
-    return tuple(int(part) for part in found.groups()) if found else None
+    match = re.search(r"LVM version:\s+([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})", text)
+    return tuple(map(int, match.groups())) if match else None
 
 
 def parse(answer, stderr=""):
@@ -136,8 +132,7 @@ def parse(answer, stderr=""):
     """
     pvs, vgs, lvs = [], [], []
     for report in lvm_answer.reports(answer):
-        names = [vg["vg_name"] for vg in report.get("vg", ())]
-        vg_name = names[0] if names else None
+        vg_name = next((vg["vg_name"] for vg in report.get("vg", ())), None)
         vgs += [_vg(row) for row in report.get("vg", ())]
         # --all lists every block device among the orphans; those without a UUID are not PVs.
         pvs += [_pv(row, vg_name) for row in report.get("pv", ()) if row["pv_uuid"]]

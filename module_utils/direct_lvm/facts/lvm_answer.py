@@ -5,10 +5,6 @@
 Source: lvm2, lib/report/columns.h (NUM, SIZ, PCT), libdm/libdm-report.c (JSON: every value is a string).
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 
 SECTIONS = ("vg", "pv", "lv", "pvseg", "seg")
@@ -25,17 +21,17 @@ PERCENTAGE = re.compile(r"(?:-1|[0-9]{1,9}(?:\.[0-9]{1,9})?)?\Z")
 
 def reports(answer):
     """The reports of an answer, as a list of {section: [{field: text}]}. Raises ValueError that names what is odd."""
-    told = answer.get("report") if isinstance(answer, dict) else None
-    if not isinstance(told, list) or not all(isinstance(one, dict) for one in told):
+    listed = answer.get("report") if isinstance(answer, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
         raise ValueError("it has no list `report` of objects")
-    for report in told:
+    for report in listed:
         for section in SECTIONS:
             rows = report.get(section, [])
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise ValueError("`%s` is %.60r, no list of rows" % (section, rows))
             for row in rows:
                 check(section, row)
-    return told
+    return listed
 
 
 def check(section, row):

@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """LVM's own settings (lvm.conf(5)), as this host has them. plan/settings_check.py judges those that lvm_pins.py does not pin."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import glob
 import os
 import re
@@ -71,7 +67,7 @@ def _word(text):
 
 def lines():
     """{"section/name": "FILE line N"} of what the files in /etc/lvm set; lvmlocal.conf and host tags' files come after lvm.conf."""
-    found = {}
+    places = {}
     names = sorted(glob.glob(os.path.join(FOLDER, "lvm*.conf")), key=lambda path: (not path.endswith("/lvm.conf"), path))
     for path in names:
         section = ""
@@ -83,5 +79,5 @@ def lines():
             name = re.match(r"([A-Za-z_/]+)\s*=", line)
             if name:
                 full = name.group(1) if "/" in name.group(1) else "%s/%s" % (section, name.group(1))
-                found[full] = "%s line %d" % (path, number)
-    return found
+                places[full] = "%s line %d" % (path, number)
+    return places

@@ -2,14 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Look at the host: everything that the planner needs, nothing changed, as few processes as possible."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
-import stat
 
-from ..host import commands
+from ..host import commands, files
 from ..model import engines
 from ..model.host import Host, Missing
 from ..model.names import profile_path
@@ -41,13 +36,13 @@ def observe(spec):
     if storage is None and (spec.containerd or spec.goal in (REPAIR, REMOVE)):
         storage = DockerStorage("auto", "")  # what Docker uses is neither removed nor given to containerd
     in_place = {pv.name for pv in report.pvs_of(pool.vg)}
-    found = []
+    devices = []
     for name in pool.devices:
         disk = disks.observe_disk(name, probe=False)
-        found.append(disk if disk.path in in_place else disks.observe_disk(name))
-    listed = {disk.path for disk in found}
+        devices.append(disk if disk.path in in_place else disks.observe_disk(name))
+    listed = {disk.path for disk in devices}
     unlisted = [pv.name for pv in report.pvs_of(pool.vg) if pv.name.startswith("/") and pv.name not in listed]
-    new = [disk.path for disk in found if disk.size and disk.path not in in_place]
+    new = [disk.path for disk in devices if disk.size and disk.path not in in_place]
     unusable = lvm.unusable(new) if spec.goal not in (REMOVE, REPAIR) else {}
     due = unusable or (spec.goal != REMOVE and report.lv(pool.vg, pool.name) is None)  # else it is asked when steps are due
     if pool.replace and in_place - listed and not has_target("dm_mirror"):
@@ -59,7 +54,7 @@ def observe(spec):
         snapshotter = containerd.observe_containerd(spec.containerd, seen, with_snapshots=spec.goal == REMOVE, pool=pool)
     missing += mkfs(spec, seen, snapshotter) + clients(spec, seen, snapshotter)
     return Host(
-        disks=tuple(found),
+        disks=tuple(devices),
         lvm=report,
         profile_text=containerd.read_config(profile_path(pool)),
         missing=missing,
@@ -102,13 +97,13 @@ def clients(spec, seen, snapshotter):
 
     Debian's docker.io only recommends docker-cli since Debian 13; docker.com's program is /usr/bin/dockerd.
     """
-    found = ()
+    missing = ()
     if spec.docker and seen.unit is not None and seen.unit.load_state == "loaded" and not seen.client:
         name = "docker-ce-cli" if seen.unit.command.startswith("/usr/bin/") else "docker-cli"
-        found += (Missing("docker", "Docker's client: without it a daemon that runs cannot be asked", name, name),)
+        missing += (Missing("docker", "Docker's client: without it a daemon that runs cannot be asked", name, name),)
     if snapshotter is not None and snapshotter.installed and commands.find("ctr") is None:
-        found += (Missing("ctr", "containerd's client: without it containerd cannot be asked", "containerd", "containerd.io"),)
-    return found
+        missing += (Missing("ctr", "containerd's client: without it containerd cannot be asked", "containerd", "containerd.io"),)
+    return missing
 
 
 def snapshotter_pools(seen, snapshotter):
@@ -131,11 +126,9 @@ def targets(spec, seen, snapshotter):
 def irregular(path):
     """What stands at a path, when it is something else than a file; "" otherwise. A link is what it leads to."""
     try:
-        mode = os.stat(path).st_mode
+        return files.kind_of(os.stat(path).st_mode)
     except OSError:
         return ""
-    kinds = {stat.S_IFCHR: "a character device", stat.S_IFBLK: "a block device", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO"}
-    return "" if stat.S_ISREG(mode) else kinds.get(stat.S_IFMT(mode), "no file")
 
 
 def our_orphans(report, listed):

@@ -6,10 +6,6 @@ blkid(8) gives the one answer that it trusts, or says that answers contradict ea
 number, the backup GPT too. Bytes that neither knows are found by reading.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import errno
 import os
 import re
@@ -39,11 +35,11 @@ def probe(path):
     try:
         low = commands.run(("blkid", "-p", "-o", "export", path), ok=(0, NOTHING, CONTRADICTION))
         trusted = parse_blkid(low.out)
-        found = parse_wipefs(commands.run(("wipefs", "--parsable", "--no-act", path)).out)
+        magic = parse_wipefs(commands.run(("wipefs", "--parsable", "--no-act", path)).out)
     except CommandFailed as error:
         return (), str(error)
-    merged = merge(trusted, found)
-    if low.rc == CONTRADICTION and not found:
+    merged = merge(trusted, magic)
+    if low.rc == CONTRADICTION and not magic:
         return merged, "blkid finds signatures that contradict each other, and wipefs finds none"
     return merged, None
 
@@ -59,13 +55,13 @@ def parse_blkid(text):
         if not equals or not re.match(r"[A-Z][A-Z0-9_]*\Z", key):
             raise CommandFailed(("blkid", "-p", "-o", "export"), "printed a line that cannot be read", line[:200])
         fields[key] = re.sub(r"\\(.)", r"\1", value)
-    found = []
+    signatures = []
     if fields.get("TYPE"):
         usage = _usage(fields["TYPE"], fields.get("USAGE"))
-        found.append(Signature(fields["TYPE"], None, usage, fields.get("LABEL", "")))
+        signatures.append(Signature(fields["TYPE"], None, usage, fields.get("LABEL", "")))
     if fields.get("PTTYPE"):
-        found.append(Signature(fields["PTTYPE"], None, "partition-table"))
-    return tuple(found)
+        signatures.append(Signature(fields["PTTYPE"], None, "partition-table"))
+    return tuple(signatures)
 
 
 def parse_wipefs(text):
@@ -73,7 +69,7 @@ def parse_wipefs(text):
 
     Raises CommandFailed for anything else: what cannot be read must not pass for "nothing found".
     """
-    found = []
+    signatures = []
     for line in text.split("\n"):
         if not line.strip() or line.startswith("#"):
             continue
@@ -82,20 +78,20 @@ def parse_wipefs(text):
             raise CommandFailed(("wipefs", "--parsable"), "printed a line that cannot be read", line[:200])
         label = re.sub(r"\\x([0-9a-f]{2})", lambda code: chr(int(code.group(1), 16)), ",".join(fields[2:-1]))
         kind = fields[-1].strip()
-        found.append(Signature(kind, int(fields[0], 16), _usage(kind), label))
-    return tuple(found)
+        signatures.append(Signature(kind, int(fields[0], 16), _usage(kind), label))
+    return tuple(signatures)
 
 
-def _usage(kind, told=None):
+def _usage(kind, reported=None):
     known = next((usage for usage, kinds in USAGES.items() if kind in kinds), None)
-    return known or told or ("raid" if kind.endswith("_raid_member") else "filesystem")
+    return known or reported or ("raid" if kind.endswith("_raid_member") else "filesystem")
 
 
-def merge(low, found):
+def merge(low, high):
     """Both probes' signatures: wipefs's, with the usage that blkid knows, and those that only blkid sees."""
     usages = {signature.type: signature.usage for signature in low}
-    types = {signature.type for signature in found}
-    both = tuple(signature._replace(usage=usages.get(signature.type, signature.usage)) for signature in found)
+    types = {signature.type for signature in high}
+    both = tuple(signature._replace(usage=usages.get(signature.type, signature.usage)) for signature in high)
     return both + tuple(signature for signature in low if signature.type not in types)
 
 

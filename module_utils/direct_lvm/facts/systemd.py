@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A systemd service as installed: one question to systemctl, its files, and its process."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import errno
 import glob
 import os
@@ -17,7 +13,7 @@ from ..host import commands, process
 from ..model.errors import CommandFailed, Refused
 from ..model.host import Unit
 from ..model.quoting import paste
-from ..texts.units import command_line, environment_files, same
+from ..texts.units import environment_files, exec_start, same
 
 RUNNING = "/run/systemd/system"  # sd_booted(3)
 FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
@@ -51,15 +47,15 @@ def observe_units(asked):
     blocks = {block.get("Id", ""): block for block in parse_show(result.out)}
     if units[0] not in blocks:
         raise CommandFailed(result.argv, "said nothing about " + units[0], result.err or result.out[:200])
-    found = []
+    observed = []
     for name, ours in asked:
         try:
-            found.append(unit_of(blocks, name, ours))
+            observed.append(unit_of(blocks, name, ours))
         except Refused:
-            if not found:
+            if not observed:
                 raise
-            found.append(Unit("bad-setting", "inactive", False, ()))
-    return found
+            observed.append(Unit("bad-setting", "inactive", False, ()))
+    return observed
 
 
 def unit_of(blocks, name, ours):
@@ -82,7 +78,7 @@ def unit_of(blocks, name, ours):
         active_state=shown.get("ActiveState", "inactive"),
         need_reload=changed or shown.get("NeedDaemonReload") == "yes",
         files=tuple(files),
-        command=command_line(files, ours),
+        command=exec_start(files, ours)[1],
         socket_active=socket.get("ActiveState") == "active",
         socket_exists=socket.get("LoadState") == "loaded",
         socket_masked=socket.get("LoadState") == "masked",
@@ -119,11 +115,11 @@ def current_dropins(unit, loaded):
     A file in /etc hides one of the same name in /run, and that one in /usr/lib; an empty file or a link to /dev/null
     hides and says nothing (systemd.unit(5)).
     """
-    found = {os.path.basename(path): path for path in loaded if os.path.exists(path)}
+    dropins = {os.path.basename(path): path for path in loaded if os.path.exists(path)}
     for folder in reversed(FOLDERS):
         for path in glob.glob(os.path.join(folder, unit + ".d", "*.conf")):
-            found[os.path.basename(path)] = path
-    paths = [found[name] for name in sorted(found) if not is_mask(found[name])]
+            dropins[os.path.basename(path)] = path
+    paths = [dropins[name] for name in sorted(dropins) if not is_mask(dropins[name])]
     before = {os.path.realpath(path) for path in loaded if not is_mask(path)}
     return paths, {os.path.realpath(path) for path in paths} != before
 

@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Run an external command: argv only, never a shell, its own environment, an empty standard input, bounds on time and output."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 import pwd
 import re
@@ -24,12 +20,12 @@ from . import lvm_pins
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 
 
-def search_path(given):
+def search_path(path):
     """Where programs are looked for: the caller's PATH as far as it is absolute, then the system's folders, sbin too.
 
     A relative entry, or an empty one, is a folder that depends on where the module was started: another user's, with sudo.
     """
-    return os.pathsep.join([folder for folder in given.split(os.pathsep) if folder.startswith("/")] + [SYSTEM_PATH])
+    return os.pathsep.join([folder for folder in path.split(os.pathsep) if folder.startswith("/")] + [SYSTEM_PATH])
 
 
 PATH = search_path(os.environ.get("PATH", ""))
@@ -59,7 +55,7 @@ class Session(subprocess.Popen):
     """A command in a session of its own. AnsibleModule.run_command has no bound on time or output, and stops nothing that hangs."""
 
     def __init__(self, argv, environment):
-        super(Session, self).__init__(
+        super().__init__(
             list(argv),
             stdin=standard_input,
             stdout=subprocess.PIPE,

@@ -7,13 +7,8 @@ prometheus. So no path is handed to the kernel as a whole. Each folder on the wa
 followed only where nobody but root can change it, and what is done to a file is done by its name in the opened folder.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import errno
 import fcntl
-import io
 import os
 import stat
 import time
@@ -57,7 +52,7 @@ def must_be_root():
 def read_text(path):
     """The text of a file, None when it is not there. Undecodable bytes are kept as surrogates. OSError past LIMIT characters."""
     try:
-        with io.open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             text = stream.read(LIMIT + 1)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
@@ -91,11 +86,11 @@ def opened(path, make=None):
             part, parent = todo.pop(), passed[-1].path
             if part == "." or (part == ".." and parent == "/"):
                 continue
-            here = os.path.dirname(parent) if part == ".." else os.path.join(parent, part)
-            with named(here):
+            place = os.path.dirname(parent) if part == ".." else os.path.join(parent, part)
+            with named(place):
                 target = link_target(part, descriptor)
                 if target is not None:
-                    must_be_ours(here, passed[-1])
+                    must_be_ours(place, passed[-1])
                     links += 1
                     if links > LINKS:
                         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -106,8 +101,8 @@ def opened(path, make=None):
                 entered = enter(part, descriptor, None if make is None else 0o755 if todo else make)
             os.close(descriptor)
             descriptor = entered
-            there = Passed("/" if part == "/" else here, os.fstat(descriptor))
-            passed = passed[:-1] if part == ".." else [*passed, there]
+            folder = Passed("/" if part == "/" else place, os.fstat(descriptor))
+            passed = passed[:-1] if part == ".." else [*passed, folder]
         yield descriptor, passed
     finally:
         os.close(descriptor)
@@ -169,12 +164,8 @@ def weak_spot(passed, strict=False, filled=False):
 
 def sync_folder(folder):
     """fsync a folder, so that a rename or unlink in it survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with named(folder):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with opened(folder) as (descriptor, _passed), named(folder):
+        os.fsync(descriptor)
 
 
 @contextmanager
@@ -241,7 +232,7 @@ def temporary(path, folder):
             name += "-%s" % os.urandom(8).hex()
             descriptor = os.open(name, NEW, 0o600, dir_fd=folder)
         try:
-            with io.open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            with open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
                 yield stream, name
         except BaseException:
             with suppress(OSError):
@@ -257,9 +248,14 @@ def status_of(name, folder):
         return None
 
 
+def kind_of(mode):
+    """What a mode says that something is, such as "a folder"; "" for a file and a link."""
+    return next((kind for is_kind, kind in KINDS if is_kind(mode)), "")
+
+
 def must_be_file(path, status, verb):
     """Raise Refused for a device, folder, FIFO or socket, which a rename would replace without a word. A link is no danger."""
-    kind = next((kind for test, kind in KINDS if status is not None and test(status.st_mode)), None)
+    kind = kind_of(status.st_mode) if status else ""
     if kind:
         raise Refused(
             "%s is %s, not a regular file: it is not %s." % (printable(path), kind, verb),
@@ -300,15 +296,12 @@ def relabel(path):
 def remove(path):
     """Remove a file, or a link itself, if it is there. Raises Refused for what is neither."""
     place, name = os.path.split(path)
-    try:
-        with opened(place) as (folder, _passed):
-            must_be_file(path, status_of(name, folder), "removed")
-            with named(path):
-                os.unlink(name, dir_fd=folder)
-            with named(place):
-                os.fsync(folder)
-    except FileNotFoundError:
-        return
+    with suppress(FileNotFoundError), opened(place) as (folder, _passed):
+        must_be_file(path, status_of(name, folder), "removed")
+        with named(path):
+            os.unlink(name, dir_fd=folder)
+        with named(place):
+            os.fsync(folder)
 
 
 def move(source, target, only_if=()):
@@ -343,12 +336,9 @@ def only_one_run(timeout):
     try:
         deadline = time.monotonic() + timeout
         while True:
-            try:
+            with suppress(BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except OSError as error:
-                if error.errno not in (errno.EACCES, errno.EAGAIN):
-                    raise
             if time.monotonic() > deadline:
                 raise Refused(
                     "another run of direct_lvm, or a command that a killed one left, is at work on this host since more than %d s."

@@ -5,10 +5,6 @@
 commands.run() adds it, so that plans and messages show the commands without. docs/lvm-settings.md has the whole table.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 
 CHANGING = (

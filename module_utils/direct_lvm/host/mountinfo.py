@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The kernel's list of mounts, as a process sees it. Sources: proc_pid_mountinfo(5), proc_swaps(5). Pure."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 from typing import NamedTuple
 
@@ -21,13 +17,13 @@ class Mount(NamedTuple):
 
 def parse(text):
     """[Mount] from /proc/PID/mountinfo; other lines are left out."""
-    found = []
+    mounts = []
     for line in text.split("\n"):
         before, after = line.partition(" - ")[::2]
         fields, rest = before.split(" "), after.split(" ")
         if len(fields) > 5 and len(rest) > 1:
-            found.append(Mount(fields[2], plain(fields[4]), rest[0], plain(rest[1])))
-    return found
+            mounts.append(Mount(fields[2], plain(fields[4]), rest[0], plain(rest[1])))
+    return mounts
 
 
 def root(text):
@@ -37,4 +33,4 @@ def root(text):
 
 def plain(text):
     """A path without the octal escapes of mountinfo and swaps."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), text)
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)

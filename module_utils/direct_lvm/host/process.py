@@ -5,10 +5,6 @@
 A unit may start its daemon by a script, with a path that only the script knows. The process has what counts (proc(5)).
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 
 from ..texts.programs import is_daemon
@@ -43,21 +39,21 @@ def daemon(main_pid, service):
     below, level = children(), [main_pid]
     while level:
         level = [pid for parent in level for pid in below.get(parent, ())]
-        found = [pid for pid in level if is_daemon(words(pid, "cmdline"), service)]
-        if found:
-            return found[0]
+        daemons = [pid for pid in level if is_daemon(words(pid, "cmdline"), service)]
+        if daemons:
+            return daemons[0]
     return main_pid
 
 
 def children():
     """{process: [its children, ascending]} of all processes."""
-    found = {}
+    processes = {}
     for pid in sorted(int(name) for name in os.listdir(PROC) if name.isdigit()):
         # PID (NAME) STATE PARENT ...: the name is the program's own choice, and may hold anything but a NUL.
         rest = read(str(pid), "stat").rpartition(b")")[2].split()
         if rest[1:]:
-            found.setdefault(int(rest[1]), []).append(pid)
-    return found
+            processes.setdefault(int(rest[1]), []).append(pid)
+    return processes
 
 
 def sockets(pid):
@@ -79,12 +75,12 @@ def sockets(pid):
 
 def listening(text):
     """[(inode, path)] of the listening sockets with a path in /proc/net/unix: Num RefCount Protocol Flags Type St Inode Path."""
-    found = []
+    pairs = []
     for line in text.split("\n")[1:]:
         fields = line.split(None, 7)
         if len(fields) == 8 and int(fields[3], 16) & LISTENING and fields[7].startswith("/"):
-            found.append((fields[6], fields[7]))
-    return found
+            pairs.append((fields[6], fields[7]))
+    return pairs
 
 
 def read(*parts):

@@ -7,10 +7,6 @@ removal goes from opened folder to opened folder, and looks at each one's mount 
 has the same device number, another mount number (proc_pid_fdinfo(5)). It holds two descriptors however deep the folders are.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import errno
 import os
 import stat

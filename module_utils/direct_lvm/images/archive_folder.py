@@ -6,10 +6,6 @@ Archives hold secrets, and Docker loads what is in them. So nobody but root may 
 place. A folder that is there is never changed: /srv or /etc may be it, by mistake.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 import shutil
 import stat

@@ -5,10 +5,6 @@
 Everything here raises Refused, CommandFailed or OSError, each with a sentence for the operator.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import json
 import os
 import re
@@ -50,10 +46,10 @@ def is_kept(folder, fields):
 
 def is_committed(host, fields):
     """Whether the image made of a container is there and not older than the container's last start or end."""
-    there = inspect(host, "image", commit_tag(container_of(fields)))
+    image = inspect(host, "image", commit_tag(container_of(fields)))
     state = fields.get("State") or {}
     times = [instant(state.get(key)) for key in ("StartedAt", "FinishedAt")]
-    return there is not None and instant(there.get("Created")) >= max(times)
+    return image is not None and instant(image.get("Created")) >= max(times)
 
 
 def container_of(fields):

@@ -11,10 +11,6 @@ Either way digests lead from the ID to each layer, so an archive that verifies h
 Sources: moby image/tarexport (save.go, load.go), OCI image-spec (image-layout.md, manifest.md, config.md).
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import hashlib
 import os
 import posixpath
@@ -67,8 +63,8 @@ def verify(path, image):
             raise Damaged("it has %d layers, and the image's configuration names %d" % (len(layers), len(digests)))
         for number, (name, digest) in enumerate(zip(layers, digests), 1):
             member = follow(archive, name)
-            found = layer_digests(archive, member)
-            if digest not in found and not (None in found and blob_digest(member.name) in found):
+            known = layer_digests(archive, member)
+            if digest not in known and not (None in known and blob_digest(member.name) in known):
                 raise Damaged("layer %d of %d (%s) is not the one that was saved" % (number, len(layers), name))
 
 
@@ -99,11 +95,11 @@ def ids_in(path):
     Raises Damaged, OSError.
     """
     with opened(path) as archive:
-        found = [document(archive, entry.get("Config"), dict)[1] for entry in manifest(archive)]
+        ids = [document(archive, entry.get("Config"), dict)[1] for entry in manifest(archive)]
         if "index.json" in archive.members:
             tops = document(archive, "index.json", dict)[0].get("manifests")
-            found += [digest for digest, _present in descriptors(archive, tops)]
-        return tuple(found)
+            ids += [digest for digest, _present in descriptors(archive, tops)]
+        return tuple(ids)
 
 
 # --- the tar ---------------------------------------------------------------------------------------------------
@@ -143,17 +139,17 @@ def follow(archive, name):
     """The TarInfo of the file that a name, or the link of that name, stands for. Raises Damaged."""
     if not isinstance(name, str):
         raise Damaged("manifest.json names %r where a file's name should be" % (name,))
-    wanted = posixpath.normpath(name)
+    target = posixpath.normpath(name)
     for _step in range(LINKS):
-        if wanted not in archive.members:
+        if target not in archive.members:
             raise Damaged("%s is missing" % name)
-        member = archive.members[wanted]
+        member = archive.members[target]
         if member.isfile():
             return member
         if member.issym():
-            wanted = posixpath.normpath(posixpath.join(posixpath.dirname(wanted), member.linkname))
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(target), member.linkname))
         elif member.islnk():
-            wanted = posixpath.normpath(member.linkname)
+            target = posixpath.normpath(member.linkname)
         else:
             raise Damaged("%s is not a file" % name)
     raise Damaged("%s is a link that leads nowhere" % name)
@@ -231,15 +227,15 @@ def diff_ids(config):
 def entry_for(archive, image_id):
     """(manifest.json's entry for an image ID, the image's configuration). Raises Damaged when the archive has it not."""
     entries = manifest(archive)
-    found = [(entry, document(archive, entry.get("Config"), dict)) for entry in entries]
-    for entry, (config, digest) in found:
+    documents = [(entry, document(archive, entry.get("Config"), dict)) for entry in entries]
+    for entry, (config, digest) in documents:
         if digest == image_id:
             return entry, config
     proven = configurations(archive, image_id)
-    for entry, (config, digest) in found:
+    for entry, (config, digest) in documents:
         if digest in proven:
             return entry, config
-    raise Damaged("it holds image %s, not %s" % (", ".join(digest for _entry, (_config, digest) in found), image_id))
+    raise Damaged("it holds image %s, not %s" % (", ".join(digest for _entry, (_config, digest) in documents), image_id))
 
 
 def configurations(archive, image_id):
@@ -260,8 +256,8 @@ def configurations(archive, image_id):
         if digest in seen:
             continue
         seen.add(digest)
-        value, found = document(archive, blob(digest), dict)
-        if found != digest:
+        value, actual = document(archive, blob(digest), dict)
+        if actual != digest:
             raise Damaged("%s is not what its name says" % blob(digest))
         todo += [child for child, present in descriptors(archive, value.get("manifests")) if present]
         if isinstance(value.get("config"), dict):
@@ -276,13 +272,13 @@ def configurations(archive, image_id):
 
 def descriptors(archive, value):
     """[(digest, whether its blob is in the archive)] of a list of OCI descriptors. Raises Damaged."""
-    found = []
+    blobs = []
     for descriptor in value if isinstance(value, list) else []:
         digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
         if not isinstance(digest, str) or not DIGEST.match(digest):
             raise Damaged("it names a part by %r, which is no sha256 digest" % (digest,))
-        found.append((digest, blob(digest) in archive.members))
-    return found
+        blobs.append((digest, blob(digest) in archive.members))
+    return blobs
 
 
 def blob(digest):

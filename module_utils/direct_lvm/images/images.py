@@ -8,10 +8,6 @@ What is asked of Docker is asked of the daemon on one unix socket (host), never 
 Everything here raises Refused, CommandFailed or OSError, each with a sentence for the operator.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 import re
 from typing import List, NamedTuple, Optional, Tuple
@@ -62,11 +58,11 @@ def described(host):
     """What `docker inspect` says of each image that `docker images` shows, in its order."""
     shown = commands.run(docker(host, "images", "--no-trunc", "--quiet")).out.split()
     ids = sorted(set(shown), key=shown.index)
-    found = {}
+    by_id = {}
     for start in range(0, len(ids), BATCH):
         argv = docker(host, "inspect", "--type", "image", *ids[start : start + BATCH])
-        found.update((fields["Id"], fields) for fields in objects(argv, inspected(argv)))
-    return [found[each] for each in ids if each in found]
+        by_id.update((fields["Id"], fields) for fields in objects(argv, inspected(argv)))
+    return [by_id[each] for each in ids if each in by_id]
 
 
 def inspected(argv):
@@ -80,9 +76,9 @@ def inspected(argv):
         raise CommandFailed(argv, "printed what is not JSON (%s)" % error, result.out[:200]) from error
 
 
-def is_missing(said):
+def is_missing(answer):
     """Whether Docker says that it has no such thing. "no such file or directory" is about its socket: nobody has answered."""
-    return re.search("no such (image|container|object)", said, re.IGNORECASE) is not None
+    return re.search("no such (image|container|object)", answer, re.IGNORECASE) is not None
 
 
 def inspect(host, kind, name):
@@ -100,7 +96,7 @@ def list_containers(host):
     """All containers as a tuple of Container, the newest first. One that is paused or restarting counts as running."""
     form = "{{.ID}}\t{{.Names}}\t{{.Image}}\t{{.Status}}"
     argv = docker(host, "ps", "--all", "--no-trunc", "--format", form)
-    found = []
+    containers = []
     for line in commands.run(argv).out.splitlines():
         if line.count("\t") < form.count("\t"):
             raise CommandFailed(argv, "printed a line that does not describe a container", line[:200])
@@ -108,8 +104,8 @@ def list_containers(host):
         if not ID.match(number):
             raise CommandFailed(argv, "printed a container whose ID cannot be read", line[:200])
         name = next((each for each in names.split(",") if "/" not in each), names)  # others are links: web/db
-        found.append(Container(number, name, image, status, status.startswith(("Up", "Restarting"))))
-    return tuple(found)
+        containers.append(Container(number, name, image, status, status.startswith(("Up", "Restarting"))))
+    return tuple(containers)
 
 
 # --- archives --------------------------------------------------------------------------------------------------
@@ -129,21 +125,21 @@ def list_archives(folder):
     Reads no layer: a damaged layer is found when the archive is verified or loaded.
     """
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    found = []
+    archives = []
     for number in (name[:-4].replace("-", ":") for name in names if SUFFIX.match(name)):
         try:
-            found.append((find_archive(folder, number), ""))
+            archives.append((find_archive(folder, number), ""))
         except image_archive.Damaged as error:
-            found.append((Image(number, (), os.stat(archive_path(folder, number)).st_size), error.what))
-    return tuple(found)
+            archives.append((Image(number, (), os.stat(archive_path(folder, number)).st_size), error.what))
+    return tuple(archives)
 
 
-def find_archive(folder, wanted):
+def find_archive(folder, name):
     """The Image of an archive, by whole ID or by tag, None when there is none. Raises Damaged for the archive of that ID."""
-    if "sha256:" in wanted:
-        path = archive_path(folder, wanted)
-        return Image(wanted, image_archive.tags_in(path), os.stat(path).st_size) if os.path.exists(path) else None
-    return next((image for image, _problem in list_archives(folder) if wanted in image.tags), None)
+    if "sha256:" in name:
+        path = archive_path(folder, name)
+        return Image(name, image_archive.tags_in(path), os.stat(path).st_size) if os.path.exists(path) else None
+    return next((image for image, _problem in list_archives(folder) if name in image.tags), None)
 
 
 def is_archived(folder, image):
@@ -272,16 +268,16 @@ def found_as(host, image, path):
         return None
     layers = image_archive.layers_in(path, image.id)
     for name in image.tags + image_archive.ids_in(path):
-        there = inspect(host, "image", name)
-        if there and tuple((there.get("RootFS") or {}).get("Layers") or ()) == layers:
-            return there["Id"]
+        current = inspect(host, "image", name)
+        if current and tuple((current.get("RootFS") or {}).get("Layers") or ()) == layers:
+            return current["Id"]
     return None
 
 
-def missing_tags(host, image, there):
-    """The tags of an image that Docker gives to no image or to another one than `there`, an ID."""
-    found = inspect(host, "image", there)
-    return [tag for tag in image.tags if tag not in ((found or {}).get("RepoTags") or ())]
+def missing_tags(host, image, image_id):
+    """The tags of an image that Docker gives to no image or to another one than image_id."""
+    fields = inspect(host, "image", image_id)
+    return [tag for tag in image.tags if tag not in ((fields or {}).get("RepoTags") or ())]
 
 
 def named_elsewhere(host, image, names):
@@ -327,7 +323,7 @@ def load(host, image, folder, timeout, keep, names=None):
     The archive is verified first: `docker load` itself does not look at layers that Docker has already.
     """
     path = archive_path(folder, image.id)
-    there, moved, taken, loaded, due = look_at(host, image, folder, keep, names)
+    current, moved, taken, loaded, due = look_at(host, image, folder, keep, names)
     if not due:
         return False, []
     sentences = []
@@ -339,19 +335,19 @@ def load(host, image, folder, timeout, keep, names=None):
         except image_archive.Damaged as error:
             raise image_archive.Damaged(error.what, LEFT) from error
         printed = commands.run(docker(host, "load", "--input", path), timeout=timeout).out
-        there = found_as(host, image, path) or next(iter(re.findall(r"^Loaded image ID: (\S+)", printed, re.M)), None)
-        if there is None or inspect(host, "image", there) is None:
+        current = found_as(host, image, path) or next(iter(re.findall(r"^Loaded image ID: (\S+)", printed, re.M)), None)
+        if current is None or inspect(host, "image", current) is None:
             raise Refused(
                 "`docker load --input %s` reported success, yet Docker has no image %s" % (path, image.id),
                 "Its archive is kept. Docker said: %s" % " ".join(printed.split()),
             )
         for tag, number in moved:  # `docker load` has just moved it
             commands.run(docker(host, "tag", number, tag))
-        for tag in set(missing_tags(host, image, there)) - {tag for tag, _number in moved}:
-            commands.run(docker(host, "tag", there, tag))
+        for tag in set(missing_tags(host, image, current)) - {tag for tag, _number in moved}:
+            commands.run(docker(host, "tag", current, tag))
         sentences = [
             "tag %s stays with image %s, which got it after Docker's storage was changed; image %s has no such tag now. "
-            "To give it one: docker tag %s NAME" % (tag, number, there, there)
+            "To give it one: docker tag %s NAME" % (tag, number, current, current)
             for tag, number in moved
         ]
         sentences += [

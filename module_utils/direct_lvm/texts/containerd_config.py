@@ -7,10 +7,6 @@ holds is judged by containerd itself (`containerd config dump`), not here. Plugi
 those of the same name whole, others stay (containerd, cmd/containerd/server/config, mergeConfig; the same since 1.3).
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import fnmatch
 import hashlib
 import json
@@ -22,7 +18,7 @@ from ..model.host import ADDRESS, CONFIG
 from ..model.names import MANAGED
 from .own_files import PLUGIN, PLUGIN_TYPE, VARIABLE, containerd_config, containerd_dropin
 from .programs import is_daemon, same_program
-from .units import command_words, settings, variables
+from .units import command_words, in_force, variables
 
 TABLES = ('plugins."%s.%s"' % (PLUGIN_TYPE, PLUGIN), 'plugins."%s"' % PLUGIN, "plugins." + PLUGIN)  # the latter in version 1
 IMPORTS = re.compile(r"^[ \t]*imports[ \t]*=(.*)$", re.M)
@@ -49,16 +45,16 @@ def pool_names(text):
 
 def parse_dump(text):
     """A Dump from what `containerd config dump` prints: TOML in containerd's own form, one setting a line."""
-    table, found = "", {}
+    table, values = "", {}
     for line in map(str.strip, text.split("\n")):
         key, equals, value = line.partition("=")
         if line.startswith("["):
             table = line.strip("[]").replace("'", '"')
         elif equals:
-            found.setdefault((table, key.strip()), [plain(one) for one in ANY_STRING.findall(value)])
-    named = [found[key][0] for key in found if key[1] == "pool_name" and key[0] in TABLES and found[key]]
-    address = (found.get(("grpc", "address")) or [""])[0]
-    return Dump(tuple(found.get(("", "imports"), ())), next(filter(None, named), ""), address)
+            values.setdefault((table, key.strip()), [plain(one) for one in ANY_STRING.findall(value)])
+    named = [values[key][0] for key in values if key[1] == "pool_name" and key[0] in TABLES and values[key]]
+    address = (values.get(("grpc", "address")) or [""])[0]
+    return Dump(tuple(values.get(("", "imports"), ())), next(filter(None, named), ""), address)
 
 
 def plain(string):
@@ -71,12 +67,12 @@ def plain(string):
 
 def flag(words, *names):
     """The last value of a flag among containerd's words, "" when it is not given. It takes -c, -config and --config=X alike."""
-    found = ""
+    value = ""
     for index, word in enumerate(words[1:], 1):
         match = re.match(r"--?([a-z][a-z-]*)(?:=(.*))?\Z", word, re.S)
         if match and match.group(1) in names:
-            found = match.group(2) if match.group(2) is not None else "".join(words[index + 1 : index + 2])
-    return found
+            value = match.group(2) if match.group(2) is not None else "".join(words[index + 1 : index + 2])
+    return value
 
 
 def words(unit, env_files=None):
@@ -99,10 +95,9 @@ def config_paths(unit, env_files=None):
     A path that is not absolute starts at the daemon's folder. Without a process the unit tells; a script does not.
     """
     running, named = words(unit, env_files)
-    folders = [one.value for one in settings(unit.files) if (one.section, one.key) == ("Service", "WorkingDirectory")]
-    given = (folders or ["/"])[-1] or "/"
-    now = config_of(running or named, unit.folder or given)
-    later = config_of(named or running, given)
+    folder = (["/"] + [one.value for one in in_force(unit.files, "WorkingDirectory")])[-1]
+    now = config_of(running or named, unit.folder or folder)
+    later = config_of(named or running, folder)
     hidden = later == CONFIG and "$" in unit.command  # a variable that no file sets
     return now, now if not named or (running and hidden) else later
 
@@ -119,9 +114,9 @@ def listens(unit):
     By its flag; else of those on which it listens the one that has another beside it, SOCKET.ttrpc, for its shims
     (containerd, cmd/containerd/server/config: ttrpc.address). Others are for debugging, or for plugins.
     """
-    given = flag(words(unit)[0], "address", "a")
-    if given or not unit.sockets:
-        return given
+    address = flag(words(unit)[0], "address", "a")
+    if address or not unit.sockets:
+        return address
     likely = [path for path in unit.sockets if path == ADDRESS or path + ".ttrpc" in unit.sockets]
     return likely[0] if likely else unit.sockets[0] if len(unit.sockets) == 1 else ""
 
@@ -131,19 +126,17 @@ def read_files(config, read):
 
     read: a function from a path, or a pattern with *, to {path: text} of the files that are there.
     """
-    found, todo = {}, [config]
+    texts, todo = {}, [config]
     while todo:
         for path, text in read(todo.pop()).items():
-            if path in found:
+            if path in texts:
                 continue
-            found[path] = text
-            there = IMPORTS.search(head(text))
+            texts[path] = text
             try:
-                names = [name for _start, _end, name in entries(there.group(1))] if there else []
+                todo += [os.path.normpath(os.path.join(os.path.dirname(path), name)) for _start, _end, name in imports(text)]
             except ValueError:
                 return None
-            todo += [os.path.normpath(os.path.join(os.path.dirname(path), name)) for name in names]
-    return found
+    return texts
 
 
 def absolute_imports(text, parent):
@@ -152,33 +145,31 @@ def absolute_imports(text, parent):
     As containerd 2 reads them; containerd 1 looks for a relative one with * below its working folder.
     Raises ValueError for an `imports` that is not an array on one line.
     """
-    found = IMPORTS.search(head(text or ""))
-    for start, end, name in reversed(entries(found.group(1)) if found else []):
-        at = found.start(1)
-        text = text[: at + start] + '"%s"' % os.path.join(os.path.dirname(parent), name) + text[at + end :]
+    for start, end, name in reversed(imports(text or "")):
+        text = text[:start] + '"%s"' % os.path.join(os.path.dirname(parent), name) + text[end:]
     return text
 
 
-def desired_files(found, pool, wanted):
-    """((path, text now, text wanted), ...) of our file, config.toml and our drop-in, in the order in which they are written.
+def desired_files(containerd, pool, desired):
+    """((path, text now, desired text), ...) of our file, config.toml and our drop-in, in the order in which they are written.
 
-    found: Containerd.  wanted: ContainerdStorage of a Pool.
+    containerd: Containerd.  desired: ContainerdStorage of a Pool.
     Raises ValueError for an `imports` that is not an array on one line.
     """
-    config = with_import(found.config_text, wanted.config_file, found.config_path)
-    own = containerd_config(pool, wanted, config_version(config))
+    config = with_import(containerd.config_text, desired.config_file, containerd.config_path)
+    own = containerd_config(pool, desired, config_version(config))
     return (
-        (wanted.config_file, found.own_text, own),
-        (found.config_path, found.config_text, config),
-        (wanted.dropin, found.dropin_text, containerd_dropin(pool, wanted, checksum(own))),
+        (desired.config_file, containerd.own_text, own),
+        (containerd.config_path, containerd.config_text, config),
+        (desired.dropin, containerd.dropin_text, containerd_dropin(pool, desired, checksum(own))),
     )
 
 
-def is_settled(found, pool, wanted):
+def is_settled(containerd, pool, desired):
     """Whether containerd runs in the desired state, and nothing more has to be asked. Raises ValueError like desired_files()."""
-    files = desired_files(found, pool, wanted)
-    read = found.unit.active_state == "active" and not found.unit.need_reload and has_read(found.unit, files[0][2])
-    return read and found.plugin == "ok" and all(now == text for _path, now, text in files)
+    files = desired_files(containerd, pool, desired)
+    read = containerd.unit.active_state == "active" and not containerd.unit.need_reload and has_read(containerd.unit, files[0][2])
+    return read and containerd.plugin == "ok" and all(now == text for _path, now, text in files)
 
 
 def head(text):
@@ -189,16 +180,17 @@ def head(text):
 
 def config_version(text):
     """The version of a config.toml, 1 when it names none (containerd, docs/man/containerd-config.toml.5.md)."""
-    found = re.search(r"^[ \t]*version[ \t]*=[ \t]*([0-9]+)", head(text), re.M)
-    return int(found.group(1)) if found else 1
+    version = re.search(r"^[ \t]*version[ \t]*=[ \t]*([0-9]+)", head(text), re.M)
+    return int(version.group(1)) if version else 1
 
 
-def entries(array):
-    """[(start, end, text)] of the strings of a TOML array that stands on one line. Raises ValueError for anything else."""
-    whole = ARRAY.match(array)
-    if whole is None:
+def imports(text):
+    """[(start, end, name)] of what a config.toml imports. Raises ValueError for an `imports` that is not an array on one line."""
+    line = IMPORTS.search(head(text))
+    array = ARRAY.match(text, line.start(1), line.end(1)) if line else None
+    if line and not array:
         raise ValueError("its `imports` is not an array on one line")
-    return [(one.start(), one.end(), one.group()[1:-1]) for one in STRING.finditer(array, whole.start(1), whole.end(1))]
+    return [(one.start(), one.end(), one.group()[1:-1]) for one in STRING.finditer(text, *array.span(1))] if array else []
 
 
 def leads_to(pattern, path, parent):
@@ -214,8 +206,8 @@ def imported(path, patterns, parent):
     """
     for pattern in patterns:
         whole = os.path.normpath(pattern)
-        here = os.path.dirname(whole) == os.path.dirname(path) and "*" in pattern
-        if leads_to(pattern, path, parent) or (here and fnmatch.fnmatchcase(os.path.basename(path), os.path.basename(whole))):
+        sibling = os.path.dirname(whole) == os.path.dirname(path) and "*" in pattern
+        if leads_to(pattern, path, parent) or (sibling and fnmatch.fnmatchcase(os.path.basename(path), os.path.basename(whole))):
             return True
     return False
 
@@ -230,15 +222,14 @@ def with_import(text, path, parent=CONFIG):
     line = 'imports = ["%s"]' % path
     if text is None:
         return "%s\nversion = 2\n%s\n" % (MANAGED, line)
-    found = IMPORTS.search(head(text))
-    if found is None:
+    present = IMPORTS.search(head(text))
+    if present is None:
         return line + OURS + "\n" + text
-    array = found.group(1)
-    there = entries(array)
-    if imported(path, [name for _start, _end, name in there], parent):
+    entries = imports(text)
+    if imported(path, [name for _start, _end, name in entries], parent):
         return text
-    at = found.start(1) + (there[-1][1] if there else array.index("[") + 1)
-    return text[:at] + (', "%s"' if there else '"%s"') % path + text[at:]
+    at = entries[-1][1] if entries else text.index("[", present.start(1)) + 1
+    return text[:at] + (', "%s"' if entries else '"%s"') % path + text[at:]
 
 
 def without_import(text, path, parent=CONFIG):
@@ -251,21 +242,16 @@ def without_import(text, path, parent=CONFIG):
     line = 'imports = ["%s"]%s\n' % (path, OURS)
     if text.startswith(line):
         return text[len(line) :]
-    found = IMPORTS.search(head(text))
-    if found is None or os.path.basename(path) not in text:
-        return text
-    array = found.group(1)
-    there = entries(array)
-    for index, (start, end, name) in enumerate(there):
+    entries = imports(text) if os.path.basename(path) in text else []
+    for index, (start, end, name) in enumerate(entries):
         if leads_to(name, path, parent):
             if index:
-                start = there[index - 1][1]
-            elif there[1:]:
-                end = there[1][0]
-            elif array[end:].lstrip(" \t").startswith(","):
-                end = array.index(",", end) + 1
-            at = found.start(1)
-            return without_import(text[: at + start] + text[at + end :], path, parent)
+                start = entries[index - 1][1]
+            elif entries[1:]:
+                end = entries[1][0]
+            elif text[end:].lstrip(" \t").startswith(","):
+                end = text.index(",", end) + 1
+            return without_import(text[:start] + text[end:], path, parent)
     return text
 
 

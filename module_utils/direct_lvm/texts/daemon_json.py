@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Docker's daemon.json: merge our keys, leave everything else and its order as it is. Pure."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import json
 import re
 
@@ -48,14 +44,14 @@ def given_back(text, former, keys):
 
 def paths(settings):
     """The paths of all keys in an object, as given_back() takes them."""
-    todo, found = [((), settings)], []
+    todo, keys = [((), settings)], []
     while todo:
         path, value = todo.pop()
         if path and not isinstance(value, dict):
-            found.append(path)
+            keys.append(path)
         else:
             todo += [(path + (key,), inner) for key, inner in value.items()]
-    return tuple(sorted(found))
+    return tuple(sorted(keys))
 
 
 def value_of(config, path):
@@ -81,10 +77,10 @@ def put(config, path, value):
     return True
 
 
-def update(config, wanted):
-    """Set the keys of wanted in config, objects inside it key by key. Whether anything changed."""
+def update(config, settings):
+    """Set the keys of settings in config, objects inside it key by key. Whether anything changed."""
     changed = False
-    for key, value in wanted.items():
+    for key, value in settings.items():
         if isinstance(value, dict) and isinstance(config.get(key), dict):
             changed = update(config[key], value) or changed
         elif key not in config or config[key] != value:
@@ -100,5 +96,5 @@ def written(config, text):
 
 def indent(text):
     """The indentation that a JSON text uses: the blanks before its first key."""
-    found = re.search(r"\{[ \t]*\r?\n([ \t]+)\"", text)
-    return found.group(1) if found else "    "
+    blanks = re.search(r"\{[ \t]*\r?\n([ \t]+)\"", text)
+    return blanks.group(1) if blanks else "    "

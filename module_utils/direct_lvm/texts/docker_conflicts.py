@@ -1,14 +1,10 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where else Docker's storage is set: found before anything changes, each as a sentence with the way out. Pure.
+"""Where else Docker's storage is set: found before anything changes, each as a sentence that says what to do. Pure.
 
 dockerd refuses to start when one setting comes as a flag and from its configuration file (moby, daemon/config,
 findConfigurationConflicts; tried with 20.10.24 and 26.1.5), and a second --storage-driver flag silently wins.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import os
 import re
@@ -34,21 +30,21 @@ PLURAL = {
 
 
 def find_conflicts(unit, daemon_json, env_files, ours, version="", config="dropin"):
-    """Sentences, one per setting that stands in the way of the drop-in `ours`: both places, and the way out.
+    """Sentences, one per setting that stands in the way of the drop-in `ours`: both places, and what to do.
 
-    unit: Unit.  daemon_json: the text of config_file(), None when there is no such file.
+    unit: Unit.  daemon_json: the text of the latter of config_files(), None when there is no such file.
     env_files: {path: text} of the unit's EnvironmentFile=s in order.  version: "20.10.24", "" when not known.
     config: 'dropin', or 'daemon_json' when the settings are merged into daemon.json; 'image_store' when they are, and the
     storage is containerd's.
     """
     if unit.load_state != "loaded":
         return (not_loaded(unit),)
-    found = [] if config == "image_store" else foreign_dropin(unit, ours) + later_dropins(unit, ours)
+    conflicts = [] if config == "image_store" else foreign_dropin(unit, ours) + later_dropins(unit, ours)
     words = daemon_words(unit, env_files, ours)
     place = exec_start(unit.files, ours)[0]
-    found += command_problems(unit, words, place, ours, version)
-    path = config_file(unit, env_files, ours)
-    found += other_config_file(unit, env_files, ours)
+    conflicts += command_problems(unit, words, place, ours, version)
+    path = config_files(unit, env_files, ours)[1]
+    conflicts += other_config_file(unit, env_files, ours)
     target = ours if config == "dropin" else path
     storage = storage_flags(words)
     if is_wrapped(unit):
@@ -56,24 +52,24 @@ def find_conflicts(unit, daemon_json, env_files, ours, version="", config="dropi
         # What a script adds is not told from what our own drop-in hands to it; that one was written where it added nothing.
         storage = {} if any(same(name, ours) for name, _text in unit.files) else storage_flags(words)
     for where, texts in storage.items():
-        found.append("%s sets %s, and %s sets storage too. %s" % (where, ", ".join(texts), target, remove_flag(where, place)))
-    found += json_problems(daemon_json, words, target, version, path)
-    found += listens_elsewhere(daemon_json, words, path)
+        conflicts.append("%s sets %s, and %s sets storage too. %s" % (where, ", ".join(texts), target, remove_flag(where, place)))
+    conflicts += json_problems(daemon_json, words, target, version, path)
+    conflicts += listens_elsewhere(daemon_json, words, path)
     if config == "image_store":
-        found += image_store_problems(daemon_json, path, words)
+        conflicts += image_store_problems(daemon_json, path, words)
     else:
-        found += graph_driver_problems(daemon_json, path, target)
-    return tuple(dict.fromkeys(found))
+        conflicts += graph_driver_problems(daemon_json, path, target)
+    return tuple(dict.fromkeys(conflicts))
 
 
 def not_loaded(unit):
     """The sentence for a docker.service that systemd has not loaded."""
     if unit.load_state == "masked":
-        return "docker.service is masked, so Docker cannot be started. Way out: systemctl unmask docker.service"
+        return "docker.service is masked, so Docker cannot be started. Unmask it: systemctl unmask docker.service"
     if unit.load_state == "not-found":
         return (
             "There is no docker.service on this host, and a drop-in for it would do nothing. Docker from a snap or a "
-            "static archive has none. Way out: install Docker from the distribution's or docker.com's packages."
+            "static archive has none. Install Docker from the distribution's or docker.com's packages."
         )
     return "systemd could not load docker.service (%s). Look at: systemctl status docker.service" % unit.load_state
 
@@ -87,7 +83,7 @@ def foreign_dropin(unit, ours):
             if command and is_docker_daemon(command_words(command[-1], path, {})):
                 what += " On Docker 17.12 and newer that makes `systemctl start docker` hang for ever."
             return [
-                "%s is somebody else's: its first line is not `%s`.%s Way out, which keeps the text and changes "
+                "%s is somebody else's: its first line is not `%s`.%s Set it aside, which keeps the text and changes "
                 "Docker's command line at its next start: %s" % (path, MANAGED, what, move_away(path))
             ]
     return []
@@ -95,16 +91,16 @@ def foreign_dropin(unit, ours):
 
 def later_dropins(unit, ours):
     """Sentences: drop-ins that systemd reads after ours, by name, and that set ExecStart again."""
-    found = []
+    conflicts = []
     for path, text in unit.files[1:]:
         later = not same(path, ours) and os.path.basename(path) > os.path.basename(ours)
         if later and any((one.section, one.key) == ("Service", "ExecStart") for one in settings([(path, text)])):
             first = os.path.join(os.path.dirname(path), "00-" + os.path.basename(path))
-            found.append(
-                "%s sets ExecStart and is read after %s, so that our storage settings would not count. Way out: rename "
+            conflicts.append(
+                "%s sets ExecStart and is read after %s, so that our storage settings would not count. Rename "
                 "it so that it comes first: mv %s %s && systemctl daemon-reload" % (path, ours, paste(path), paste(first))
             )
-    return found
+    return conflicts
 
 
 def move_away(path):
@@ -129,45 +125,45 @@ def command_problems(unit, words, place, ours, version):
     """Sentences about the command line itself: none, a shell, `docker daemon`, `-H fd://` without a socket."""
     if not words:
         return ["docker.service has no ExecStart. Look at: systemctl cat docker.service"]
-    found = []
+    problems = []
     program = words[0].text
     vendor = bool(unit.files) and same(place, unit.files[0][0]) and not place.startswith(("/etc/", "/run/"))
     if os.path.basename(program) in SHELLS:
         inner = next((word.text for word in words[1:] if "docker" in word.text), "/usr/bin/dockerd")
-        found.append(
+        problems.append(
             "%s starts Docker through `%s`: flags added by %s would go to the shell and not to Docker. "
-            "Way out: a drop-in that sorts before ours, with an empty `ExecStart=` and then Docker's own command "
+            "Write a drop-in that sorts before ours, with an empty `ExecStart=` and then Docker's own command "
             "without the shell, made from: %s" % (place, program, ours, inner)
         )
     if is_docker_daemon(words) and newer_than(version, 17, 12):
-        found.append(
+        problems.append(
             "%s starts `%s %s`, which Docker %s does not have: with docker.socket, `systemctl start docker` hangs for "
-            "ever, otherwise it fails. Way out: %s"
+            "ever, otherwise it fails. To correct it: %s"
             % (place, program, words[1].text, version or "17.12 and newer", REINSTALL if vendor else move_away(place))
         )
     activation = [word for word in words[1:] if "fd://" in word.text]
     requires = [one.path for one in settings(unit.files) if one.key == "Requires" and "docker.socket" in one.value.split()]
     if unit.socket_masked and (activation or requires):
-        found.append(
+        problems.append(
             "docker.socket is masked, and %s needs it: a Docker that is stopped does not start again. "
-            "Way out: systemctl unmask docker.socket" % (activation[0].place if activation else requires[0])
+            "Unmask it: systemctl unmask docker.socket" % (activation[0].place if activation else requires[0])
         )
     elif activation and not unit.socket_exists and unit.active_state != "active":
-        found.append(
+        problems.append(
             "%s has `-H fd://`, which takes Docker's socket from systemd, and there is no docker.socket: the daemon "
-            "would say `no sockets found via socket activation`. Way out: %s"
+            "would say `no sockets found via socket activation`. To correct it: %s"
             % (activation[0].place, REINSTALL if vendor else LISTEN)
         )
-    return found
+    return problems
 
 
 def other_config_file(unit, env_files, ours):
     """A sentence when the running Docker has another daemon.json than its next start: whichever is edited is the wrong one."""
-    now, later = [file_of(words(unit, env_files, ours), unit) for words in (words_now, daemon_words)]
-    if is_wrapped(unit) or now == later or (later == DAEMON_JSON and "$" in unit.command):
+    now, later = config_files(unit, env_files, ours)
+    if now == later:
         return []
     return [
-        "The running Docker was started with the configuration file %s, and docker.service names %s by now. Way out, which "
+        "The running Docker was started with the configuration file %s, and docker.service names %s by now. To apply that, which "
         "restarts Docker: systemctl daemon-reload && systemctl restart docker" % (now, later)
     ]
 
@@ -176,22 +172,22 @@ def storage_flags(words):
     """{place: [flag, ...]} of the storage flags, a shell's inner command line included."""
     if words and os.path.basename(words[0].text) in SHELLS:
         words = words[:1] + [word._replace(text=part) for word in words[1:] for part in word.text.split()]
-    found = {}
+    places = {}
     for name, value, word in flags(words):
         if name in ("storage-driver", "storage-opt"):
-            found.setdefault(word.place, []).append("--%s %s" % (name, value or ""))
-    return found
+            places.setdefault(word.place, []).append("--%s %s" % (name, value or ""))
+    return places
 
 
 def remove_flag(where, place):
     """How to take a flag out of the place that sets it."""
     if where == place:
         if place.startswith(("/etc/", "/run/")):
-            return "Way out: take the flag out of %s, or set the file aside: %s" % (place, move_away(place))
-        return "Way out: sudo systemctl edit --full docker.service, and take the flag out of ExecStart."
+            return "Take the flag out of %s, or set the file aside: %s" % (place, move_away(place))
+        return "Take the flag out of ExecStart: sudo systemctl edit --full docker.service"
     if "/etc/sysconfig/docker-storage" in where:  # container-storage-setup(1), before each start of Docker
-        return "Way out: take it out of %s; then, lest it is written again: systemctl mask docker-storage-setup.service" % where
-    return "Way out: take it out of %s; then: systemctl daemon-reload" % where
+        return "Take it out of %s; then, so that it is not written again: systemctl mask docker-storage-setup.service" % where
+    return "Take it out of %s; then: systemctl daemon-reload" % where
 
 
 def json_problems(text, words, ours, version, path):
@@ -204,18 +200,20 @@ def json_problems(text, words, ours, version, path):
     if not text.strip("\ufeff \t\r\n"):
         if newer_than(version, 23, 0):
             return []
-        return ["%s is empty, which Docker before 23.0 does not start with. Way out: echo '{}' > %s" % (path, paste(path))]
+        return [
+            "%s is empty, which Docker before 23.0 does not start with. Write an empty object: echo '{}' > %s" % (path, paste(path))
+        ]
     try:
         config = read_json(text, newer_than(version, 23, 0))
     except ValueError as error:
         return ["%s is not valid JSON (%s): Docker does not start with it. Correct it first; to look at it: "
                 "python3 -m json.tool %s" % (path, error, paste(path))]  # fmt: skip
-    found = []
+    problems = []
     keys = [key for key in STORAGE_KEYS if key in config and ours != path]
     if keys:
-        found.append(
+        problems.append(
             "%s sets %s, and %s would set it too: Docker does not start when a setting comes from both. "
-            "Way out, which takes effect when Docker is next started: cp -a %s %s && python3 -c %s"
+            "Remove them, which takes effect when Docker is next started: cp -a %s %s && python3 -c %s"
             % (path, " and ".join("`%s`" % key for key in keys), ours, paste(path), paste(path + ".before-direct-lvm"),
                paste("import json; p = %r; c = json.load(open(p)); [c.pop(k, 0) for k in %r]; "
                      "json.dump(c, open(p, 'w'), indent=2)" % (path, keys)))
@@ -223,22 +221,23 @@ def json_problems(text, words, ours, version, path):
     for name, _value, word in flags(words):
         key = PLURAL.get(name, name)
         if key in config and key not in STORAGE_KEYS:
-            found.append(
+            problems.append(
                 "%s sets `%s`, and %s has the flag --%s: Docker does not start when a setting comes from both. "
-                "Way out: take one of them out." % (path, key, word.place, name)
+                "Take one of them out." % (path, key, word.place, name)
             )
-    return found
+    return problems
 
 
 def listens_elsewhere(text, words, path):
     """A sentence when the daemon listens on TCP only: it is asked on its unix socket, never over the network."""
-    given = flag_values(words, "host") + json_values(text, "hosts")
-    if not given or any(value.startswith(("fd://", "unix://")) for value in given):
+    addresses = flag_values(words, "host") + json_values(text, "hosts")
+    if not addresses or any(value.startswith(("fd://", "unix://")) for value in addresses):
         return []
     place = next((word.place for name, _value, word in flags(words) if name == "host"), path)
     return [
-        "%s has Docker listen on %s only, and this tool asks it on its unix socket. Way out, which takes effect when Docker is "
-        "next started: add %s to `%s` there." % (place, ", ".join(given), SOCKET, "hosts" if place == path else "--host")
+        "%s has Docker listen on %s only, and this tool asks it on its unix socket. Add %s to `%s` there, "
+        "which takes effect when Docker is next started."
+        % (place, ", ".join(addresses), SOCKET, "hosts" if place == path else "--host")
     ]
 
 
@@ -248,28 +247,28 @@ def graph_driver_problems(text, path, ours):
     if isinstance(features, dict) and features.get("containerd-snapshotter") is True:
         return [
             "%s switches the containerd image store on (features: containerd-snapshotter), which does not use the "
-            "storage driver that %s sets. Way out: set it to false there; images of that store are then not shown." % (path, ours)
+            "storage driver that %s sets. Set it to false there; images of that store are then not shown." % (path, ours)
         ]
     return []
 
 
 def image_store_problems(text, path, words):
     """Sentences: what belongs to the graph driver and is left over in daemon.json, and the flag --feature, which we set there."""
-    found = []
+    problems = []
     options = settings_of(text).get("storage-opts")
     left = [str(one) for one in options if str(one).startswith("dm.")] if isinstance(options, list) else []
     if left:
-        found.append(
-            "%s sets `storage-opts` of the graph driver (%s), which Docker 25 and newer do not have. Way out, which takes effect "
-            "when Docker is next started: take `storage-opts` out of %s." % (path, ", ".join(left), path)
+        problems.append(
+            "%s sets `storage-opts` of the graph driver (%s), which Docker 25 and newer do not have. Take "
+            "`storage-opts` out of %s, which takes effect when Docker is next started." % (path, ", ".join(left), path)
         )
     for name, value, word in flags(words):
         if name == "feature":
-            found.append(
+            problems.append(
                 "%s has the flag --feature %s, and %s has to set `features`: Docker does not start when a setting comes from both. "
-                "Way out: set it in %s instead, under `features`." % (word.place, value or "", path, path)
+                "Set it in %s instead, under `features`." % (word.place, value or "", path, path)
             )
-    return found
+    return problems
 
 
 def storage_settings(dropin, daemon_json, command=""):
@@ -278,9 +277,9 @@ def storage_settings(dropin, daemon_json, command=""):
     Only what Docker would get counts: a comment that mentions an option sets none.
     """
     starts = [one.value for one in settings([("", dropin or "")]) if (one.section, one.key) == ("Service", "ExecStart")]
-    found = [pair for line in [*starts, command] for pair in storage_options(word.text for word in command_words(line, "", {}))]
-    found += [("storage-driver", value) for value in json_values(daemon_json, "storage-driver")]
-    return found + [("storage-opt", value) for value in json_values(daemon_json, "storage-opts")]
+    pairs = [pair for line in [*starts, command] for pair in storage_options(word.text for word in command_words(line, "", {}))]
+    pairs += [("storage-driver", value) for value in json_values(daemon_json, "storage-driver")]
+    return pairs + [("storage-opt", value) for value in json_values(daemon_json, "storage-opts")]
 
 
 def settings_of(text):
@@ -318,25 +317,25 @@ def json_values(daemon_json, *keys):
 
 def data_root(unit, daemon_json, env_files=None, ours=""):
     """The folder in which Docker keeps everything: --data-root, --graph, -g, or daemon.json, else /var/lib/docker."""
-    given = flag_values(words_now(unit, env_files, ours), "data-root", "graph")
-    paths = [path for path in json_values(daemon_json, "graph", "data-root") + given if path.startswith("/")]
+    folders = flag_values(words_now(unit, env_files, ours), "data-root", "graph")
+    paths = [path for path in json_values(daemon_json, "graph", "data-root") + folders if path.startswith("/")]
     return paths[-1] if paths else DATA_ROOT
 
 
 def is_remapped(unit, daemon_json, env_files=None, ours=""):
     """Whether the daemon is set up with --userns-remap, which puts its data root into a folder below the configured one."""
-    given = flag_values(words_now(unit, env_files, ours), "userns-remap") + json_values(daemon_json, "userns-remap")
-    return any(given)
+    values = flag_values(words_now(unit, env_files, ours), "userns-remap") + json_values(daemon_json, "userns-remap")
+    return any(values)
 
 
-def config_file(unit, env_files=None, ours=""):
-    """The path of Docker's configuration file: --config-file, else /etc/docker/daemon.json.
+def config_files(unit, env_files=None, ours=""):
+    """The paths of Docker's configuration file (--config-file, else /etc/docker/daemon.json): now, and from its next start on.
 
-    The one that the next start reads, by the unit; the running process's where the unit does not tell: a script starts it, or
-    a variable that no file sets.
+    The latter comes from the unit; it is the running process's where the unit does not tell: a script starts it, or a variable
+    that no file sets.
     """
     now, later = [file_of(words(unit, env_files, ours), unit) for words in (words_now, daemon_words)]
-    return now if is_wrapped(unit) or (later == DAEMON_JSON and "$" in unit.command) else later
+    return now, now if is_wrapped(unit) or (later == DAEMON_JSON and "$" in unit.command) else later
 
 
 def file_of(words, unit):

@@ -5,10 +5,6 @@
 Sources: moby v1.11 to v24 (daemon/info.go, daemon/graphdriver/devmapper/driver.go), docker/cli, docker/go-units.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 
 from ..model.errors import Refused
@@ -49,28 +45,29 @@ def parse_info_json(text):
     errors = as_list(fields.get("ServerErrors"))
     if errors or not fields.get("Driver"):
         return None, " ".join(str(error) for error in errors) or "the daemon names no storage driver"
-    if not isinstance(fields["Driver"], str):
-        return None, "the daemon names its storage driver %.60r" % (fields["Driver"],)
-    counts = [fields.get("Images"), fields.get("Containers")]
-    if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
-        return None, "the daemon does not count its images and containers"
-    if not is_root(fields.get("DockerRootDir") or DATA_ROOT):
-        return None, "the daemon names its data root %.60r" % (fields["DockerRootDir"],)
     pairs = [pair for pair in as_list(fields.get("DriverStatus")) if isinstance(pair, list) and pair[1:] and not pair[2:]]
-    return DockerInfo(
+    info = DockerInfo(
         version=str(fields.get("ServerVersion") or ""),
         driver=fields["Driver"],
         status=tuple((str(name), without_blank(str(value))) for name, value in pairs),
         root=fields.get("DockerRootDir") or DATA_ROOT,
-        images=counts[0],
-        containers=counts[1],
+        images=fields.get("Images"),
+        containers=fields.get("Containers"),
         warnings=tuple(str(line) for line in as_list(fields.get("Warnings"))),
-    ), ""
+    )
+    return checked(info)
 
 
-def is_root(value):
-    """Whether a value can be the path of a data root: others would lead nowhere, or below where this was started."""
-    return isinstance(value, str) and value.startswith("/") and value.isprintable()
+def checked(info):
+    """(the DockerInfo, "") when a daemon can have given it, else (None, why it cannot be used)."""
+    if not isinstance(info.driver, str):
+        return None, "the daemon names its storage driver %.60r" % (info.driver,)
+    if not all(type(count) is int and count >= 0 for count in (info.images, info.containers)):
+        return None, "the daemon does not count its images and containers"
+    # Another root would lead nowhere, or below the folder where this was started.
+    if not isinstance(info.root, str) or not info.root.startswith("/") or not info.root.isprintable():
+        return None, "the daemon names its data root %.60r" % (info.root,)
+    return info, ""
 
 
 def as_list(value):
@@ -97,20 +94,18 @@ def parse_info_text(text, errors=""):
             depth = indent if name == "Storage Driver" else None
     if not fields.get("Storage Driver"):
         return None, (errors.strip() or "the daemon names no storage driver")
-    if not all(re.match(r"[0-9]{1,18}\Z", fields.get(name, "")) for name in ("Images", "Containers")):
-        return None, "the daemon does not count its images and containers"
-    root = fields.get("Docker Root Dir") or fields.get("Root Dir") or DATA_ROOT
-    if not is_root(root):
-        return None, "the daemon names its data root %.60r" % root
-    return DockerInfo(
+    counts = [fields.get(name, "") for name in ("Images", "Containers")]
+    images, containers = [int(count) if re.match(r"[0-9]{1,18}\Z", count) else None for count in counts]
+    info = DockerInfo(
         version=fields.get("Server Version", ""),
         driver=fields["Storage Driver"],
         status=tuple(status),
-        root=root,
-        images=int(fields["Images"]),
-        containers=int(fields["Containers"]),
+        root=fields.get("Docker Root Dir") or fields.get("Root Dir") or DATA_ROOT,
+        images=images,
+        containers=containers,
         warnings=tuple(warnings),
-    ), ""
+    )
+    return checked(info)
 
 
 def without_blank(value):
@@ -147,12 +142,12 @@ def info_problems(info, pool, chunk_size):
 
     pool: the pool's device-mapper name, with or without /dev/mapper/.  chunk_size in bytes.
     """
-    found = []
+    problems = []
     if info.driver != "devicemapper":
         return ["docker info: Storage Driver is %s, wanted devicemapper" % (info.driver or "not told")]
     for field in ("Data loop file", "Metadata loop file", "Data file", "Metadata file"):
         if info.field(field):
-            found.append("docker info: %s is %s, and on a thin pool there is none" % (field, info.field(field)))
+            problems.append("docker info: %s is %s, and on a thin pool there is none" % (field, info.field(field)))
     expected = (
         ("Pool Name", (pool.rsplit("/", 1)[-1],)),
         ("Pool Blocksize", (human_size(chunk_size),)),
@@ -160,9 +155,9 @@ def info_problems(info, pool, chunk_size):
     )
     for field, good in expected:
         if info.field(field) not in good:
-            found.append("docker info: %s is %s, wanted %s" % (field, info.field(field) or "not told", " or ".join(good)))
-    found += ["docker info: " + " ".join(line.split()) for line in info.warnings if "loopback" in line or "loop device" in line]
-    return found
+            problems.append("docker info: %s is %s, wanted %s" % (field, info.field(field) or "not told", " or ".join(good)))
+    problems += ["docker info: " + " ".join(line.split()) for line in info.warnings if "loopback" in line or "loop device" in line]
+    return problems
 
 
 def is_image_store(info):

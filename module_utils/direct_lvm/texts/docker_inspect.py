@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What `docker inspect` says of images and containers, read and counted. Pure."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import functools
 import json
 import os
@@ -41,20 +37,20 @@ def objects(argv, value):
         identity = one.get("Id")
         name = odd(one, SHAPE) if isinstance(identity, str) and ID.match(identity) else "Id"
         if name:
-            told = json.dumps(functools.reduce(dict.__getitem__, name.split("."), dict(one, Id=identity)))
-            raise CommandFailed(argv, "printed `%s` of an image or a container that cannot be read" % name, told[:200])
+            part = json.dumps(functools.reduce(dict.__getitem__, name.split("."), dict(one, Id=identity)))
+            raise CommandFailed(argv, "printed `%s` of an image or a container that cannot be read" % name, part[:200])
     return value
 
 
 def the_one(argv, text):
     """The object in what `docker inspect` printed when it was asked for one thing. Raises CommandFailed."""
     try:
-        found = objects(argv, strict_json.loads(text))
+        described = objects(argv, strict_json.loads(text))
     except ValueError as error:
         raise CommandFailed(argv, "printed what is not JSON (%s)" % error, text[:200]) from error
-    if len(found) != 1:
-        raise CommandFailed(argv, "described %d of one" % len(found), text[:200])
-    return found[0]
+    if len(described) != 1:
+        raise CommandFailed(argv, "described %d of one" % len(described), text[:200])
+    return described[0]
 
 
 def odd(value, shape, name=""):

@@ -5,10 +5,6 @@
 Source: moby v20.10, daemon/graphdriver/devmapper/deviceset.go, NewDeviceSet. The daemon dies on any other name.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import difflib
 import re
 
@@ -56,10 +52,10 @@ def check_options(options):
 
     options: {"dm.NAME": value}; a value's text is what counts, so true and "true" are the same.
     """
-    given = {str(name): str(value) for name, value in options.items()}
-    for name in sorted(given):
-        check_option(name, given[name])
-    if given.get("dm.use_deferred_removal") in FALSE and given.get("dm.use_deferred_deletion") not in FALSE:
+    texts = {str(name): str(value) for name, value in options.items()}
+    for name in sorted(texts):
+        check_option(name, texts[name])
+    if texts.get("dm.use_deferred_removal") in FALSE and texts.get("dm.use_deferred_deletion") not in FALSE:
         raise Refused(
             "dm.use_deferred_removal is off and dm.use_deferred_deletion is not: Docker does not start so",
             "dm.use_deferred_deletion: false    # or leave dm.use_deferred_removal on",

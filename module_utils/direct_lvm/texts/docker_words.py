@@ -5,10 +5,6 @@
 The two differ where a script starts Docker with words of its own, or where a unit was changed and Docker not restarted.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 import re
 
@@ -59,39 +55,39 @@ def script_problems(unit, script, env_files, ours, config):
     words = daemon_words(unit, env_files, ours)
     if not words or os.path.basename(words[0].text) in SHELLS:
         return []  # docker_conflicts.command_problems() tells
-    program, given = words[0].text, [word.text for word in words[1:]]
+    program, arguments = words[0].text, [word.text for word in words[1:]]
     if not unit.arguments:
         if is_daemon((program,), "docker") and not script:
             return []
         return [
-            "docker.service starts Docker by %s, and Docker is down: which settings it has is not known. Way out: "
+            "docker.service starts Docker by %s, and Docker is down: which settings it has is not known. Start it: "
             "systemctl start docker" % program
         ]
-    handed_on = given and all(text in unit.arguments for text in given)
+    handed_on = arguments and all(text in unit.arguments for text in arguments)
     if config != "dropin" or not is_wrapped(unit) or handed_on or PASSES_ON.search(script):
         return []
     return [
         "docker.service starts Docker by %s, which does not hand its own arguments on: the options that %s adds would not reach "
-        'Docker. Way out: docker_storage_config: daemon_json    # or end the script with: exec %s ... "$@"'
+        'Docker. Set docker_storage_config: daemon_json    # or end the script with: exec %s ... "$@"'
         % (program, ours, unit.arguments[0])
     ]
 
 
 def flags(words):
     """[(name, value, Word)] of the daemon's flags, short ones by their long name; value None: it is the last word."""
-    found = []
+    triples = []
     for index, word in enumerate(words[1:], 1):
         following = words[index + 1].text if index + 1 < len(words) else None
         long = re.match(r"--([a-z][a-z0-9-]*)(?:=(.*))?\Z", word.text, re.S)
         short = re.match(r"-(D*)(?:([bgGHlps])=?(.*))?\Z", word.text, re.S)
         if long:
-            found.append((long.group(1), following if long.group(2) is None else long.group(2), word))
+            triples.append((long.group(1), following if long.group(2) is None else long.group(2), word))
         elif short:
             if short.group(1):
-                found.append(("debug", "true", word))
+                triples.append(("debug", "true", word))
             if short.group(2):
-                found.append((SHORT[short.group(2)], short.group(3) or following, word))
-    return found
+                triples.append((SHORT[short.group(2)], short.group(3) or following, word))
+    return triples
 
 
 def flag_values(words, *names):
@@ -101,8 +97,8 @@ def flag_values(words, *names):
 
 def storage_options(texts):
     """[(name, value), ...] of the storage flags in a command line, in order. texts: its words."""
-    found = flags([Word("", "")] + [Word(text, "") for text in texts])
-    return [(name, value) for name, value, _word in found if name in ("storage-driver", "storage-opt")]
+    triples = flags([Word("", "")] + [Word(text, "") for text in texts])
+    return [(name, value) for name, value, _word in triples if name in ("storage-driver", "storage-opt")]
 
 
 def started_with(unit, flags):

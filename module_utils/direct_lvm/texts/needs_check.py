@@ -6,11 +6,6 @@ A pool that could not write its metadata carries the flag: the kernel neither wr
 maybe_resize_metadata_dev) until thin_check has cleared it. `lvconvert --repair` with thin_repair 0.9 keeps it (tried).
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
-
 # thin_check has two verdicts, 0 and another number: 1 up to 0.9, 64 from 1.0 on (each seen for superblock, mapping tree and space
 # maps). No verdict are 2 (an option that it does not know), 101 (it crashed), 126 and 127 (not started), and a signal.
 DAMAGED = tuple(code for code in range(1, 126) if code not in (2, 101))

@@ -5,10 +5,6 @@
 Each begins with names.MANAGED, which identifies it to later runs. Older versions wrote the same settings.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import json
 
 from ..model.names import MANAGED, device_name, full

@@ -6,10 +6,6 @@ Python takes NaN and Infinity, makes an infinite float of 1e999, a text that no 
 what is nested deeper than json.dumps can write. Go, which writes nearly all that is read here, has none of that.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import json
 import math
 import re

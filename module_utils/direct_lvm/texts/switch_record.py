@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The record of a switch: what Docker had before, and how far the switch came. Written before Docker is stopped. Pure."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import json
 
 from ..model.errors import Refused
@@ -21,15 +17,15 @@ def parse(text):
     if text is None:
         return None
     try:
-        given = strict_json.loads(text)
-        pending = tuple(Image(one["id"], tuple(one["tags"]), one["size"]) for one in given["pending"])
-        names = tuple((name, number) for name, number in given.get("names", ()))  # older records have none
-        texts = (given["state"], given["driver"], given["pool"], given["dropin"], given["daemon_json"])
+        fields = strict_json.loads(text)
+        pending = tuple(Image(one["id"], tuple(one["tags"]), one["size"]) for one in fields["pending"])
+        names = tuple((name, number) for name, number in fields.get("names", ()))  # older records have none
+        texts = (fields["state"], fields["driver"], fields["pool"], fields["dropin"], fields["daemon_json"])
         former = Former(*texts, pending=pending, names=names)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise unreadable(repr(error)) from error
     texts = (former.state, former.driver, former.pool, former.dropin or "", former.daemon_json or "")
-    lists = [one["tags"] for one in given["pending"]]
+    lists = [one["tags"] for one in fields["pending"]]
     texts += tuple(text for image in pending for text in (image.id, *image.tags))
     texts += tuple(text for pair in former.names for text in pair)
     sizes = [image.size for image in pending]

@@ -6,10 +6,6 @@ Sources: systemd.unit(5), systemd.service(5) "COMMAND LINES", systemd.exec(5) "E
 where the manual pages are silent, conf-parser.c, env-file.c and extract-word.c of systemd 219 to 252.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 import re
 from typing import NamedTuple
@@ -21,6 +17,26 @@ ESCAPES = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " ",
     "\\": "\\", '"': '"', "'": "'",
 }  # fmt: skip
+ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{3}|.)", re.S)
+# A part of a word: in double quotes, in single ones, or in none. A backslash that ends the text is one.
+PART = re.compile(
+    r""""((?:[^"\\]|\\.)*\\?)(?:"|\Z)|'((?:[^'\\]|\\.)*\\?)(?:'|\Z)|((?:[^ \t\n\r"'\\]|\\.)+|\\\Z)""",
+    re.S,
+)
+QUOTED = r"""'[^']*'|"(?:[^"\\]|\\.)*\""""
+ASSIGNMENT = re.compile(
+    r"""
+    [ \t\r\n]*
+    (?: [#;][^\r\n]*                                # a comment
+    |   ([^ \t\r\n][^=\r\n]*) = ((?:[ \t]*(?:%s))*)  # a name, what is in quotes,
+        [ \t]* (?![ \t'"]) ((?:[^\r\n\\]|\\.)*)     # and after it what is not
+    |   (?:[^ \t\r\n][^=\r\n]*)?                      # nothing is set
+    ) [\r\n]
+    | .+                                            # a quote that is not closed takes all the rest with it
+    """
+    % QUOTED,
+    re.S | re.X,
+)
 
 
 class Setting(NamedTuple):
@@ -62,7 +78,7 @@ def logical_lines(text):
 
 def settings(files):
     """Every assignment of (path, text) files in order, as Setting. Never raises: systemd skips what it cannot read."""
-    found = []
+    assignments = []
     for path, text in files:
         section = ""
         for line in logical_lines(text):
@@ -70,20 +86,25 @@ def settings(files):
                 section = line[1:-1] if line.endswith("]") else ""
             elif "=" in line:
                 key, _equals, value = line.partition("=")
-                found.append(Setting(path, section, key.strip(), value.strip()))
-    return found
+                assignments.append(Setting(path, section, key.strip(), value.strip()))
+    return assignments
+
+
+def in_force(files, key, ours=""):
+    """[Setting] of a key of [Service] in all files but `ours`. An empty assignment forgets the ones before."""
+    assignments = []
+    for one in settings([(path, text) for path, text in files if not same(path, ours)]):
+        if (one.section, one.key) == ("Service", key):
+            assignments = [*assignments, one] if one.value else []
+    return assignments
 
 
 def exec_start(files, ours):
     """(path, command line) of the ExecStart in force without the file `ours`; ("", "") when there is none.
 
-    An empty `ExecStart=` forgets the ones before. Raises Refused for more than one: only Type=oneshot may have that,
-    and systemd would not load such a service either.
+    Raises Refused for more than one: only Type=oneshot may have that, and systemd would not load such a service either.
     """
-    starts = []
-    for one in settings([(path, text) for path, text in files if not same(path, ours)]):
-        if (one.section, one.key) == ("Service", "ExecStart"):
-            starts = [*starts, one] if one.value else []
+    starts = in_force(files, "ExecStart", ours)
     if len(starts) > 1:
         raise Refused(
             "the service has %d ExecStart lines, in %s and in %s: without an empty `ExecStart=` before the last one "
@@ -93,49 +114,26 @@ def exec_start(files, ours):
     return (starts[0].path, starts[0].value) if starts else ("", "")
 
 
-def command_line(files, ours):
-    """The ExecStart in force without the file `ours`, as written: prefixes, quotes and variables untouched."""
-    return exec_start(files, ours)[1]
-
-
 def split_words(text):
     """A command line or a list value in words by systemd's rules: quotes removed, C escapes, never an error.
 
     A quote that is not closed ends at the end of the text; an unknown escape stays as it is.
     """
-    words, word, quote, position = [], None, "", 0
-    while position < len(text):
-        char = text[position]
-        position += 1
-        if char == "\\" and position < len(text):
-            escape = re.compile(r"x[0-9a-fA-F]{2}|[0-7]{3}").match(text, position)
-            if escape:
-                digits = escape.group()
-                value = int(digits[1:], 16) if digits[0] == "x" else int(digits, 8)
-                word, position = (word or "") + chr(value), escape.end()
-            else:
-                word = (word or "") + ESCAPES.get(text[position], "\\" + text[position])
-                position += 1
-        elif quote:
-            if char == quote:
-                quote = ""
-            else:
-                word = (word or "") + char
-        elif char in "\"'":
-            quote, word = char, word or ""
-        elif char in " \t\n\r":
-            words, word = words + ([] if word is None else [word]), None
-        else:
-            word = (word or "") + char
-    return words + ([] if word is None else [word])
+    words = [match.group() for match in re.finditer("(?:%s)+" % PART.pattern, text, re.S)]
+    return ["".join(ESCAPE.sub(unescaped, "".join(parts)) for parts in PART.findall(word)) for word in words]
+
+
+def unescaped(match):
+    """What an ESCAPE stands for."""
+    code = match.group(1)
+    if len(code) == 3:
+        return chr(int(code[1:], 16) if code[0] == "x" else int(code, 8))
+    return ESCAPES.get(code, "\\" + code)
 
 
 def environment_files(files, ours=""):
     """The paths of EnvironmentFile= in order, without the `-` of "may be missing". Patterns are not expanded."""
-    paths = []
-    for one in settings([(path, text) for path, text in files if not same(path, ours)]):
-        if (one.section, one.key) == ("Service", "EnvironmentFile"):
-            paths = [*paths, one.value.lstrip("-")] if one.value else []
+    paths = [one.value.lstrip("-") for one in in_force(files, "EnvironmentFile", ours)]
     return [path for path in paths if path.startswith("/")]
 
 
@@ -144,52 +142,17 @@ def parse_environment_file(text):
 
     Comments start with # or ; as first character. Quoted parts may span lines, a backslash joins lines.
     """
-    found, state, key, value = {}, "before", "", ""
-    quotes = {"'": "single", '"': "double"}
-
-    def take(ready):
-        if re.match(r"[A-Za-z_][A-Za-z0-9_]*\Z", key.strip()):
-            found[key.strip()] = ready
-
-    for char in text + "\n":
-        if state == "before":
-            if char in "#;":
-                state = "comment"
-            elif char not in " \t\r\n":
-                state, key, value = "key", char, ""
-        elif state == "comment":
-            state = "before" if char in "\r\n" else state
-        elif state == "key":
-            if char in "\r\n":
-                state = "before"
-            elif char == "=":
-                state = "ready"
-            else:
-                key += char
-        elif state in ("ready", "value"):
-            if char in "\r\n":
-                take(value.rstrip(" \t") if state == "value" else value)
-                state = "before"
-            elif char == "\\":
-                state = "escape"
-            elif state == "ready" and char in quotes:
-                state = quotes[char]
-            elif state == "value" or char not in " \t":
-                state, value = "value", value + char
-        elif state == "escape":
-            state, value = "value", value + ("" if char in "\r\n" else char)
-        elif state == "single":
-            state, value = ("ready", value) if char == "'" else (state, value + char)
-        elif state == "double":
-            if char == '"':
-                state = "ready"
-            elif char == "\\":
-                state = "double escape"
-            else:
-                value += char
-        elif state == "double escape":
-            state, value = "double", value + (char if char in '"\\`$' else "" if char == "\n" else "\\" + char)
-    return found
+    values = {}
+    for name, quoted, plain in ASSIGNMENT.findall(text + "\n"):
+        value = ""
+        for part in re.findall(QUOTED, quoted, re.S):
+            escapes = r"\\([\"\\`$\n])" if part[0] == '"' else r"(?!)"
+            value += re.sub(escapes, lambda match: match.group(1).strip("\n"), part[1:-1])
+        if plain:
+            value = (value + re.sub(r"\\(.)", lambda match: match.group(1).strip("\r\n"), plain, flags=re.S)).rstrip(" \t")
+        if re.match(r"[A-Za-z_][A-Za-z0-9_]*\Z", name.strip()):
+            values[name.strip()] = value
+    return values
 
 
 def variables(files, env_files, ours=""):
@@ -197,19 +160,16 @@ def variables(files, env_files, ours=""):
 
     EnvironmentFile= wins over Environment=, later files win over earlier ones (systemd.exec(5)).
     """
-    found = {}
-    for one in settings([(path, text) for path, text in files if not same(path, ours)]):
-        if (one.section, one.key) == ("Service", "Environment"):
-            if not one.value:
-                found = {}
-            for word in split_words(one.value):
-                name, equals, value = word.partition("=")
-                if equals:
-                    found[name] = Word(value, "Environment=%s in %s" % (name, one.path))
+    words = {}
+    for one in in_force(files, "Environment", ours):
+        for word in split_words(one.value):
+            name, equals, value = word.partition("=")
+            if equals:
+                words[name] = Word(value, "Environment=%s in %s" % (name, one.path))
     for path, text in (env_files or {}).items():
         for name, value in parse_environment_file(text).items():
-            found[name] = Word(value, "%s in %s" % (name, path))
-    return found
+            words[name] = Word(value, "%s in %s" % (name, path))
+    return words
 
 
 def command_words(command, place, known):

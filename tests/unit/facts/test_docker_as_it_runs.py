@@ -43,7 +43,7 @@ FILES = [  # situation, unit, environment files, config file, data root
 
 @pytest.mark.parametrize(("one", "files", "config", "root"), [row[1:] for row in FILES], ids=[row[0] for row in FILES])
 def test_the_configuration_file_and_the_data_root(one, files, config, root):
-    assert docker_conflicts.config_file(one, files) == config
+    assert docker_conflicts.config_files(one, files)[1] == config
     assert docker_conflicts.data_root(one, None, files) == root
 
 
@@ -152,9 +152,9 @@ def test_a_script_is_not_asked_for_its_version(tmp_path, monkeypatch):
     script.write_text("#!/bin/sh\nexec dockerd\n")
     assert docker.daemon_program(unit(str(script), ["/opt/docker/dockerd"])) == "/opt/docker/dockerd"
     assert docker.daemon_program(unit(str(script))) == "dockerd"
-    assert docker.script(unit(str(script))) == "/bin/sh\nexec dockerd\n"
-    assert docker.script(unit("/usr/bin/env")) == ""
-    assert docker.script(unit(str(tmp_path / "none"))) == ""
+    assert docker.unit_script(unit(str(script))) == "/bin/sh\nexec dockerd\n"
+    assert docker.unit_script(unit("/usr/bin/env")) == ""
+    assert docker.unit_script(unit(str(tmp_path / "none"))) == ""
 
 
 MENTIONED = "[Service]\n# once: --storage-driver devicemapper --storage-opt dm.thinpooldev=/dev/mapper/vg-pool\nExecStart=\n"

@@ -50,7 +50,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_command_of_each_recorded_unit(name):
-    command = units.command_line(((FRAGMENT, recorded("units", name, "docker.service")),), OURS)
+    command = units.exec_start(((FRAGMENT, recorded("units", name, "docker.service")),), OURS)[1]
     assert " ".join(command.split()) == COMMANDS[name]
 
 
@@ -82,7 +82,7 @@ def service(*lines):
     ],
 )
 def test_command_line(text, expected):
-    assert units.command_line(((FRAGMENT, text),), OURS) == expected
+    assert units.exec_start(((FRAGMENT, text),), OURS)[1] == expected
 
 
 def test_dropins_and_ours():
@@ -91,16 +91,16 @@ def test_dropins_and_ours():
         (OVERRIDE, service("ExecStart=", "ExecStart=/theirs")),
         (OURS, service("ExecStart=", "ExecStart=/theirs --storage-driver=devicemapper")),
     )
-    assert units.command_line(files, OURS) == "/theirs"
+    assert units.exec_start(files, OURS)[1] == "/theirs"
     assert units.exec_start(files, OURS) == (OVERRIDE, "/theirs")
-    assert units.command_line(files, OURS.replace("/system/", "/./system/")) == "/theirs"
-    assert units.command_line(files, "").endswith("devicemapper")
+    assert units.exec_start(files, OURS.replace("/system/", "/./system/"))[1] == "/theirs"
+    assert units.exec_start(files, "")[1].endswith("devicemapper")
 
 
 def test_more_than_one_exec_start_is_refused_with_both_places():
     files = ((FRAGMENT, service("ExecStart=/vendor")), (OVERRIDE, service("ExecStart=/theirs")))
     with pytest.raises(Refused) as refused:
-        units.command_line(files, OURS)
+        units.exec_start(files, OURS)
     assert FRAGMENT in str(refused.value)
     assert OVERRIDE in str(refused.value)
     assert "`ExecStart=`" in refused.value.way_out
@@ -364,7 +364,7 @@ def test_any_unit_is_read_or_refused(text):
     units.environment_files(files)
     known = units.variables(files, {"/x": text})
     try:
-        command = units.command_line(files, OURS)
+        command = units.exec_start(files, OURS)[1]
     except Refused:
         return
     units.command_words(command, FRAGMENT, known)

@@ -86,7 +86,7 @@ def test_a_daemon_json_that_docker_reads_is_merged(text):
 TCP = "tcp://0.0.0.0:2376"
 LISTENS = [
     ("tcp-only", json.dumps({"hosts": [TCP], "tlsverify": True}), "", ["daemon.json has Docker listen on %s only" % TCP]),
-    ("tcp-only-by-flag", None, "-H " + TCP, ["add unix:///var/run/docker.sock to `--host` there"]),
+    ("tcp-only-by-flag", None, "-H " + TCP, ["Add unix:///var/run/docker.sock to `--host` there"]),
     ("both", json.dumps({"hosts": [TCP, "unix://"]}), "", []),
     ("by-the-socket-unit", None, "-H fd:// -H " + TCP, []),
     ("nothing-said", "{}", "", []),

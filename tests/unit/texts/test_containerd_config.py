@@ -251,7 +251,7 @@ def test_any_file_keeps_every_other_byte(text):
     changed = with_import(text, PATH)
     assert with_import(changed, PATH) == changed
     assert rest_of(changed) == rest_of(text)
-    names = [name for _start, _end, name in config.entries(config.IMPORTS.search(config.head(changed)).group(1))]
+    names = [name for _start, _end, name in config.imports(changed)]
     assert config.imported(PATH, names, CONFIG)
     if not any(config.leads_to(name, PATH, CONFIG) for name in names[:-1]):
         assert without_import(changed, PATH) == text

@@ -103,7 +103,7 @@ SITUATIONS = {
     ),
     "driver-in-etc-default": (
         (unit(), None, {DEFAULT: "DOCKER_OPTS='-s overlay2'"}, "20.10.24"),
-        [("DOCKER_OPTS in " + DEFAULT, "--storage-driver overlay2", OURS, "take it out of", "daemon-reload")],
+        [("DOCKER_OPTS in " + DEFAULT, "--storage-driver overlay2", OURS, "Take it out of", "daemon-reload")],
     ),
     "driver-in-a-variable-that-is-not-used": ((unit(), None, {DEFAULT: "OPTIONS='-s overlay2'"}, "20.10.24"), []),
     "driver-in-etc-default-that-the-unit-does-not-read": (
@@ -273,7 +273,7 @@ def test_every_recorded_unit_has_a_situation():
     tested = {row[0][0].command for row in SITUATIONS.values()}
     for name in os.listdir(UNITS):
         if os.path.isdir(os.path.join(UNITS, name)) and name != "dropins":
-            assert units.command_line(((VENDOR, recorded("units", name, "docker.service")),), OURS) in tested, name
+            assert units.exec_start(((VENDOR, recorded("units", name, "docker.service")),), OURS)[1] in tested, name
 
 
 def test_the_command_for_daemon_json_does_what_it_says(tmp_path):
@@ -333,9 +333,9 @@ def test_with_daemon_json_the_same_keys_there_are_ours_and_flags_are_not():
     assert [DEFAULT in sentence and JSON in sentence for sentence in found] == [True]
 
 
-def test_config_file():
-    assert conflicts.config_file(unit()) == JSON
-    assert conflicts.config_file(unit(), {DEFAULT: "DOCKER_OPTS=--config-file=/etc/d.json"}) == "/etc/d.json"
+def test_config_files():
+    assert conflicts.config_files(unit())[1] == JSON
+    assert conflicts.config_files(unit(), {DEFAULT: "DOCKER_OPTS=--config-file=/etc/d.json"})[1] == "/etc/d.json"
     found = conflicts.find_conflicts(unit(), "broken", {DEFAULT: "DOCKER_OPTS=--config-file=/etc/d.json"}, OURS, "20.10.24")
     assert found[0].startswith("/etc/d.json is not valid JSON")
 
@@ -369,7 +369,7 @@ ANSWERS = st.recursive(
 def test_anything_is_judged_in_sentences(vendor, other, daemon_json, environment, version, config):
     files = ((VENDOR, vendor), (FOLDER + "x.conf", other), (OURS, other))
     try:
-        command = units.command_line(files, OURS)
+        command = units.exec_start(files, OURS)[1]
     except Refused:
         return
     found = Unit("loaded", "inactive", False, files, command)
