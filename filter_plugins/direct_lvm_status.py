@@ -87,7 +87,7 @@ def row(name, answer):
     }
     if not all(isinstance(severity, str) for severity in danger.values()):
         odd.append("danger")
-    danger = {printable(subject): printable(severity) for subject, severity in danger.items()}
+    danger = {printable(subject): printable(severity) for subject, severity in list(danger.items())[:100]}
     warnings = (typed(host.get("warnings"), list, "warnings", odd) or [])[:100]
     if not all(isinstance(sentence, str) for sentence in warnings):
         odd.append("warnings")

@@ -216,3 +216,8 @@ def test_the_hosts_in_danger_come_first_and_the_fuller_pools_before_the_others()
         a_failed={"failed": True}, f_gone={"unreachable": True}, z_danger=answered({"data": "critical"}, data=99),
     )[0]  # fmt: skip
     assert list(rows) == ["z_danger", "f_gone", "a_failed", "b_warned", "d_full", "c_ok", "e_ok"]
+
+
+def test_an_answer_without_end_is_cut():
+    one = report(one=answered({"subject %d" % n: "warning" for n in range(5000)}))[0]["one"]
+    assert len(one["danger"]) == 100
