@@ -1,4 +1,4 @@
-"""The templates of playbooks/status.yml, by Ansible's own templating: no answer spoils another host's row."""
+"""The report of playbooks/status.yml, by Ansible's own templating: no answer spoils another host's row."""
 
 import html
 import json
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("ansible")
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import filter_loader
 from ansible.template import Templar
 
 try:
@@ -18,7 +19,9 @@ try:
 except ImportError:  # before ansible-core 2.19 each text is a template
     trust_as_template = str
 
-TEMPLATES = pathlib.Path(__file__).resolve().parents[2] / "templates"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TEMPLATES = ROOT / "templates"
+filter_loader.add_directory(str(ROOT / "filter_plugins"))
 TEXTS = {path.stem: trust_as_template(path.read_text()) for path in TEMPLATES.glob("status.*.j2")}
 POOL = ("data_percent", "metadata_percent", "size", "metadata_size", "growth_steps_left", "growth_need", "monitored")
 WELL = {
@@ -182,3 +185,39 @@ def test_a_hostile_message_is_text():
     assert rows["odd"]["state"] == "failed"
     assert "a?]0;title?b?c" in shown
     assert "<script" not in page
+
+
+def answered(danger=None, data=10, **answer):
+    """What direct_lvm_info returns of a host whose pool's data is that full, in percent."""
+    host = dict(WELL["host"], danger=danger or {}, pool=dict(WELL["host"]["pool"], data_percent=data))
+    return dict({"host": host}, **answer)
+
+
+@pytest.mark.parametrize(
+    ("situation", "answer", "state"),
+    [
+        ("all is well", answered(), "ok"),
+        ("no pool and no danger", {"host": dict.fromkeys(WELL["host"])}, "ok"),
+        ("one subject in danger", answered({"reserve": "warning"}), "warning"),
+        ("the worst subject counts", answered({"reserve": "warning", "data": "critical"}), "critical"),
+        ("a severity that is new", answered({"data": "notice"}), "warning"),
+        ("not reached, though it answered before", answered(unreachable=True), "unreachable"),
+        ("the module failed", answered(failed=True, msg="no LVM"), "failed"),
+        ("no answer at all", {}, "failed"),
+    ],
+)
+def test_how_bad_a_host_is(situation, answer, state):
+    assert report(one=answer)[0]["one"]["state"] == state, situation
+
+
+def test_the_hosts_in_danger_come_first_and_the_fuller_pools_before_the_others():
+    rows = report(
+        d_full=answered(data=70), c_ok=answered(), e_ok=answered(), b_warned=answered({"reserve": "warning"}),
+        a_failed={"failed": True}, f_gone={"unreachable": True}, z_danger=answered({"data": "critical"}, data=99),
+    )[0]  # fmt: skip
+    assert list(rows) == ["z_danger", "f_gone", "a_failed", "b_warned", "d_full", "c_ok", "e_ok"]
+
+
+def test_an_answer_without_end_is_cut():
+    one = report(one=answered({"subject %d" % n: "warning" for n in range(5000)}))[0]["one"]
+    assert len(one["danger"]) == 100
