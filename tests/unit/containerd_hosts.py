@@ -55,4 +55,4 @@ def both(docker=WANTED, **pool):
 
 def due(containerd, docker, spec=None, **there):
     """The planned lines for both on a host whose pool is finished."""
-    return lines(plan.plan(spec or both(), host(containerd, docker, **there)))
+    return lines(plan.plan(spec or both(), host(containerd, docker, **there)).steps)

@@ -65,4 +65,4 @@ def lines(steps):
 
 def due(docker, wanted=WANTED, **there):
     """The planned lines for Docker on a host whose pool is finished."""
-    return lines(plan.plan(states.spec()._replace(docker=wanted), host(docker, **there)))
+    return lines(plan.plan(states.spec()._replace(docker=wanted), host(docker, **there)).steps)

@@ -170,8 +170,8 @@ def must_be_as_seen(step):
     """Refuse when a disk that is about to be erased, as allowed, is in use now, or holds something else."""
     if disks.observe_disk(step.disk.asked) != step.disk:
         raise Refused(
-            "%s has changed between the look at it and the moment of erasing it: somebody uses it." % step.path,
-            "See who: lsblk %s; %s" % (paste(step.path), openers(step.path)),
+            "%s has changed between the look at it and the moment of erasing it: somebody uses it." % step.disk.path,
+            "See who: lsblk %s; %s" % (paste(step.disk.path), openers(step.disk.path)),
         )
 
 

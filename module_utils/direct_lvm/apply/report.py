@@ -15,56 +15,9 @@ import stat
 from ..host import files
 from ..model import engines, geometry
 from ..model.names import TAG
-from ..model.steps import (
-    ArchiveImage,
-    AssertContent,
-    CheckConfiguration,
-    Command,
-    DropSnapshots,
-    IfFails,
-    KeepContainer,
-    LoadImage,
-    Move,
-    MustBeAsSeen,
-    MustBeBlank,
-    PlanAgain,
-    RemoveFile,
-    RemoveThinDevices,
-    RemoveTree,
-    StartContainers,
-    Switch,
-    UntilMoved,
-    WaitForContainerd,
-    WaitForDocker,
-    WriteFile,
-)
+from ..model.steps import Command, IfFails, RemoveFile, Switch, WriteFile
 from ..plan.health import engine_in_use
 from ..texts import switch_record
-
-# What a step is about, by the keys that RETURN of the module direct_lvm documents for its kind.
-ABOUT = {
-    Command: lambda step: {"argv": list(step.argv)},
-    WriteFile: lambda step: {"file": step.path},
-    RemoveFile: lambda step: {"file": step.path},
-    Move: lambda step: {"move": [step.source, step.target]},
-    RemoveTree: lambda step: {"remove": step.path, "size": step.size},
-    MustBeBlank: lambda step: {"check": step.path},
-    MustBeAsSeen: lambda step: {"check": step.path},
-    AssertContent: lambda _step: {"check": "what Docker holds"},
-    CheckConfiguration: lambda _step: {"check": "containerd config dump"},
-    WaitForDocker: lambda _step: {"check": "docker info"},
-    WaitForContainerd: lambda _step: {"check": "ctr plugins ls"},
-    PlanAgain: lambda _step: {"check": "docker images"},
-    ArchiveImage: lambda step: {"archive": step.image.id},
-    LoadImage: lambda step: {"load": step.image.id},
-    KeepContainer: lambda step: {"keep": step.container.id},
-    StartContainers: lambda step: (
-        {"argv": ["docker", "--host", step.host, "start", *step.ids]} if step.ids else {"check": "docker ps"}
-    ),
-    UntilMoved: lambda step: {"moves": step.device},
-    RemoveThinDevices: lambda step: {"argv": ["dmsetup", "remove", "--retry", "(each thin device of %s)" % step.pool]},
-    DropSnapshots: lambda _step: {"argv": ["ctr", "snapshots", "--snapshotter", "devmapper", "rm"]},
-}
 
 
 def summary(pool, host):
@@ -244,7 +197,7 @@ def readable(text):
 
 def describe(steps):
     """Steps as the operator reads them: [{'kind', what it is about, 'why'}], see RETURN of the module direct_lvm."""
-    return [{"kind": step.kind, **ABOUT[type(step)](step), "why": step.why} for step in flat(steps)]
+    return [{"kind": step.kind, **step.about, "why": step.why} for step in flat(steps)]
 
 
 def flat(steps):

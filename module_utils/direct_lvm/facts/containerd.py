@@ -22,6 +22,7 @@ from ..texts.containerd_config import (
     IMPORTS,
     absolute_imports,
     config_paths,
+    desired_files,
     flag,
     head,
     is_settled,
@@ -122,7 +123,7 @@ def observe_containerd(wanted, docker=None, with_snapshots=False, pool=None):
 def observe_configuration(found, pool, wanted):
     """A Containerd with what its configuration names beside our file, when something is due and so it has to be known."""
     try:
-        if is_settled(found, pool, wanted) or found.config_text is None or not found.program:
+        if is_settled(found, desired_files(found, pool, wanted)) or found.config_text is None or not found.program:
             return found
         bare = without_import(found.config_text, wanted.config_file, found.config_path)
         with tempfile.TemporaryDirectory(prefix="direct-lvm-") as folder:

@@ -33,7 +33,7 @@ def plan_containerd(spec, host):
     check_pair(spec, host)
     check_same_containerd(spec, host)
     files = understood(found, wanted, lambda: desired_files(found, spec.pool, wanted))
-    if is_settled(found, spec.pool, wanted):
+    if is_settled(found, files):
         check_last_word(spec, host)
         return []
     check_program(found)

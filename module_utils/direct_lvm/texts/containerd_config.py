@@ -174,9 +174,8 @@ def desired_files(found, pool, wanted):
     )
 
 
-def is_settled(found, pool, wanted):
-    """Whether containerd runs in the desired state, and nothing more has to be asked. Raises ValueError like desired_files()."""
-    files = desired_files(found, pool, wanted)
+def is_settled(found, files):
+    """Whether containerd runs in the desired state, and nothing more has to be asked. files: its desired_files()."""
     read = found.unit.active_state == "active" and not found.unit.need_reload and has_read(found.unit, files[0][2])
     return read and found.plugin == "ok" and all(now == text for _path, now, text in files)
 

@@ -299,14 +299,14 @@ def test_what_is_no_file_is_refused_before_anything_is_touched(path, way_out):
         plan.plan(spec._replace(docker=JSON), there)
     assert refusal.value.what == "%s is %s, and not a file that could be replaced." % (path, kind)
     assert way_out in refusal.value.way_out
-    assert plan.plan(spec, there)  # by a drop-in, which leaves it alone
+    assert plan.plan(spec, there).steps  # by a drop-in, which leaves it alone
 
 
 def test_every_file_of_a_plan_is_looked_at(monkeypatch):
     """observe.targets() has each path that a plan may replace: else what stands there is not known."""
     spec = plan_spec()
     looked_at = observe.targets(spec._replace(docker=JSON), FRESH, None)
-    planned = files_of(plan.plan(spec._replace(docker=JSON), plan_host(FRESH, "00-blank")))
+    planned = files_of(plan.plan(spec._replace(docker=JSON), plan_host(FRESH, "00-blank")).steps)
     assert planned
     assert planned <= set(looked_at)
 

@@ -36,7 +36,9 @@ def test_what_containerd_has_from_an_earlier_switch_is_not_missed_by_a_look_that
     content = Content((), (("containerd", "busybox:1", BUSYBOX.id),))
     former = Former("back", "overlay2")
     docker = NEW._replace(content=content, store=("/run/x.sock", "moby"), root=str(tmp_path), former=former)
-    checks = [step for step in report.flat(plan.plan(both(), image_store_host(READY, docker))) if isinstance(step, AssertContent)]
+    checks = [
+        step for step in report.flat(plan.plan(both(), image_store_host(READY, docker)).steps) if isinstance(step, AssertContent)
+    ]
     assert [step.stopped for step in checks] == [False, True]
     for step in checks:
         docker_content.check(step)
@@ -66,7 +68,7 @@ NAMES = [  # situation, what names there are where Docker goes, Docker
 
 @pytest.mark.parametrize(("names", "docker"), [row[1:] for row in NAMES], ids=[row[0] for row in NAMES])
 def test_the_record_has_the_names_that_there_are_where_docker_goes(names, docker):
-    steps = plan.plan(states.spec()._replace(docker=WANTED), host(docker._replace(images=(BUSYBOX,), archive_free=10**12)))
+    steps = plan.plan(states.spec()._replace(docker=WANTED), host(docker._replace(images=(BUSYBOX,), archive_free=10**12))).steps
     texts = [step.text for step in steps if getattr(step, "path", "") == switch_record.PATH]
     assert switch_record.parse(texts[0]).names == names
     assert [step.names for step in steps if isinstance(step, LoadImage)] == [names]
@@ -74,6 +76,6 @@ def test_the_record_has_the_names_that_there_are_where_docker_goes(names, docker
 
 def test_the_record_of_the_way_back_has_the_names_of_the_former_storage():
     docker = DONE._replace(former=Former("done", "overlay2"), content=CONTENT, archive_free=10**12)
-    steps = plan.plan(states.spec()._replace(docker=WANTED._replace(state="former")), host(docker))
+    steps = plan.plan(states.spec()._replace(docker=WANTED._replace(state="former")), host(docker)).steps
     texts = [step.text for step in steps if getattr(step, "path", "") == switch_record.PATH]
     assert switch_record.parse(texts[0]).names == (("busybox:1", BUSYBOX.id),)

@@ -125,7 +125,7 @@ def test_docker_from_a_snap_is_not_taken_for_no_docker(tmp_path, monkeypatch, en
 
 
 def test_a_users_own_docker_is_told_of():
-    said = plan.warnings(states.spec()._replace(docker=WANTED), host(FRESH._replace(rootless=("/run/user/1000/docker.sock",))))
+    said = plan.plan(states.spec()._replace(docker=WANTED), host(FRESH._replace(rootless=("/run/user/1000/docker.sock",)))).warnings
     assert "without root (/run/user/1000/docker.sock): what that one holds stays in its user's home folder" in " ".join(said)
 
 
@@ -175,7 +175,7 @@ def test_a_folder_is_no_mount_point(tmp_path):
 
 def left(found, wanted=WANTED):
     """The warnings about what does not come across."""
-    said = plan.warnings(states.spec()._replace(docker=wanted), host(found))
+    said = plan.plan(states.spec()._replace(docker=wanted), host(found)).warnings
     return [line for line in said if "come across" in line or "plugins" in line]
 
 

@@ -241,7 +241,7 @@ def test_a_pool_in_trouble_is_told_with_the_command_that_helps(changes, free, to
 
 def test_a_run_tells_only_what_it_does_not_put_right_itself():
     host = states.tagged(finished(monitored=False, profile="", data_percent=95.0))
-    (told,) = plan.warnings(states.spec(autoextend_threshold=100), host)
+    (told,) = plan.plan(states.spec(autoextend_threshold=100), host).warnings
     assert told.startswith("Data of pool vgdocker/thinpool is 95.0 % full. ")
     assert len(health.findings(OFF, host)) == 3
 

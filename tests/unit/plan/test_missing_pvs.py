@@ -39,7 +39,7 @@ from module_utils.direct_lvm.texts.daemon_json import merge
 
 
 def way_back(docker):
-    (switch,) = [step for step in plan.plan(states.spec()._replace(docker=WANTED), host(docker)) if isinstance(step, Switch)]
+    (switch,) = [step for step in plan.plan(states.spec()._replace(docker=WANTED), host(docker)).steps if isinstance(step, Switch)]
     return switch.way_back + switch.afterwards
 
 
@@ -119,7 +119,7 @@ def test_rollback_from_a_pool_that_is_dead_leaves_behind_what_only_it_has():
     )
     with pytest.raises(Refused, match="Or, when it does not start any more, .*\n?.*\ndocker_storage_containers: discard\n"):
         due(dead, BACK)
-    steps = plan.plan(states.spec()._replace(docker=BACK._replace(containers="discard")), host(dead))
+    steps = plan.plan(states.spec()._replace(docker=BACK._replace(containers="discard")), host(dead)).steps
     assert lines(steps)[:2] == [RECORD, STOP]
     assert "what only the pool has is left behind" in steps[0].why
     assert '"back"' in steps[1].steps[-1].text
@@ -158,7 +158,7 @@ def test_rollback_keeps_what_was_written_into_daemon_json_since_the_switch(wante
         there._replace(daemon_json=since, dropin_text=dropin, **down),
         there._replace(daemon_json=since, dropin_text=None, **down),
     ):
-        found = plan.plan(states.spec()._replace(docker=wanted._replace(state="former")), host(docker))
+        found = plan.plan(states.spec()._replace(docker=wanted._replace(state="former")), host(docker)).steps
         (switch,) = [step for step in found if isinstance(step, Switch)]
         text = docker.daemon_json
         for step in switch.steps:
@@ -174,7 +174,9 @@ TO_OVERLAY2 = [RECORD, STOP, "/etc/docker/daemon.json", DROPIN, *CORE, RECORD]
 
 def on_overlay2(docker):
     """The Switch of a Docker that goes to overlay2."""
-    (switch,) = [step for step in plan.plan(states.spec()._replace(docker=OVERLAY2), host(docker)) if isinstance(step, Switch)]
+    (switch,) = [
+        step for step in plan.plan(states.spec()._replace(docker=OVERLAY2), host(docker)).steps if isinstance(step, Switch)
+    ]
     return switch
 
 

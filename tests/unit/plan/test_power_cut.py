@@ -111,7 +111,7 @@ class Machine:
 
     def run(self, wanted, stop=None):
         """Plan, carry out, stop before the step of that number. Whether there was such a step."""
-        steps = plan.plan(states.spec()._replace(docker=wanted._replace(dropin=self.dropin)), self.observe())
+        steps = plan.plan(states.spec()._replace(docker=wanted._replace(dropin=self.dropin)), self.observe()).steps
         flat = [one for step in steps for one in (step.steps if isinstance(step, Switch) else (step,))]
         for number, step in enumerate(flat):
             if number == stop:
@@ -172,5 +172,5 @@ def test_every_folder_is_where_its_docker_looks_for_it(tmp_path, monkeypatch, st
         machine.run(wanted._replace(**after))
         assert machine.side == ("pool" if after is TO_POOL else start.split("-")[0]), stop
         again = states.spec()._replace(docker=wanted._replace(dropin=machine.dropin, **after))
-        assert plan.plan(again, machine.observe()) == (), stop
+        assert plan.plan(again, machine.observe()).steps == (), stop
     assert stop > 5

@@ -105,7 +105,7 @@ class Machine:
 
     def repair(self):
         """One run. Whether anything was due."""
-        steps = plan.plan(SPEC, self.observe())
+        steps = plan.plan(SPEC, self.observe()).steps
         apply.carry_out(steps, apply.Done())
         return bool(steps)
 
