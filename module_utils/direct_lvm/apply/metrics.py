@@ -5,10 +5,6 @@
 Formats: prometheus.io/docs/instrumenting/exposition_formats, prometheus.io/docs/practices/naming.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import argparse
 import os
 import sys

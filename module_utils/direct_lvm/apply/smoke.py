@@ -8,10 +8,6 @@ Raises Refused, CommandFailed or OSError, each with a sentence for the operator.
 Sources: Linux Documentation/admin-guide/device-mapper/thin-provisioning.rst; dmsetup(8).
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 import time
 from contextlib import suppress

@@ -9,10 +9,6 @@ Raises Refused, CommandFailed or OSError, each with a sentence for the operator.
 Sources: ldd(1), ctr(8), moby's image specification v1.2 for the archive that `ctr images import` reads.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import hashlib
 import io
 import json

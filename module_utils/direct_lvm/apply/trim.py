@@ -5,10 +5,6 @@
 fstrim(8) cannot: it resolves /proc/PID/root to a path first, which is the host's own root. The ioctl takes an open folder.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import errno
 import fcntl
 import os

@@ -8,10 +8,6 @@ docker-devmapper: Docker's containerd image store with containerd's devmapper sn
 containerd: containerd's devmapper snapshotter alone, for whoever asks containerd for it; Docker is left as it is.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 from typing import NamedTuple
 

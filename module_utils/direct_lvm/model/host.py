@@ -6,10 +6,6 @@ Values only, no behaviour that reads or changes a host. Sizes are bytes as int, 
 absent is None. Python 3.6, standard library.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from typing import Dict, NamedTuple, Optional, Tuple, Union
 
 from .archives import Unfit

@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What LVM reports, as values: the nouns of `pvs`, `vgs` and `lvs`. Sizes are bytes, absent is None."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from typing import NamedTuple, Optional, Tuple
 
 

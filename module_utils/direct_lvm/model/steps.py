@@ -6,10 +6,6 @@ kind: what a step is, in a word.  about: what it is about, by the keys that belo
 and its RETURN documents each.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from typing import NamedTuple, Optional, Tuple
 
 from .host import Container, Content, Disk, Image

@@ -6,10 +6,6 @@ Two kinds of no. What is in use is never ours to take: the way out is to stop us
 be erased, but not before the operator has named the disk and everything found on it in thin_pool_wipe.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import json
 import re
 

@@ -6,10 +6,6 @@ A restart of containerd leaves containers running (KillMode=process in its unit)
 first, and fails on its own.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from ..model import engines
 from ..model.errors import Refused
 from ..model.host import ADDRESS

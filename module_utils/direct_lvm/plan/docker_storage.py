@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Docker on the pool: whether it may move there, what has to be kept first, and whether it is there. Pure."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from ..model import archives, engines, geometry
 from ..model.errors import Refused
 from ..model.names import device_name

@@ -13,10 +13,6 @@ devicemapper's settings with the other's folder: it would take back what it hold
 after. What Docker makes in between, where it finds no folder, gets the suffix STRAY and a number.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 import re
 from typing import NamedTuple, Optional, Tuple

@@ -9,10 +9,6 @@ A pool with data and no metadata is refused by Docker itself ("Unable to take ow
 used data blocks").
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 
 from ..model.errors import Refused

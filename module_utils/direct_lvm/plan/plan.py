@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What to do: plan(Spec, Host) -> Plan, or Refused. No I/O, no clock: the same facts give the same plan."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from ..model import engines, geometry
 from ..model.errors import Refused
 from ..model.plan import Plan

@@ -2,17 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The pool's policy: its profile, attached; the pool watched; what happens when it is full. Pure."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from ..model.errors import Refused
 from ..model.names import MANAGED, device_name, full, profile_path
 from ..model.quoting import paste
 from ..model.steps import Command, WriteFile
 from ..texts import own_files
-
-__metaclass__ = type
 
 
 def plan_policy(pool, host):

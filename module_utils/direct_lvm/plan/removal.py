@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Taking the pool away again: only what carries our tag, only when nobody uses it. Pure."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from ..model.errors import Refused
 from ..model.names import (
     ADOPTED_TAG,

@@ -5,10 +5,6 @@
 LVM keeps the damaged metadata as a visible LV, POOL_meta0 and so on (lvmthin(7), "Metadata check and repair").
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 
 from ..model import geometry

@@ -6,10 +6,6 @@ pvmove keeps in LVM's metadata what it moves, in a hidden LV pvmoveN (pvmove(8))
 and the same command goes on with it.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import json
 
 from ..model import geometry

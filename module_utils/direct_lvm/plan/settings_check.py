@@ -6,10 +6,6 @@ What only our commands see is pinned (lvm_pins.PINNED). What LVM does by itself 
 when the pool could not work, and else warned of. docs/lvm-settings.md has the whole table, and a test holds it to this file.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from ..model.errors import Refused
 from ..model.names import PROFILE_FOLDER, TAG, full
 from ..model.quoting import paste

@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Disks and volume group: which PVs are still to be made, and whether the VG is ours to change. Pure."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from typing import NamedTuple
 
 from ..model import geometry
