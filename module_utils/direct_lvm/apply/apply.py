@@ -11,31 +11,9 @@ from itertools import takewhile
 from ..facts import containerd, disks, docker_content
 from ..host import commands, files, trees
 from ..images import container_records, images
+from ..model import steps as kinds
 from ..model.errors import Changed, CommandFailed, Refused
 from ..model.quoting import openers, paste
-from ..model.steps import (
-    ArchiveImage,
-    AssertContent,
-    CheckConfiguration,
-    Command,
-    DropSnapshots,
-    IfFails,
-    KeepContainer,
-    LoadImage,
-    Move,
-    MustBeAsSeen,
-    MustBeBlank,
-    PlanAgain,
-    RemoveFile,
-    RemoveThinDevices,
-    RemoveTree,
-    StartContainers,
-    Switch,
-    UntilMoved,
-    WaitForContainerd,
-    WaitForDocker,
-    WriteFile,
-)
 from . import daemon, thin_devices
 
 IMAGE_TIMEOUT = 6 * 3600  # seconds: docker save and load of tens of gigabytes on a slow disk
@@ -69,17 +47,17 @@ def carry_out(steps, done):
     """
     stopped = None
     for step in steps:
-        if isinstance(step, PlanAgain):
+        if isinstance(step, kinds.PlanAgain):
             return False
-        if isinstance(step, UntilMoved):
+        if isinstance(step, kinds.UntilMoved):
             return True
-        if isinstance(step, Switch):
+        if isinstance(step, kinds.Switch):
             switch(step, done)
             continue
-        if isinstance(step, IfFails):
+        if isinstance(step, kinds.IfFails):
             if_fails(step, done)
             continue
-        if isinstance(step, Command) and step.argv[:2] == ("systemctl", "stop"):
+        if isinstance(step, kinds.Command) and step.argv[:2] == ("systemctl", "stop"):
             stopped = time.monotonic()
         if interrupts(step):
             done.stopped_at = done.stopped_at or time.time()
@@ -89,7 +67,7 @@ def carry_out(steps, done):
             done.downtime += time.monotonic() - stopped if stopped else 0.0
             raise
         done.append(step)
-        if stopped and isinstance(step, WaitForDocker):
+        if stopped and isinstance(step, kinds.WaitForDocker):
             done.downtime += time.monotonic() - stopped
             stopped = None
     return True
@@ -97,7 +75,7 @@ def carry_out(steps, done):
 
 def interrupts(step):
     """Whether a step ends a daemon that serves."""
-    return isinstance(step, Command) and step.argv[:2] in (("systemctl", "stop"), ("systemctl", "restart"))
+    return isinstance(step, kinds.Command) and step.argv[:2] in (("systemctl", "stop"), ("systemctl", "restart"))
 
 
 def one(step, done):
@@ -140,7 +118,7 @@ def if_fails(step, done):
 def look_ahead(steps):
     """For check mode: what a real run looks at before it overwrites, as far as it is there already. Raises Refused."""
     for step in steps:
-        if isinstance(step, MustBeBlank) and os.path.exists(step.path):
+        if isinstance(step, kinds.MustBeBlank) and os.path.exists(step.path):
             must_be_blank(step)
 
 
@@ -226,23 +204,23 @@ def hang_ups_ignored():
 
 # What is done for each step; carry_out() itself knows those that are about other steps.
 EFFECTS = {
-    Command: lambda step, _done: ask(step),
-    WriteFile: lambda step, _done: write_file(step),
-    RemoveFile: lambda step, _done: files.remove(step.path),
-    MustBeBlank: lambda step, _done: must_be_blank(step),
-    MustBeAsSeen: lambda step, _done: must_be_as_seen(step),
-    WaitForDocker: lambda step, _done: daemon.wait(step),
-    CheckConfiguration: lambda step, _done: containerd.check_configuration(step),
-    WaitForContainerd: lambda step, _done: containerd.wait(step),
-    DropSnapshots: lambda step, _done: containerd.drop_snapshots(step),
-    Move: lambda step, _done: files.move(step.source, step.target, step.only_if),
-    ArchiveImage: lambda step, _done: images.save(step.host, step.image, step.folder, IMAGE_TIMEOUT),
-    LoadImage: load_image,
-    KeepContainer: lambda step, _done: container_records.save_container(
+    kinds.Command: lambda step, _done: ask(step),
+    kinds.WriteFile: lambda step, _done: write_file(step),
+    kinds.RemoveFile: lambda step, _done: files.remove(step.path),
+    kinds.MustBeBlank: lambda step, _done: must_be_blank(step),
+    kinds.MustBeAsSeen: lambda step, _done: must_be_as_seen(step),
+    kinds.WaitForDocker: lambda step, _done: daemon.wait(step),
+    kinds.CheckConfiguration: lambda step, _done: containerd.check_configuration(step),
+    kinds.WaitForContainerd: lambda step, _done: containerd.wait(step),
+    kinds.DropSnapshots: lambda step, _done: containerd.drop_snapshots(step),
+    kinds.Move: lambda step, _done: files.move(step.source, step.target, step.only_if),
+    kinds.ArchiveImage: lambda step, _done: images.save(step.host, step.image, step.folder, IMAGE_TIMEOUT),
+    kinds.LoadImage: load_image,
+    kinds.KeepContainer: lambda step, _done: container_records.save_container(
         step.host, step.container.id, step.folder, step.commit, IMAGE_TIMEOUT
     ),
-    AssertContent: lambda step, _done: docker_content.check(step),
-    StartContainers: lambda step, done: docker_content.start(step, done.stopped_at),
-    RemoveThinDevices: lambda step, _done: thin_devices.remove(step),
-    RemoveTree: lambda step, _done: trees.remove_tree(step.path),
+    kinds.AssertContent: lambda step, _done: docker_content.check(step),
+    kinds.StartContainers: lambda step, done: docker_content.start(step, done.stopped_at),
+    kinds.RemoveThinDevices: lambda step, _done: thin_devices.remove(step),
+    kinds.RemoveTree: lambda step, _done: trees.remove_tree(step.path),
 }

@@ -1,10 +1,6 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The nouns: what is wanted (Spec), what is there (Host), what to do (steps), and why not (Refused).
-
-Values only, no behaviour that reads or changes a host. Sizes are bytes as int, extents are counts,
-absent is None. Python 3.6, standard library.
-"""
+"""What was found on a host (Host). Sizes are bytes as int, extents are counts, absent is None."""
 
 from typing import Dict, NamedTuple, Optional, Tuple, Union
 
@@ -14,12 +10,6 @@ from .lvm_report import Lvm
 CONFIG = "/etc/containerd/config.toml"
 ADDRESS = "/run/containerd/containerd.sock"
 Value = Union[str, Tuple[str, ...]]
-
-
-# --- what is wanted -----------------------------------------------------------------------------------
-
-
-# --- what is there --------------------------------------------------------------------------------------
 
 
 class Signature(NamedTuple):

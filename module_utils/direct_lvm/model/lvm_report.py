@@ -102,6 +102,10 @@ class Lvm(NamedTuple):
         """The LV of that VG and name (without brackets) or None."""
         return next((x for x in self.lvs if x.vg == vg and x.name == name), None)
 
+    def thin_pool(self, pool):
+        """The Lv of a spec.Pool, None while no thin pool has its name."""
+        return next((x for x in self.lvs if (x.vg, x.name, x.segtype) == (pool.vg, pool.name, "thin-pool")), None)
+
     def lvs_of(self, vg):
         """All LVs of a VG, hidden ones too."""
         return tuple(x for x in self.lvs if x.vg == vg)

@@ -31,6 +31,16 @@ class Command(NamedTuple):
     about = property(lambda step: {"argv": list(step.argv)})
 
 
+def activation(name, value, why, **options):
+    """The Command that activates an LV (VG/LV): value "y", or takes it down: "n"."""
+    return Command(("lvchange", "--activate", value, name), why, **options)
+
+
+def forget_failures(unit):
+    """The Command without which systemd may not start a unit that failed often."""
+    return Command(("systemctl", "reset-failed", unit), "forget earlier failed starts", ok=(0, 1))
+
+
 class IfFails(NamedTuple):
     """Run test, and when it returns one of codes, carry steps out."""
 

@@ -88,12 +88,8 @@ def check_vital(disk):
     """Raise Refused for the disk that the system itself runs from, and for anything else on that disk."""
     if not disk.system:
         return
-    if disk.mounts:
-        what = "it is mounted at %s" % " ".join(map(printable, disk.mounts))
-    elif disk.kind == "part":
-        what = "it is a partition of that disk"
-    else:
-        what = "it rests on that disk"
+    what = "it is a partition of that disk" if disk.kind == "part" else "it rests on that disk"
+    what = "it is mounted at %s" % " ".join(map(printable, disk.mounts)) if disk.mounts else what
     raise Refused("%s belongs to the disk that this system runs from: %s." % (name(disk), what), ANOTHER)
 
 
@@ -109,11 +105,8 @@ def check_vg(disk, lvm):
             "See both: pvs --all -o pv_name,pv_uuid,vg_name,pv_duplicate\n"
             "A second path belongs under multipath; detach a copy from this host, or erase it if nobody needs it.",
         )
-    for pv in rows:
-        vg = lvm.vg(pv.vg) if pv.vg else None
-        if pv.vg is None:
-            continue
-        notes = []
+    for pv in [pv for pv in rows if pv.vg is not None]:
+        vg, notes = lvm.vg(pv.vg), []
         if pv.exported or (vg and vg.exported):
             notes.append("exported, perhaps on its way to another host")
         if vg and vg.missing_pvs:
@@ -145,8 +138,10 @@ def check_in_use(disk):
             "Name the multipath device in its place: %s" % better,
         )
     if disk.mounts:
+        kinds = ", ".join(sorted({signature.type for signature in disk.signatures}))
+        kinds = " (%s)" % kinds if kinds else ""
         raise Refused(
-            "%s is mounted%s at %s." % (name(disk), _types(disk, " (%s)"), " ".join(map(printable, disk.mounts))),
+            "%s is mounted%s at %s." % (name(disk), kinds, " ".join(map(printable, disk.mounts))),
             "If nobody needs it: umount %s, take it out of /etc/fstab, and run again." % pasted(disk.mounts),
         )
     if disk.swap:
@@ -169,10 +164,8 @@ def check_fit(disk):
     if disk.kind == "rom":
         raise Refused("%s is an optical drive." % name(disk), ANOTHER)
     if disk.kind == "lvm":
-        raise Refused(
-            "%s is itself a logical volume; LVM does not look for physical volumes there (lvm.conf scan_lvs)." % name(disk),
-            ANOTHER,
-        )
+        what = "%s is itself a logical volume; LVM does not look for physical volumes there (lvm.conf scan_lvs)." % name(disk)
+        raise Refused(what, ANOTHER)
     table = any(found.usage == "partition-table" for found in disk.signatures)
     if disk.partitions and not (table and disk.inside):
         raise Refused(
@@ -182,15 +175,11 @@ def check_fit(disk):
     if disk.unreadable:
         return
     if disk.size < SMALLEST:
-        raise Refused(
-            "%s is too small: %.1f MiB, a thin pool needs at least %d MiB." % (name(disk), disk.size / MIB, SMALLEST / MIB),
-            ANOTHER,
-        )
+        what = "%s is too small: %.1f MiB, a thin pool needs at least %d MiB."
+        raise Refused(what % (name(disk), disk.size / MIB, SMALLEST / MIB), ANOTHER)
     if disk.read_only:
-        raise Refused(
-            "%s is read-only." % name(disk),
-            "If that is only the kernel's switch: blockdev --setrw %s" % paste(disk.path),
-        )
+        way_out = "If that is only the kernel's switch: blockdev --setrw %s" % paste(disk.path)
+        raise Refused("%s is read-only." % name(disk), way_out)
 
 
 def check_written(disk, lvm, pool):
@@ -215,7 +204,8 @@ def check_written(disk, lvm, pool):
             "If nobody needs it: pvremove {0} && wipefs --all {0}".format(paste(disk.path)),
         )
     damage = [told for told in (check_label(device, lvm) for device in (disk,) + disk.inside) if told]
-    allowed = {wipe.signature for wipe in pool.wipe if _same(wipe.device, disk)}
+    names = [(wipe.device, wipe.device if "/" in wipe.device else "/dev/" + wipe.device) for wipe in pool.wipe]
+    allowed = {wipe.signature for wipe, (asked, path) in zip(pool.wipe, names) if asked == disk.asked or path == disk.path}
     inside = tuple(signature for part in disk.inside for signature in everything(part))
     if any(signature.type not in allowed for signature in found + inside):
         says = " LVM says: %s It may belong to a group whose metadata is damaged." % damage[0] if damage else ""
@@ -231,7 +221,8 @@ def orphan_pv(disk, lvm):
 
 def everything(disk):
     """(Signature, ...) of all that is written on a device, data without a signature too; not what its partitions hold."""
-    found = tuple(signature for signature in disk.signatures if not _part_of_gpt(signature, disk.signatures))
+    part_of_gpt = "PMBR" if any(signature.type == "gpt" for signature in disk.signatures) else None
+    found = tuple(signature for signature in disk.signatures if signature.type != part_of_gpt)
     return found if disk.data_at is None else found + (Signature("data", disk.data_at, "other"),)
 
 
@@ -241,8 +232,7 @@ def check_label(disk, lvm):
         return ""
     # LVM names what is broken on its way to the metadata: "bad metadata header on DEV at 4096." Some releases show such
     # a PV as an orphan all the same.
-    told = (line for line in lvm.warnings if "metadata" in line and disk.path in line.split())
-    damage = next(told, "")
+    damage = next((line for line in lvm.warnings if "metadata" in line and disk.path in line.split()), "")
     if not damage and not orphan_pv(disk, lvm):
         raise Refused(
             "%s carries an LVM label, but LVM does not show it: a filter or the devices file hides it, or its volume "
@@ -253,23 +243,6 @@ def check_label(disk, lvm):
             "Only if nobody needs it: wipefs --all %s" % ((paste(disk.path),) * 2),
         )
     return damage
-
-
-def _same(device, disk):
-    return device == disk.asked or (device if "/" in device else "/dev/" + device) == disk.path
-
-
-def _part_of_gpt(signature, signatures):
-    return signature.type == "PMBR" and any(other.type == "gpt" for other in signatures)
-
-
-def _types(disk, template):
-    kinds = sorted({signature.type for signature in disk.signatures})
-    return template % ", ".join(kinds) if kinds else ""
-
-
-def _printable(text):
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _sentence(found, orphan=None):
@@ -292,16 +265,14 @@ def _sentence(found, orphan=None):
             words = "a member of an array or pool (%s)" % kind
         elif same[0].usage == "crypto":
             words = "an encrypted volume (%s)" % kind
-        phrases.append(words + (' "%s"' % _printable(label) if label else "") + (" at byte %d" % min(where) if where else ""))
+        label = "".join(character if character.isprintable() else "?" for character in label)
+        phrases.append(words + (' "%s"' % label if label else "") + (" at byte %d" % min(where) if where else ""))
     return ", and ".join(phrases)
 
 
 def _partitioned(disk, lvm):
     """`has 2 partitions: /dev/sdb1 (ext4 filesystem "backup" at byte 1080), /dev/sdb2 (blank), in a gpt partition table`."""
-    parts = []
-    for part in disk.inside:
-        found = everything(part)
-        parts.append("%s (%s)" % (part.path, _sentence(found, orphan_pv(part, lvm)) if found else "blank"))
+    parts = ["%s (%s)" % (part.path, _sentence(everything(part), orphan_pv(part, lvm)) or "blank") for part in disk.inside]
     table = _sentence(everything(disk), orphan_pv(disk, lvm)).replace(UNSEEN, "")
     return "has %d partition%s: %s; and %s" % (len(parts), "s"[: len(parts) > 1], ", ".join(parts), table)
 

@@ -11,7 +11,16 @@ from ..model.errors import Refused
 from ..model.host import ADDRESS
 from ..model.names import MANAGED, device_name, full
 from ..model.quoting import paste
-from ..model.steps import CheckConfiguration, Command, DropSnapshots, RemoveFile, Switch, WaitForContainerd, WriteFile
+from ..model.steps import (
+    CheckConfiguration,
+    Command,
+    DropSnapshots,
+    RemoveFile,
+    Switch,
+    WaitForContainerd,
+    WriteFile,
+    forget_failures,
+)
 from ..texts.containerd_config import desired_files, is_settled, pool_names, without_import
 from .thin_pool import from_elsewhere
 
@@ -41,17 +50,8 @@ def plan_containerd(spec, host):
         "check the configuration with containerd before it is written",
         found.config_path,
     )
-    steps = to_files(files, "containerd's snapshotter on %s" % full(spec.pool))
-    back = to_files(backwards(files), "as before")
-    return [
-        check,
-        Switch(
-            tuple(steps + restart(found, wanted, "ok")),
-            tuple(back + restart(found, wanted, "")),
-            "give containerd the pool",
-            "containerd",
-        ),
-    ]
+    steps = to_files(files, "containerd's snapshotter on %s" % full(spec.pool)) + restart(found, wanted, "ok")
+    return [check, Switch(tuple(steps), way_back(found, wanted, files), "give containerd the pool", "containerd")]
 
 
 def understood(found, wanted, change):
@@ -113,31 +113,26 @@ def check_same_containerd(spec, host):
         )
 
 
-def is_ours(text):
-    """Whether a file is there and carries our mark."""
-    return text is not None and text.startswith(MANAGED)
-
-
-def backwards(files):
-    """The files as they were, in the other order: containerd does not start when config.toml imports one that is not there."""
-    return [(path, text, now) for path, now, text in reversed(files)]
+def way_back(found, wanted, files):
+    """(step, ...): the files as they were, in the other order: containerd does not start with an import that is not there."""
+    steps = to_files([(path, text, now) for path, now, text in reversed(files)], "as before")
+    return tuple(steps + restart(found, wanted, ""))
 
 
 def to_files(files, why):
     """[step] for ((path, text now, text wanted), ...): only what differs; None is no file."""
-    steps = []
-    for path, now, text in files:
-        if now == text:
-            continue
-        steps.append(RemoveFile(path, "there was none") if text is None else WriteFile(path, text, why, None))
-    return steps
+    return [
+        RemoveFile(path, "there was none") if text is None else WriteFile(path, text, why, None)
+        for path, now, text in files
+        if now != text
+    ]
 
 
 def restart(found, wanted, plugin):
     """[step]: containerd with the files as they are. plugin: the snapshotter's status to wait for, "" for any."""
     return [
         Command(("systemctl", "daemon-reload"), "let systemd read the drop-in"),
-        Command(("systemctl", "reset-failed", "containerd.service"), "forget earlier failed starts", ok=(0, 1)),
+        forget_failures("containerd.service"),
         Command(("systemctl", "restart", "containerd.service"), "restart containerd; containers keep running", RESTART_TIMEOUT),
         WaitForContainerd(found.address, "wait until containerd has loaded its snapshotter", wanted.start_timeout, plugin),
     ]
@@ -190,24 +185,18 @@ def check_pair(spec, host):
     """
     found, pool = host.containerd, spec.pool
     device, name, root = device_name(pool), full(pool), spec.containerd.root_path
-    lv = host.lvm.lv(pool.vg, pool.name)
+    lv, docker = host.lvm.thin_pool(pool), host.docker
     ours = device in found.databases
-    remake = (
-        "Take pool and metadata away, all data in them are lost, and start afresh: "
-        "ansible-playbook playbooks/remove.yml -e thin_pool_remove_data=true, then site.yml"
-    )
-    if lv is None or lv.segtype != "thin-pool":
-        if ours:
-            raise Refused(
-                "%s holds containerd's metadata of a pool %s, and there is no such pool: the devices that they name are gone."
-                % (root, device),
-                "If that pool is gone for ever: systemctl stop docker containerd; mv %s %s; "
-                "systemctl start containerd docker" % (paste(root), paste(root + ".of-a-lost-pool")),
-            )
-        used = 0.0
-    else:
-        used = lv.data_percent or 0.0
-    docker = host.docker
+    remake = "Take pool and metadata away, all data in them are lost, and start afresh: "
+    remake += "ansible-playbook playbooks/remove.yml -e thin_pool_remove_data=true, then site.yml"
+    if lv is None and ours:
+        raise Refused(
+            "%s holds containerd's metadata of a pool %s, and there is no such pool: the devices that they name are gone."
+            % (root, device),
+            "If that pool is gone for ever: systemctl stop docker containerd; mv %s %s; "
+            "systemctl start containerd docker" % (paste(root), paste(root + ".of-a-lost-pool")),
+        )
+    used = lv.data_percent or 0.0 if lv else 0.0
     graph = docker is not None and docker.transaction is not None and "devicemapper/loop" not in docker.root_state
     if used and graph and not ours:
         raise Refused(
@@ -236,9 +225,9 @@ def check_idle(spec, host):
     tasks = host.containerd.tasks
     if tasks:
         more = " and %d more" % (len(tasks) - SHOWN) if len(tasks) > SHOWN else ""
+        first = ", ".join("%s (namespace %s)" % (task, namespace) for namespace, task in tasks[:SHOWN])
         raise Refused(
-            "containers %s%s run on pool %s."
-            % (", ".join("%s (namespace %s)" % (task, namespace) for namespace, task in tasks[:SHOWN]), more, full(spec.pool)),
+            "containers %s%s run on pool %s." % (first, more, full(spec.pool)),
             "Stop them where they were started; on Kubernetes drain the node and stop the kubelet. Or end them here:\n"
             + "\n".join("%s --namespace %s tasks rm --force %s" % (client(host.containerd), *map(paste, task)) for task in tasks),
         )
@@ -250,13 +239,10 @@ def plan_unconfigure(spec, host):
     Raises Refused while snapshots are there and thin_pool_remove_data does not say that they may go.
     """
     found, wanted, device = host.containerd, spec.containerd, device_name(spec.pool)
-    own, dropin = is_ours(found.own_text), is_ours(found.dropin_text)
-    foreign = found.own_text is not None and not own
-    if not own and not dropin:
+    own, dropin = ((text or "").startswith(MANAGED) for text in (found.own_text, found.dropin_text))
+    foreign, steps = found.own_text is not None and not own, []
+    if not (own or dropin) or (own and device not in pool_names(found.own_text)):  # that is about another pool, which stays
         return []
-    if own and device not in pool_names(found.own_text):
-        return []  # it is about another pool, which stays
-    steps = []
     if found.snapshots is None and found.databases:
         raise Refused(
             "containerd does not tell what is on the pool (%s)." % (found.problem or "its snapshotter is not loaded"),
@@ -279,12 +265,8 @@ def plan_unconfigure(spec, host):
         (wanted.config_file, found.own_text, None if own else found.own_text),
         (wanted.dropin, found.dropin_text, None if dropin else found.dropin_text),
     )
-    away = Switch(
-        tuple(to_files(files, "without the snapshotter") + restart(found, wanted, "")),
-        tuple(to_files(backwards(files), "as before") + restart(found, wanted, "")),
-        "take the pool away from containerd",
-        "containerd",
-    )
+    forth = tuple(to_files(files, "without the snapshotter") + restart(found, wanted, ""))
+    away = Switch(forth, way_back(found, wanted, files), "take the pool away from containerd", "containerd")
     # The folder is the operator's choice, and may hold more than these.
     databases = ["%s.db" % device] + ([] if set(found.databases) - {device} else ["metadata.db"])
     why = "the snapshotter's metadata, which name nothing any more"

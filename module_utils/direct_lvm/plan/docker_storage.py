@@ -9,6 +9,7 @@ from ..model.quoting import paste, pasted
 from ..model.spec import ROLL_BACK
 from ..model.steps import ArchiveImage, KeepContainer, LoadImage, PlanAgain, RemoveFile, RemoveTree
 from ..texts import docker_conflicts, docker_info, docker_words, own_files, switch_record
+from ..texts.daemon_json import merge
 from . import docker_switch, ownership
 
 KINDS = {"loop-lvm": "loop-lvm: devicemapper on loop files, never meant for production", "direct-lvm": "an older thin pool"}
@@ -29,16 +30,13 @@ def plan_docker(spec, host, image_store):
     on_pool = is_on(found.info, pool)
     if on_pool and as_written(found, spec.pool, wanted, there) and not problems(spec, found.info):
         return finish(found, wanted, "done")
-    stopped = found.info is None and belongs(found, pool, image_store)
-    if stopped and not image_store:
+    if not image_store and not on_pool:
         ownership.check_pair(spec, host, former)
-    if on_pool or stopped:
+    if on_pool or (found.info is None and belongs(found, pool, image_store)):
         there = there._replace(moves=(), after=())
         here = there._replace(dropin=found.dropin_text, daemon_json=found.daemon_json)
         switch = docker_switch.switch(spec, found, here, there, None)
         return [*switch, *docker_switch.started_again(found), *finish(found, wanted, "done")]
-    if not image_store:
-        ownership.check_pair(spec, host, former)
     check_room(spec, host, image_store)
     kept = keep_content(found, wanted)
     names = docker_switch.names_on_pool(found, former, image_store)
@@ -63,16 +61,15 @@ def check_docker(found, image_store):
 
 def check_moves(found, side):
     """Raise Refused for a folder that would have to be renamed and is a mount point: the kernel lets nobody rename it."""
-    for name in found.mounted:
-        path = "%s/%s" % (found.root, name)
-        if path in [move.source for move in side.moves + side.after]:
+    sources = [move.source for move in side.moves + side.after]
+    for path in ["%s/%s" % (found.root, name) for name in found.mounted]:
+        if path in sources:
+            copy = "cp -a {0} {1} && umount {0} && rmdir {0} && mv {1} {0}".format(paste(path), paste(path + ".copy"))
             raise Refused(
                 "%s is a file system of its own, and this switch has to set it aside, which no mount point can be." % path,
-                "Bring what is on it into the data root, Docker is down meanwhile: systemctl stop docker.socket docker; "
-                "cp -a {0} {1} && umount {0} && rmdir {0} && mv {1} {0}\n"
-                "Take its line out of /etc/fstab (findmnt {0} tells which), then: systemctl start docker.socket docker".format(
-                    paste(path), paste(path + ".copy")
-                ),
+                "Bring what is on it into the data root, Docker is down meanwhile: systemctl stop docker.socket docker; %s\n"
+                "Take its line out of /etc/fstab (findmnt %s tells which), then: systemctl start docker.socket docker"
+                % (copy, paste(path)),
             )
 
 
@@ -87,22 +84,17 @@ def belongs(found, pool, image_store):
     if found.former is not None and found.former.state != "done":
         return False
     if image_store:
-        return found.daemon_json is not None and docker_switch.merged(found, own_files.IMAGE_STORE) == found.daemon_json
-    return ("storage-opt", "dm.thinpooldev=/dev/mapper/" + pool) in docker_conflicts.storage_settings(
-        found.dropin_text, found.daemon_json
-    )
+        return found.daemon_json is not None and docker_switch.changed(found, merge, own_files.IMAGE_STORE) == found.daemon_json
+    settings = docker_conflicts.storage_settings(found.dropin_text, found.daemon_json)
+    return ("storage-opt", "dm.thinpooldev=/dev/mapper/" + pool) in settings
 
 
 def as_written(found, pool, wanted, side):
     """Whether both files are as wanted, systemd has read them, and the daemon was started with what they say."""
-    config = found.daemon_json == side.daemon_json
+    written = (found.dropin_text, found.daemon_json) == (side.dropin, side.daemon_json)
     read = found.unit.active_state == "active" and not found.unit.need_reload
-    return (
-        found.dropin_text == side.dropin
-        and config
-        and read
-        and docker_words.started_with(found.unit, own_files.docker_flags(pool, wanted) if side.dropin else "")
-    )
+    flags = own_files.docker_flags(pool, wanted) if side.dropin else ""
+    return written and read and docker_words.started_with(found.unit, flags)
 
 
 def problems(spec, info):
@@ -123,12 +115,11 @@ def finish(found, wanted, state):
     former = found.former
     if former is None:
         return []
-    steps = []
-    if wanted.load_images:
-        steps = [
-            LoadImage(found.host, image, wanted.archive_dir, wanted.keep_archives, "bring %s across" % title(image), former.names)
-            for image in former.pending
-        ]
+    steps = [
+        LoadImage(found.host, image, wanted.archive_dir, wanted.keep_archives, "bring %s across" % title(image), former.names)
+        for image in former.pending
+        if wanted.load_images
+    ]
     if steps or former.state == "begun":
         done = former._replace(state=state, pending=() if wanted.load_images else former.pending)
         steps.append(docker_switch.note(done, "note that all is where it belongs"))
@@ -155,32 +146,25 @@ def keep_content(found, wanted):
             )
     if found.containers and wanted.containers != "discard":
         raise cannot_cross(found.containers)
-    steps = [
-        KeepContainer(
-            found.host, one, wanted.archive_dir, wanted.commit_containers, "keep what is known of container %s" % one.name
-        )
-        for one in found.containers
-    ]
+    folder, why = wanted.archive_dir, "keep what is known of container %s"
+    steps = [KeepContainer(found.host, one, folder, wanted.commit_containers, why % one.name) for one in found.containers]
     tags = {tag for image in found.images for tag in image.tags}
     if wanted.commit_containers and not {archives.commit_tag(one) for one in found.containers} <= tags:
         steps.append(PlanAgain("the images that were made of containers have to come across too"))
     if found.images or found.containers:
-        archives.must_fit(wanted.archive_dir, found.archive_unfit)
+        archives.must_fit(folder, found.archive_unfit)
     todo = [image for image in found.images if image.id not in found.archived]
     need = sum(archives.needed_bytes(image) for image in todo)
     if found.archive_free is not None and need > found.archive_free:
         raise Refused(
             "the archives of %d images need %s, the file system of %s has %s free."
-            % (len(todo), geometry.human(need), wanted.archive_dir, geometry.human(found.archive_free)),
+            % (len(todo), geometry.human(need), folder, geometry.human(found.archive_free)),
             "Choose another folder: image_archive_dir: /path/with/space\nOr remove images that nobody needs: docker image prune",
         )
     for image in found.images:
-        if image in todo:
-            steps.append(ArchiveImage(found.host, image, wanted.archive_dir, "archive %s" % title(image)))
-        elif wanted.verify_archives:
-            steps.append(
-                ArchiveImage(found.host, image, wanted.archive_dir, "verify the archive of %s, which is there" % title(image))
-            )
+        if image in todo or wanted.verify_archives:
+            why = "archive %s" if image in todo else "verify the archive of %s, which is there"
+            steps.append(ArchiveImage(found.host, image, folder, why % title(image)))
     return steps
 
 
@@ -198,13 +182,10 @@ def cannot_cross(containers):
             "docker_storage_before_switch: [hooks/swarm_drain.yml]\ndocker_storage_after_switch: [hooks/swarm_active.yml]\n"
             "docker_storage_containers: discard\nOf others:\n"
         )
+    names = ", ".join("%s (%s, %s)" % (one.name, one.image, one.status) for one in containers)
     return Refused(
         "Docker holds %d container%s, which cannot cross storage drivers: %s."
-        % (
-            len(containers),
-            "s"[: len(containers) > 1],
-            ", ".join("%s (%s, %s)" % (one.name, one.image, one.status) for one in containers),
-        ),
+        % (len(containers), "s"[: len(containers) > 1], names),
         swarm + "Remove them: docker rm -f %s\nOr have their `docker inspect` kept and go without them:\n"
         "docker_storage_containers: discard\n"
         "What they wrote outside of volumes is then not visible any more; to keep that as images:\n"
@@ -214,11 +195,11 @@ def cannot_cross(containers):
 
 def check_room(spec, host, image_store):
     """Raise Refused when the images that have to come across surely do not fit into the pool, or one not into a snapshot's size."""
-    large = [image for image in host.docker.images if image_store and image.size > spec.containerd.base_image_size.bytes]
+    size = spec.containerd.base_image_size.bytes if image_store else 0
+    large = [image for image in host.docker.images if image_store and image.size > size]
     if large:
         raise Refused(
-            "image %s is larger than what containerd's snapshotter would give to it, %s."
-            % (title(large[0]), geometry.human(spec.containerd.base_image_size.bytes)),
+            "image %s is larger than what containerd's snapshotter would give to it, %s." % (title(large[0]), geometry.human(size)),
             "Have it give more to each image and container: containerd_storage_base_image_size: %dGB"
             % (large[0].size // 10**9 + 10),
         )
@@ -233,10 +214,10 @@ def check_room(spec, host, image_store):
 
 def room(spec, host):
     """(free bytes of the pool, None when there is none yet; bytes that Docker's images have at least; at most)."""
-    lv, found = host.lvm.lv(spec.pool.vg, spec.pool.name), host.docker
+    lv, found = host.lvm.thin_pool(spec.pool), host.docker
     sizes = [image.size for image in found.images]
     used = 0.0 if lv is None or found.former else lv.data_percent or 0.0  # one that comes again finds its images there
-    free = int(lv.size * (100 - used) / 100) if lv is not None and lv.segtype == "thin-pool" else None
+    free = int(lv.size * (100 - used) / 100) if lv else None
     return free, max([found.least_bytes, *sizes]), sum(sizes)
 
 
@@ -255,17 +236,13 @@ def left_behind(spec, host):
     """(sentence, ...) of what a change of the storage driver does not bring across, while Docker is to change it; () after."""
     found, wanted, said = host.docker, spec.docker, []
     if found is not None and found.rootless:
-        said.append(
-            "Docker also runs without root (%s): what that one holds stays in its user's home folder, not on the pool."
-            % shortened(found.rootless)
-        )
+        sentence = "Docker also runs without root (%s): what that one holds stays in its user's home folder, not on the pool."
+        said.append(sentence % shortened(found.rootless))
     if found is None or found.info is None or is_on(found.info, device_name(spec.pool)) != (spec.goal == ROLL_BACK):
         return tuple(said)
     if found.build_cache and engines.is_image_store(wanted.engine, found.version):
-        said.append(
-            "BuildKit's build cache does not come across: it stays in %s/buildkit, for the way back, and builds begin anew."
-            % found.root
-        )
+        sentence = "BuildKit's build cache does not come across: it stays in %s/buildkit, for the way back, and builds begin anew."
+        said.append(sentence % found.root)
     elif found.build_cache:
         said.append(
             "BuildKit's build cache does not come across. Its records in %s/buildkit stay, they name layers of the storage "
@@ -310,10 +287,8 @@ def plan_back(spec, host):
             return []
         former = docker_switch.overlay2(found)
     if former is None:
-        raise Refused(
-            "this tool has not switched Docker on this host: there is nothing to go back to.",
-            "See what Docker uses: docker info",
-        )
+        what = "this tool has not switched Docker on this host: there is nothing to go back to."
+        raise Refused(what, "See what Docker uses: docker info")
     pool = device_name(spec.pool)
     if former.state == "back" and found.info is not None and not is_on(found.info, pool):
         return finish(found, wanted, "back")
@@ -344,14 +319,13 @@ def plan_clean(spec, host):
     found, former = host.docker, host.docker.former
     if former is None:
         return []
-    away = not is_on(found.info, device_name(spec.pool))
-    if away or former.state != "done" or former.pending:
+    why = ""
+    if not is_on(found.info, device_name(spec.pool)):
         why = found.problem or "docker info: Storage Driver is %s" % (found.info.driver if found.info else "not told")
-        if not away:
-            why = "%d images are still to be loaded" % len(former.pending) if former.pending else "its switch was cut off"
-        raise Refused(
-            "Docker is not on the pool with everything that it had (%s)." % why,
-            "Run playbooks/site.yml to the end first.",
-        )
+    elif former.state != "done" or former.pending:
+        why = "%d images are still to be loaded" % len(former.pending) if former.pending else "its switch was cut off"
+    if why:
+        what = "Docker is not on the pool with everything that it had (%s)." % why
+        raise Refused(what, "Run playbooks/site.yml to the end first.")
     steps = [RemoveTree(path, size, "left by the storage driver %s" % former.driver) for path, size in found.left]
     return [*steps, RemoveFile(switch_record.PATH, "nothing is left to go back to")]

@@ -19,18 +19,19 @@ from typing import NamedTuple, Optional, Tuple
 
 from ..model.errors import Refused
 from ..model.host import Content, Former
-from ..model.names import (
-    CONTAINERD_STORE,
-    DRIVER_FOLDERS,
-    FORMER,
-    LOOP_FILE,
-    MANAGED,
-    OURS,
-    SAME_DRIVER_FOLDERS,
-    STRAY,
-)
+from ..model.names import CONTAINERD_STORE, DRIVER_FOLDERS, FORMER, LOOP_FILE, MANAGED, OURS, SAME_DRIVER_FOLDERS, STRAY
 from ..model.quoting import paste
-from ..model.steps import AssertContent, Command, Move, RemoveFile, StartContainers, Switch, WaitForDocker, WriteFile
+from ..model.steps import (
+    AssertContent,
+    Command,
+    Move,
+    RemoveFile,
+    StartContainers,
+    Switch,
+    WaitForDocker,
+    WriteFile,
+    forget_failures,
+)
 from ..texts import own_files, switch_record
 from ..texts.daemon_json import given_back, merge, paths, without
 from ..texts.docker_conflicts import settings_of, storage_flags, storage_settings
@@ -98,28 +99,19 @@ def overlay2(found):
     """
     features = settings_of(found.daemon_json).get("features")
     image_store = isinstance(features, dict) and features.get("containerd-snapshotter") is True
-    config = merged(found, OVERLAY2_NO_IMAGE_STORE if image_store else OVERLAY2)
+    config = changed(found, merge, OVERLAY2_NO_IMAGE_STORE if image_store else OVERLAY2)
     return Former("done", "overlay2", "", None, without(config, ("storage-opts",)))
 
 
 def pool_side(spec, found, former, pool, image_store):
     """Docker on our pool. pool: its device-mapper name.  image_store: through containerd, which knows the pool."""
-    if image_store:
-        return Side("devmapper", "", 0, without_ours(found.dropin_text), merged(found, own_files.IMAGE_STORE))
+    if image_store:  # it has no flag, and containerd waits for the pool: no drop-in of ours
+        dropin = None if (found.dropin_text or "").startswith(MANAGED) else found.dropin_text
+        return Side("devmapper", "", 0, dropin, changed(found, merge, own_files.IMAGE_STORE))
     dropin = own_files.docker_dropin(spec.pool, spec.docker, found.unit.command)
     settings = own_files.docker_settings(spec.pool, spec.docker)
-    config = merged(found, settings) if settings else found.daemon_json
+    config = changed(found, merge, settings) if settings else found.daemon_json
     return Side("devicemapper", pool, spec.pool.chunk_size, dropin, config, *moves_to_pool(found, former))
-
-
-def without_ours(dropin):
-    """A drop-in's text, None when it is ours: the image store has no flag, and containerd waits for the pool."""
-    return None if dropin and dropin.startswith(MANAGED) else dropin
-
-
-def merged(found, settings):
-    """daemon.json with some keys set. Raises Refused for a daemon.json that is none."""
-    return changed(found, merge, settings)
 
 
 def changed(found, change, *how):
@@ -139,15 +131,11 @@ def former_side(spec, found, former, image_store):
     Of daemon.json only what the switch sets goes back: whatever else somebody wrote into it since stays.
     """
     moves = ((), ()) if image_store else moves_to_former(found, former)
-    config = changed(found, given_back, former.daemon_json, own_keys(spec, image_store))
-    return Side(former.driver, former.pool, 0, former.dropin, config, *moves)
-
-
-def own_keys(spec, image_store):
-    """The keys of daemon.json that a switch sets. With a drop-in it sets none, and Docker starts with no storage key there."""
     whole = image_store or spec.docker.state == "overlay2"
     settings = own_files.IMAGE_STORE if whole else own_files.docker_settings(spec.pool, spec.docker)
-    return tuple(sorted({*paths(settings), ("storage-driver",), ("storage-opts",)}))
+    # With a drop-in the switch sets none, and Docker starts with no storage key in daemon.json.
+    keys = tuple(sorted({*paths(settings), ("storage-driver",), ("storage-opts",)}))
+    return Side(former.driver, former.pool, 0, former.dropin, changed(found, given_back, former.daemon_json, keys), *moves)
 
 
 def moves_to_pool(found, former):
@@ -156,14 +144,10 @@ def moves_to_pool(found, former):
     The pool's metadata come last: a Docker that finds them starts, and has to find its images too.
     """
     names = SAME_DRIVER_FOLDERS if former.driver == "devicemapper" else DRIVER_FOLDERS if is_loop(found) else ()
-    aside, back = strays(found, former), []
-    for name in names:
-        path = os.path.join(found.root, name)
-        aside.append(Move(path, path + FORMER, "set the former storage's %s aside; nothing is deleted" % name))
-    for name in reversed(SAME_DRIVER_FOLDERS):
-        if name + OURS in found.root_state:
-            path = os.path.join(found.root, name)
-            back.append(Move(path + OURS, path, "bring back the pool's own %s" % name))
+    root, why = found.root + "/", "set the former storage's %s aside; nothing is deleted"
+    aside = strays(found, former) + [Move(root + name, root + name + FORMER, why % name) for name in names]
+    names = [name for name in reversed(SAME_DRIVER_FOLDERS) if name + OURS in found.root_state]
+    back = [Move(root + name + OURS, root + name, "bring back the pool's own %s" % name) for name in names]
     return (tuple(aside), tuple(back)) if former.driver == "devicemapper" else (tuple(aside + back), ())
 
 
@@ -175,13 +159,11 @@ def moves_to_former(found, former):
     """
     aside, back = strays(found, former), []
     for name in SAME_DRIVER_FOLDERS if former.driver == "devicemapper" else DRIVER_FOLDERS:
-        path = os.path.join(found.root, name)
+        path, only_if = os.path.join(found.root, name), ()
         if former.driver == "devicemapper" or is_loop(found) or name + FORMER in found.root_state:
-            # Both sides use the same name: the folder is ours only while the former one stands aside.
-            aside.append(Move(path, path + OURS, "set the pool's %s aside" % name, (path + FORMER,)))
+            only_if = (path + FORMER,)  # both sides use the same name: the folder is ours only while the former one stands aside
             back.append(Move(path + FORMER, path, "bring the former %s back" % name))
-        else:
-            aside.append(Move(path, path + OURS, "set the pool's %s aside" % name))
+        aside.append(Move(path, path + OURS, "set the pool's %s aside" % name, only_if))
     return (tuple(aside), tuple(back)) if former.driver == "devicemapper" else ((), tuple(aside + back))
 
 
@@ -227,22 +209,16 @@ def switch(spec, found, here, there, record, kind=""):
         what = " (%s)" % kind if kind else ""
         before = [note(record._replace(state="begun"), "note what Docker has now%s, for the way back" % what)]
         after = (note(record, "note that Docker is there"),)
-        undone = "done" if record.state == "back" else "back"
-        back = (note(record._replace(state=undone, pending=()), "note that Docker went back"),)
+        undone = record._replace(state="done" if record.state == "back" else "back", pending=())
+        back = (note(undone, "note that Docker went back"),)
     if record and found.content is not None:
         before.insert(0, unchanged(found, False, "see that nothing has come since Docker was looked at"))
         check = (unchanged(found, True, "see that nothing has come: what is not known now would be hidden"),)
     running = tuple(one.id for one in found.containers if one.running) if there.moves or record else ()
     stop = stop_containers(found, running, "stop the containers that do not come along: live-restore would keep them running")
-    return [
-        *before,
-        Switch(
-            stop + to_side(spec, found, there, here, check) + after,
-            to_side(spec, found, here, there),
-            "change Docker's storage",
-            afterwards=started_again(found) + back,
-        ),
-    ]
+    forth = stop + to_side(spec, found, there, here, check) + after
+    way_back = to_side(spec, found, here, there)
+    return [*before, Switch(forth, way_back, "change Docker's storage", afterwards=started_again(found) + back)]
 
 
 def unchanged(found, stopped, why):
@@ -250,8 +226,7 @@ def unchanged(found, stopped, why):
 
     A Docker on a graph driver changes nothing in containerd: the names that an earlier switch left there are not asked for.
     """
-    image_store = found.info is not None and is_image_store(found.info)
-    content = found.content
+    image_store, content = found.info is not None and is_image_store(found.info), found.content
     if not image_store:
         content = content._replace(names=tuple(one for one in content.names if one[0] != CONTAINERD_STORE))
     return AssertContent(found.root, content, found.store if image_store else None, found.namespace, stopped, why)
@@ -303,22 +278,26 @@ def to_side(spec, found, side, other, check=()):
     When the drop-in is all that changes, it is written while Docker still serves, for systemd takes as long to read it as
     a fifth of a restart: a host that loses its power in between comes up with it.
     """
-    services = ("docker.socket", "docker.service") if found.unit.socket_exists else ("docker.service",)
-    stop = Command(("systemctl", "stop") + services, "stop Docker; its socket too, which would start it again", STOP_TIMEOUT)
-    settings = write_settings(spec, found, side, other)
-    # systemctl waits without asking over and over, which takes CPU from a Docker that is starting on a small host. The
-    # article's own drop-in made it hang for ever: no start without a bound.
-    start = Command(("systemctl", "start") + services, "start Docker", spec.docker.start_timeout)
-    wait = WaitForDocker(
-        found.host,
-        "wait until the daemon answers, and hold its report to what was wanted",
-        spec.docker.start_timeout,
-        side.driver,
-        side.pool,
-        side.chunk_size,
-    )
+    timeout, settings = spec.docker.start_timeout, write_settings(spec, found, side, other)
+    stop, start = stop_and_start(found, timeout)
+    why = "wait until the daemon answers, and hold its report to what was wanted"
+    wait = WaitForDocker(found.host, why, timeout, side.driver, side.pool, side.chunk_size)
     early = not (side.moves or side.after) and found.daemon_json == side.daemon_json == other.daemon_json
     return ((*settings, stop, *check) if early else (stop, *check, *side.moves, *settings, *side.after)) + (start, wait)
+
+
+def stop_and_start(found, timeout):
+    """(Command, Command). timeout in seconds for the start.
+
+    systemctl waits without asking over and over, which takes CPU from a Docker that is starting on a small host. The article's
+    own drop-in made it hang for ever: no start without a bound.
+    """
+    services = ("docker.socket", "docker.service") if found.unit.socket_exists else ("docker.service",)
+    why = "stop Docker; its socket too, which would start it again"
+    return (
+        Command(("systemctl", "stop") + services, why, STOP_TIMEOUT),
+        Command(("systemctl", "start") + services, "start Docker", timeout),
+    )
 
 
 def write_settings(spec, found, side, other):
@@ -328,14 +307,7 @@ def write_settings(spec, found, side, other):
         (found.daemon_json_path, found.daemon_json, side.daemon_json, other.daemon_json, None),
         (wanted.dropin, found.dropin_text, side.dropin, other.dropin, 0o644),
     ):
-        if now == text == former:
-            continue
-        if text is None:
-            steps.append(RemoveFile(path, "there was none"))
-        else:
-            steps.append(WriteFile(path, text, "Docker's storage: %s" % (side.pool or side.driver or "as before"), mode))
-    steps += [
-        Command(("systemctl", "daemon-reload"), "let systemd read the drop-in"),
-        Command(("systemctl", "reset-failed", "docker.service"), "forget earlier failed starts", ok=(0, 1)),
-    ]
-    return steps
+        if not now == text == former:
+            why = "Docker's storage: %s" % (side.pool or side.driver or "as before")
+            steps.append(RemoveFile(path, "there was none") if text is None else WriteFile(path, text, why, mode))
+    return [*steps, Command(("systemctl", "daemon-reload"), "let systemd read the drop-in"), forget_failures("docker.service")]

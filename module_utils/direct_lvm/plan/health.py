@@ -50,11 +50,9 @@ def danger(found):
 
 def lasting(pool, host):
     """[Finding] about what no run of direct_lvm changes. [] while there is no pool."""
-    lv = host.lvm.lv(pool.vg, pool.name)
-    if lv is None or lv.segtype != "thin-pool":
+    lv, name, found = host.lvm.thin_pool(pool), names.full(pool), []
+    if lv is None:
         return []
-    found = []
-    name = names.full(pool)
     meta = host.lvm.lv(pool.vg, names.metadata_name(pool))
     if meta and lv.data_percent:
         other = names.full(pool, meta.name)

@@ -12,7 +12,7 @@ used data blocks").
 import os
 
 from ..model.errors import Refused
-from ..model.names import FORMER, OURS, SAME_DRIVER_FOLDERS, device_name
+from ..model.names import FORMER, OURS, SAME_DRIVER_FOLDERS, device_name, full
 from ..model.quoting import paste
 from .docker_switch import is_loop
 from .thin_pool import from_elsewhere
@@ -25,9 +25,7 @@ def check_pair(spec, host, former):
     not active nothing can be told, and the question is asked again once it is.
     """
     pool, found = spec.pool, host.docker
-    path = "%s/devicemapper" % found.root
-    name = "%s/%s" % (pool.vg, pool.name)
-    lv = host.lvm.lv(pool.vg, pool.name)
+    path, name, lv = "%s/devicemapper" % found.root, full(pool), host.lvm.thin_pool(pool)
     if device_name(pool) in host.snapshotter_pools:
         raise Refused(
             "containerd is configured to use pool %s, and two owners would hand out the same thin device ids twice." % name,
@@ -36,11 +34,9 @@ def check_pair(spec, host, former):
             % paste(found.containerd_config),
         )
     check_set_aside(found, former)
-    used, at = 0.0, 0
-    if lv is not None and lv.segtype == "thin-pool":
-        if not lv.active:
-            return
-        used, at = lv.data_percent or 0.0, host.transaction
+    if lv and not lv.active:
+        return
+    used, at = (lv.data_percent or 0.0, host.transaction) if lv else (0.0, 0)
     where = which_metadata(found, former)
     # A folder alone is none: Docker writes its transaction before it makes the first device.
     if used and (where is None or found.transaction is None):
@@ -83,8 +79,7 @@ def afresh(found, aside=()):
     if found and found.former:  # Docker is set up for the pool, and remove.yml refuses that
         lines.append("ansible-playbook playbooks/rollback.yml -e docker_storage_containers=discard")
     lines.append("ansible-playbook playbooks/remove.yml -e thin_pool_remove_data=true")
-    lines += [set_aside(found, where) for where in aside]
-    return "\n".join([*lines, "ansible-playbook playbooks/site.yml"])
+    return "\n".join([*lines, *(set_aside(found, where) for where in aside), "ansible-playbook playbooks/site.yml"])
 
 
 def check_image_records(found, former, where):
@@ -92,8 +87,8 @@ def check_image_records(found, former, where):
 
     where: the metadata that Docker will find. What this switch sets aside is not found.
     """
+    path = "%s/image/devicemapper" % found.root
     if where is None and "image/devicemapper" in found.root_state and former.driver != "devicemapper" and not is_loop(found):
-        path = "%s/image/devicemapper" % found.root
         raise Refused(
             "%s lists images and there are no metadata of a pool in %s/devicemapper: Docker would show images that it cannot run."
             % (path, found.root),

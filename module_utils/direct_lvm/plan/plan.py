@@ -97,8 +97,5 @@ def check_tools(host):
         raise Refused(
             "this host lacks " + "; ".join("%s (%s)" % (part.name, part.why) for part in host.missing) + ".",
             "Debian, Ubuntu: apt-get install %s\nRHEL family: dnf install %s"
-            % (
-                " ".join(sorted({part.debian for part in host.missing})),
-                " ".join(sorted({part.redhat for part in host.missing})),
-            ),
+            % (" ".join(sorted({part.debian for part in host.missing})), " ".join(sorted({part.redhat for part in host.missing}))),
         )

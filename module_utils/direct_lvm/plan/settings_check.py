@@ -90,10 +90,9 @@ def matches(items, pool, lvm):
     "@*" is any tag that the host has too: of a VG that is there, its tags may be among those.
     While the pool is still to be made, other LVs have to be active first, so its own name is not enough.
     """
-    vg, lv = lvm.vg(pool.vg), lvm.lv(pool.vg, pool.name)
-    made = lv is not None and lv.segtype == "thin-pool"
-    tags = {TAG, *(vg.tags if vg else ()), *(lv.tags if made else ())}
-    names = {pool.vg} | ({full(pool)} if made else set()) | {"@" + tag for tag in tags}
+    vg, lv = lvm.vg(pool.vg), lvm.thin_pool(pool)
+    tags = {TAG, *(vg.tags if vg else ()), *(lv.tags if lv else ())}
+    names = {pool.vg} | ({full(pool)} if lv else set()) | {"@" + tag for tag in tags}
     foreign = any(not tag.startswith(TAG) for tag in tags)
     return any(item in names or (item == "@*" and foreign) for item in items)
 
@@ -101,9 +100,8 @@ def matches(items, pool, lvm):
 def told(settings, name, effect, good, more=""):
     """The Refused about one setting."""
     section, _, setting = name.partition("/")
-    text = '""' if not good else good if good.isdigit() else '"%s"' % good
-    if name == "global/thin_disabled_features":
-        text = "[]"
+    text = good if good.isdigit() else '"%s"' % good
+    text = "[]" if name == "global/thin_disabled_features" else text
     return Refused(
         "%s: %s." % (said(settings, name), effect),
         "Set it in %s, for every LV of this host, and run again:\n%s {\n\t%s = %s\n}%s%s"
@@ -133,15 +131,13 @@ def check_usable(disk, host, wiped):
     reason = dict(host.unusable).get(disk.path)
     if reason is None or "devices file" in reason or (wiped and "filter" not in reason):
         return
-    settings, lines = host.settings, []
-    for name in FILTERS:
-        if settings and settings.listed(name) not in (None, EVERYTHING):
-            lines.append(said(settings, name) + ".")
+    settings = host.settings
+    filters = [name for name in FILTERS if settings and settings.listed(name) not in (None, EVERYTHING)]
     raise Refused(
-        "LVM does not take %s: %s.%s" % (disk.path, reason, "".join(" " + line for line in lines)),
+        "LVM does not take %s: %s.%s" % (disk.path, reason, "".join(" %s." % said(settings, name) for name in filters)),
         'Let the disk through in /etc/lvm/lvm.conf, before what rejects it, and run again: "a|^%s$|"\n'
         "LVM tells whether it takes it (`Failed to find physical volume` means yes): pvs %s"
-        % (paste(disk.path), paste(disk.path))
+        % ((paste(disk.path),) * 2)
         + see(*FILTERS),
     )
 
@@ -164,8 +160,6 @@ def warnings(spec, host):
     for name in settings.autoactivation:
         if name in (pool.vg, full(pool)):
             command = "%s --setautoactivation y %s" % ("lvchange" if "/" in name else "vgchange", name)
-            found.append(
-                "%s has autoactivation off: LVM does not activate the pool by itself at boot. %s At once: %s"
-                % (name, STARTED, command)
-            )
+            sentence = "%s has autoactivation off: LVM does not activate the pool by itself at boot. %s At once: %s"
+            found.append(sentence % (name, STARTED, command))
     return found

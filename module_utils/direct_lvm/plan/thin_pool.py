@@ -9,7 +9,7 @@ from ..model.errors import Refused
 from ..model.names import ADOPTED_TAG, SIZE_TAG, TAG, device_name, full, helper_name, metadata_name
 from ..model.quoting import paste
 from ..model.spec import Size
-from ..model.steps import Command, MustBeBlank
+from ..model.steps import Command, MustBeBlank, activation
 from ..texts import needs_check
 from . import pool_policy
 
@@ -35,25 +35,20 @@ def check_names(pool, lvm):
     if lv and lv.segtype == "thin-pool":
         check_swapped(pool, lvm)
         return
-    for found in (lv, meta):
-        if found is None:
-            continue
-        if found.segtype not in ("linear", "striped"):
+    for part in [part for part in (lv, meta) if part]:
+        name = full(pool, part.name)
+        if part.segtype not in ("linear", "striped"):
+            raise Refused("%s exists and is of type %s." % (name, part.segtype), "Choose another thin_pool_name.")
+        if TAG not in part.tags:
             raise Refused(
-                "%s exists and is of type %s." % (full(pool, found.name), found.segtype),
-                "Choose another thin_pool_name.",
-            )
-        if TAG not in found.tags:
-            raise Refused(
-                "%s exists, is a plain LV and does not carry our tag %s: converting it would destroy what it holds."
-                % (full(pool, found.name), TAG),
+                "%s exists, is a plain LV and does not carry our tag %s: converting it would destroy what it holds." % (name, TAG),
                 "Choose another thin_pool_name. If it is the rest of a set-up by hand and holds nothing: lvremove %s"
-                % full(pool, found.name),
+                % full(pool, part.name),
             )
-        if found.open:
+        if part.open:
             raise Refused(
-                "%s is in use (mounted, or something is stacked on it)." % full(pool, found.name),
-                "See what it is: lsblk %s" % paste(found.dm_path),
+                "%s is in use (mounted, or something is stacked on it)." % name,
+                "See what it is: lsblk %s" % paste(part.dm_path),
             )
 
 
@@ -84,47 +79,28 @@ def creation(pool, lvm, room):
     if warning and pool.require_autoextend:
         raise Refused(warning, "thin_pool_require_autoextend is on, so nothing was done.")
     steps = []
-    for found, name, extents, size in (
-        (lv, pool.name, layout.data, pool.data_size),
-        (meta, metadata_name(pool), layout.metadata, pool.metadata_size),
+    for part, what, name, extents, size in (
+        (lv, "data", pool.name, layout.data, pool.data_size),
+        (meta, "metadata", metadata_name(pool), layout.metadata, pool.metadata_size),
     ):
-        what = "metadata" if name != pool.name else "data"
-        if found is None:
-            steps.append(
-                Command(
-                    ("lvcreate", "--yes", "--wipesignatures", "y", "--zero", "y", "--addtag", TAG, "--name", name)
-                    + length(size, extents, room)
-                    + (pool.vg,),
-                    "make the %s LV, %s" % (what, geometry.human(extents * room.extent_size)),
-                )
-            )
-            continue
-        if found.size != extents * room.extent_size:
+        desired = extents * room.extent_size
+        if part is None:
+            argv = ("lvcreate", "--yes", "--wipesignatures", "y", "--zero", "y", "--addtag", TAG, "--name", name)
+            argv += (*length(size, extents, room), pool.vg)
+            steps.append(Command(argv, "make the %s LV, %s" % (what, geometry.human(desired))))
+        elif part.size != desired:
             raise Refused(
                 "%s is ours, but has %s instead of the wanted %s."
-                % (full(pool, name), geometry.human(found.size), geometry.human(extents * room.extent_size)),
+                % (full(pool, name), geometry.human(part.size), geometry.human(desired)),
                 "It is left of a run that was cut off, with other sizes. Remove it and run again: lvremove %s" % full(pool, name),
             )
-        if not found.active:
-            steps.append(Command(("lvchange", "--activate", "y", full(pool, name)), "activate the %s LV" % what))
+        elif not part.active:
+            steps.append(activation(full(pool, name), "y", "activate the %s LV" % what))
     for name in (pool.name,) + ((meta.name,) if meta else ()):  # lvcreate has just wiped the other one
         steps.append(MustBeBlank("/dev/%s" % full(pool, name), "lvconvert destroys what the LV holds: it must hold nothing"))
-    steps.append(
-        Command(
-            (
-                "lvconvert",
-                "--yes",
-                "--zero",
-                "y" if pool.zero else "n",
-                "--chunksize",
-                "%dk" % (pool.chunk_size // 1024),
-            )
-            + ("--discards", pool.discards)
-            + ("--thinpool", full(pool), "--poolmetadata", full(pool, metadata_name(pool))),
-            "convert both to thin pool %s" % full(pool),
-        )
-    )
-    return steps
+    argv = ("lvconvert", "--yes", "--zero", "y" if pool.zero else "n", "--chunksize", "%dk" % (pool.chunk_size // 1024))
+    argv += ("--discards", pool.discards, "--thinpool", full(pool), "--poolmetadata", full(pool, metadata_name(pool)))
+    return [*steps, Command(argv, "convert both to thin pool %s" % full(pool))]
 
 
 def future_layout(pool, lvm, room):
@@ -143,63 +119,54 @@ def length(size, extents, room):
 
 def corrections(pool, lvm, lv):
     """[step] that bring an existing pool back to what is wanted; Refused where LVM cannot."""
-    steps = []
+    steps, name, size = [], full(pool), lv.chunk_size // 1024
     if lv.chunk_size != pool.chunk_size:
         raise Refused(
-            "pool %s has a chunk size of %dK, wanted %dK. LVM cannot change it."
-            % (full(pool), lv.chunk_size // 1024, pool.chunk_size // 1024),
-            "Keep it: thin_pool_chunk_size: %dK\nOr make a new pool under another thin_pool_name and switch to it."
-            % (lv.chunk_size // 1024),
+            "pool %s has a chunk size of %dK, wanted %dK. LVM cannot change it." % (name, size, pool.chunk_size // 1024),
+            "Keep it: thin_pool_chunk_size: %dK\nOr make a new pool under another thin_pool_name and switch to it." % size,
         )
     thin = [x.name for x in lvm.lvs_of(pool.vg) if x.pool_lv == pool.name]
     if thin:
         raise Refused(
-            "pool %s holds thin LVs of LVM's own: %s. Containers do not share a pool with them." % (full(pool), ", ".join(thin)),
+            "pool %s holds thin LVs of LVM's own: %s. Containers do not share a pool with them." % (name, ", ".join(thin)),
             "Choose another thin_pool_name, or remove them if nobody needs them: lvremove %s" % full(pool, thin[0]),
         )
     if lv.health == "failed" or lv.check_needed:
         raise Refused(
-            "pool %s needs repair (%s)." % (full(pool), lv.health or "check needed"),
-            needs_check.REPAIR + "\nOr on the host itself:\n" + needs_check.on_the_host(full(pool), device_name(pool)),
+            "pool %s needs repair (%s)." % (name, lv.health or "check needed"),
+            needs_check.REPAIR + "\nOr on the host itself:\n" + needs_check.on_the_host(name, device_name(pool)),
         )
     stray = None if adopted(pool, lvm) else interrupted_spare(lvm, lv)
     if stray:
         steps += remove_spare(pool, lvm.lv(pool.vg, stray))
     steps += spare(pool, lvm, lv, stray)
     if lv.skip_activation:
-        steps.append(Command(("lvchange", "--setactivationskip", "n", full(pool)), "activate the pool at boot, as Docker needs it"))
+        steps.append(Command(("lvchange", "--setactivationskip", "n", name), "activate the pool at boot, as Docker needs it"))
     change = pool_policy.discards(pool, lv)
     if lv.active and change and "ignore" in (lv.discards, pool.discards):
         why = "LVM changes that only while the pool is not active"
-        steps += [Command(("lvchange", "--activate", "n", full(pool)), why, METADATA_TIMEOUT), *change]
-        steps.append(Command(("lvchange", "--activate", "y", full(pool)), "activate the pool again", METADATA_TIMEOUT))
+        steps += [activation(name, "n", why, timeout=METADATA_TIMEOUT), *change]
+        steps.append(activation(name, "y", "activate the pool again", timeout=METADATA_TIMEOUT))
     elif lv.active:
         steps += change
     else:
         why = "take down what a killed command left active of the pool"
         if lv.half:
-            steps.append(Command(("lvchange", "--activate", "n", full(pool)), why, METADATA_TIMEOUT))
-        for part in () if lv.half else (lvm.lv(pool.vg, lv.data_lv), lvm.lv(pool.vg, lv.metadata_lv)):
-            # LVM does not activate the pool while a part of it is, and does not take that down with the pool.
-            if part and (part.active or part.half):
-                steps.append(Command(("lvchange", "--activate", "n", full(pool, part.name)), why))
-        steps += change
-        steps.append(
-            Command(
-                ("lvchange", "--activate", "y", full(pool)),
-                "activate the pool",
-                METADATA_TIMEOUT,
-                if_it_fails="If LVM says that its check failed. " + needs_check.REPAIR,
-            )
-        )
+            steps.append(activation(name, "n", why, timeout=METADATA_TIMEOUT))
+        else:  # LVM does not activate the pool while a part of it is, and does not take that down with the pool.
+            steps += [activation(full(pool, part.name), "n", why) for part in active_parts(lvm, lv)]
+        damage = "If LVM says that its check failed. " + needs_check.REPAIR
+        steps += [*change, activation(name, "y", "activate the pool", timeout=METADATA_TIMEOUT, if_it_fails=damage)]
     if lv.zero is not None and lv.zero != pool.zero:
-        steps.append(
-            Command(
-                ("lvchange", "--zero", "y" if pool.zero else "n", full(pool)),
-                "zero new blocks: %s" % ("yes" if pool.zero else "no"),
-            )
-        )
+        argv = ("lvchange", "--zero", "y" if pool.zero else "n", name)
+        steps.append(Command(argv, "zero new blocks: %s" % ("yes" if pool.zero else "no")))
     return steps
+
+
+def active_parts(lvm, lv):
+    """[lvm_report.Lv]: the data and metadata LV of pool lv that are active, or half so."""
+    parts = [lvm.lv(lv.vg, lv.data_lv), lvm.lv(lv.vg, lv.metadata_lv)]
+    return [part for part in parts if part and (part.active or part.half)]
 
 
 def adopted(pool, lvm):
@@ -220,9 +187,9 @@ def from_elsewhere(pool, host):
         return ""
     made = " (LVM has noted %s as the host)" % lv.made_on if lv and lv.made_on else ""
     sentence = (
-        " Its disks do not carry the UUIDs that this tool gives here: it was made on another host%s, or this one, or its disks, "
+        " Its disks do not carry the UUIDs that this tool gives here: it was made on another host%s, or this one, or its disks,"
     )
-    return sentence % made + "had another identity then." if there else ""
+    return sentence % made + " had another identity then." if there else ""
 
 
 def interrupted_spare(lvm, lv):
@@ -233,15 +200,8 @@ def interrupted_spare(lvm, lv):
     lvs = lvm.lvs_of(lv.vg)
     if any(x.name.endswith("_pmspare") for x in lvs):
         return None
-    for x in lvs:
-        if (
-            x.name.startswith("lvol")
-            and not (x.hidden or x.open or x.tags)
-            and x.segtype == "linear"
-            and x.size == lv.metadata_size
-        ):
-            return x.name
-    return None
+    plain = [x for x in lvs if x.name.startswith("lvol") and x.segtype == "linear" and not (x.hidden or x.open or x.tags)]
+    return next((x.name for x in plain if x.size == lv.metadata_size), None)
 
 
 def left(pool, lvm):
@@ -250,19 +210,17 @@ def left(pool, lvm):
     if not adopted(pool, lvm) or lv is None or lv.segtype != "thin-pool":
         return []
     name = interrupted_spare(lvm, lv)
-    sentence = (
-        "%s may be a spare that a killed lvconvert left half-made. VG %s was adopted, so it stays. If nobody needs it: lvremove %s"
-    )
-    return [sentence % (full(pool, name), pool.vg, full(pool, name))] if name else []
+    sentence = "{0} may be a spare that a killed lvconvert left half-made. VG {1} was adopted, so it stays. If nobody needs it: "
+    return [(sentence + "lvremove {0}").format(full(pool, name), pool.vg)] if name else []
 
 
 def remove_spare(pool, stray):
     """[step] that remove the Lv of interrupted_spare(), once it was looked at: an operator's own may have its name and size."""
     name, steps = full(pool, stray.name), []
     if stray.half:
-        steps.append(Command(("lvchange", "--activate", "n", name), "take down what a killed command left active of it"))
+        steps.append(activation(name, "n", "take down what a killed command left active of it"))
     if not stray.active:
-        steps.append(Command(("lvchange", "--activate", "y", name), "have a look at what seems to be a spare, half-made"))
+        steps.append(activation(name, "y", "have a look at what seems to be a spare, half-made"))
     steps.append(MustBeBlank("/dev/%s" % name, "only a spare that was never used is removed"))
     return [*steps, Command(("lvremove", "--yes", name), "remove the spare that a killed lvconvert left half-made")]
 
@@ -324,19 +282,11 @@ def resize(pool, lvm, lv, room):
         raise Refused(warning, "thin_pool_require_autoextend is on, so nothing was done.")
     steps = []
     if metadata_more:
-        steps.append(
-            Command(
-                ("lvextend", "--poolmetadatasize", "+%db" % (metadata_more * size), full(pool)),
-                "grow the metadata to the wanted %s" % geometry.human(wanted_metadata * size),
-            )
-        )
+        argv = ("lvextend", "--poolmetadatasize", "+%db" % (metadata_more * size), full(pool))
+        steps.append(Command(argv, "grow the metadata to the wanted %s" % geometry.human(wanted_metadata * size)))
     if data_more:
-        steps.append(
-            Command(
-                ("lvextend", "--extents", "+%d" % data_more, full(pool)),
-                "grow the pool to the wanted %s" % geometry.human((extents + data_more) * size),
-            )
-        )
+        argv = ("lvextend", "--extents", "+%d" % data_more, full(pool))
+        steps.append(Command(argv, "grow the pool to the wanted %s" % geometry.human((extents + data_more) * size)))
     return steps
 
 

@@ -33,14 +33,13 @@ def plan_vg(pool, host):
     listed = set()
     for disk in host.disks:
         pv = next((p for p in host.lvm.pvs if p.name == disk.path and not p.missing), None)
-        if disk.path in listed:
+        if disk.path and disk.path in listed:
             raise Refused("thin_pool_devices names %s twice, once as %s." % (disk.path, disk.asked), "Name each disk once.")
-        if disk.path:
-            listed.add(disk.path)
+        listed.add(disk.path)
         if vg and pv and pv.vg == pool.vg:
-            more, step = grown(pv, extent_size)
+            more, resize = grown(pv, extent_size)
             room += more
-            steps += step
+            steps += resize
             continue
         wipes = blank.why_not_blank(disk, host.lvm, pool)
         settings_check.check_usable(disk, host, bool(wipes or disk.inside))
@@ -52,25 +51,16 @@ def plan_vg(pool, host):
             # vgcreate marks the PV as used before it commits: one that was killed leaves a PV that no LVM command takes.
             steps.append(replacement.zero(disk.path, 0, "first", "undo a vgcreate that was cut off before its first commit"))
         if not ours or disk.pv_used:
-            steps.append(
-                Command(
-                    ("pvcreate", "--uuid", disk.our_pv_uuid, "--norestorefile", disk.path),
-                    "make %s a physical volume; its UUID marks it as ours until a VG can carry our tag" % disk.path,
-                )
-            )
+            argv = ("pvcreate", "--uuid", disk.our_pv_uuid, "--norestorefile", disk.path)
+            why = "make %s a physical volume; its UUID marks it as ours until a VG can carry our tag" % disk.path
+            steps.append(Command(argv, why))
         new.append(disk.path)
         room += geometry.usable_extents(disk.size, extent_size)
     if vg is None:
-        steps.append(
-            Command(
-                ("vgcreate", "--addtag", TAG, "--addtag", size_tag(pool))
-                # lvm.conf may have another size (allocation/physical_extent_size); all sizes here are in extents of this one.
-                + ("--physicalextentsize", "%dk" % (geometry.EXTENT // 1024), pool.vg)
-                + tuple(new),
-                "make volume group %s, tagged as ours in the same commit" % pool.vg,
-            )
-        )
-        return steps, Room(extent_size, room, 0)
+        # lvm.conf may have another size (allocation/physical_extent_size); all sizes here are in extents of this one.
+        options = ("--addtag", TAG, "--addtag", size_tag(pool), "--physicalextentsize", "%dk" % (geometry.EXTENT // 1024))
+        why = "make volume group %s, tagged as ours in the same commit" % pool.vg
+        return [*steps, Command(("vgcreate", *options, pool.vg, *new), why)], Room(extent_size, room, 0)
     leaving = replacement.leaving(pool, host.lvm, listed)
     if TAG not in vg.tags:
         adopt = ("vgchange", "--addtag", TAG, "--addtag", ADOPTED_TAG, pool.vg)
@@ -115,18 +105,13 @@ def check_block_size(disk, host, pool):
     other = (there or [other for other in host.disks if other.path])[0]
     if other.sector_size == disk.sector_size:
         return
+    place = "which VG %s has" % pool.vg if there else "which thin_pool_devices names too"
     raise Refused(
         "%s has logical blocks of %d bytes, and %s, %s, of %d: LVM does not take both into one volume group."
-        % (
-            blank.name(disk),
-            disk.sector_size,
-            blank.name(other),
-            "which VG %s has" % pool.vg if there else "which thin_pool_devices names too",
-            other.sector_size,
-        ),
+        % (blank.name(disk), disk.sector_size, blank.name(other), place, other.sector_size),
         "See all: lsblk -o NAME,SIZE,LOG-SEC,PHY-SEC,MODEL\nName disks of one size of blocks only. Disks of the other size can "
         "make a pool of their own under another thin_pool_vg.\nMany NVMe disks can be formatted to another size of blocks; all "
-        "that they hold is lost: nvme id-ns -H %s, nvme format --lbaf=NUMBER %s" % (paste(disk.path), paste(disk.path)),
+        "that they hold is lost: nvme id-ns -H {0}, nvme format --lbaf=NUMBER {0}".format(paste(disk.path)),
     )
 
 
@@ -143,14 +128,11 @@ def check_renamed(pool, host):
     if not new or not left or pool.replace:
         return
     known = {disk.path: disk for disk in host.unlisted + host.disks}
-    same = ""
-    for name in left:
-        if name in known and in_place[name].uuid == known[name].our_pv_uuid:
-            same += " %s is a disk that this tool put into it on this host: PV UUID %s, %s." % (
-                name,
-                in_place[name].uuid,
-                known[name].identity,
-            )
+    same = "".join(
+        " %s is a disk that this tool put into it on this host: PV UUID %s, %s." % (name, pv.uuid, known[name].identity)
+        for name, pv in in_place.items()
+        if name in left and name in known and pv.uuid == known[name].our_pv_uuid
+    )
     stay = [known[name].asked if name in known else name for name in in_place]
     strangers = ", ".join("%s (%s)" % (blank.name(disk), disk.identity or "not there") for disk in new)
     raise Refused(
@@ -171,14 +153,9 @@ def size_tag(pool):
 def retag(pool, vg):
     """[vgchange] when the VG does not carry the wanted data size as its tag."""
     old = [tag for tag in vg.tags if tag.startswith(SIZE_TAG) and tag != size_tag(pool)]
-    if not old and size_tag(pool) in vg.tags:
-        return []
-    argv = ["vgchange"]
-    for tag in old:
-        argv += ["--deltag", tag]
-    if size_tag(pool) not in vg.tags:
-        argv += ["--addtag", size_tag(pool)]
-    return [Command(tuple(argv) + (pool.vg,), "note the wanted data size on the VG")]
+    options = [word for tag in old for word in ("--deltag", tag)]
+    options += [] if size_tag(pool) in vg.tags else ["--addtag", size_tag(pool)]
+    return [Command(("vgchange", *options, pool.vg), "note the wanted data size on the VG")] if options else []
 
 
 def check_name(pool, lvm):
@@ -255,8 +232,7 @@ def wipe_steps(disk, signatures, shown):
         steps.append(Command(("pvremove", disk.path), "erase the PV label, %s" % allowed))
     # The last MiB first, then the first in one write, then what lies between: a run cut off here leaves less of what was
     # allowed, never something new.
-    for seek, where in ((disk.size - geometry.MIB, "last"), (0, "first")):
-        steps.append(replacement.zero(disk.path, seek, where, "so that nothing stale comes back"))
+    steps += replacement.zero_ends(disk.path, disk.size, "so that nothing stale comes back")
     kinds = sorted({found.type for found in signatures if found.type != "data"})
     if kinds:
         steps.append(Command(("wipefs", "--all", disk.path), "erase what is left of %s, %s" % (", ".join(kinds), allowed)))

@@ -71,7 +71,7 @@ SOURCES = sorted([*(ROOT / "module_utils" / "direct_lvm").rglob("*.py"), *(ROOT 
 # What may stand in a command to paste as it is. LVM's names have letters, digits and +_.- only (lvm(8), VALID NAMES).
 HARMLESS = (
     r".*\b(paste|pasted|quote)\b.*",
-    r"way_out|\w+\.way_out|better|names|_way_out\(.*",  # put together before, of pasted words
+    r"way_out|\w+\.way_out|better|by_hand|\*?names|_way_out\(.*",  # put together before, of pasted words
     r"(instead|client|openers|afresh|set_aside|needs_check\.(on_the_host|by_hand))\(.*\)|needs_check\.REPAIR",  # the same
     r"settings\.lines\.get\(.*|section|setting|text|'\\n' \+ more if more else ''|see\(.*\)",  # lvm.conf's words
     r"(lv|pool)\.discards",  # LVM's
