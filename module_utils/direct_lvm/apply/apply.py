@@ -38,21 +38,21 @@ class Done(list):
         self.sentences = []
 
 
-def carry_out(steps, done):
+def execute(steps, done):
     """Carry steps out in order. done: a Done that gets each step once it has happened.
 
-    Returns False when the rest has to be planned anew (steps.PlanAgain), True when all was done, or all that can be done
+    Returns False when the rest has to be planned anew (steps.Replan), True when all was done, or all that can be done
     while LVM moves data in the background (steps.UntilMoved).
     Raises CommandFailed, Refused, SwitchFailed or OSError; nothing is done after the step that raised.
     """
     stopped = None
     for step in steps:
-        if isinstance(step, kinds.PlanAgain):
+        if isinstance(step, kinds.Replan):
             return False
         if isinstance(step, kinds.UntilMoved):
             return True
-        if isinstance(step, kinds.Switch):
-            switch(step, done)
+        if isinstance(step, kinds.Transaction):
+            transact(step, done)
             continue
         if isinstance(step, kinds.IfFails):
             if_fails(step, done)
@@ -62,7 +62,7 @@ def carry_out(steps, done):
         if interrupts(step):
             done.stopped_at = done.stopped_at or time.time()
         try:
-            one(step, done)
+            run_step(step, done)
         except Exception:
             done.downtime += time.monotonic() - stopped if stopped else 0.0
             raise
@@ -78,7 +78,7 @@ def interrupts(step):
     return isinstance(step, kinds.Command) and step.argv[:2] in (("systemctl", "stop"), ("systemctl", "restart"))
 
 
-def one(step, done):
+def run_step(step, done):
     """Carry a single step out."""
     EFFECTS[type(step)](step, done)
 
@@ -112,17 +112,17 @@ def if_fails(step, done):
     result = commands.run(step.test.argv, timeout=step.test.timeout, ok=step.test.ok + step.codes)
     done.append(step.test)
     if result.rc in step.codes:
-        carry_out(step.steps, done)
+        execute(step.steps, done)
 
 
-def look_ahead(steps):
+def recheck_devices(steps):
     """For check mode: what a real run looks at before it overwrites, as far as it is there already. Raises Refused."""
     for step in steps:
-        if isinstance(step, kinds.MustBeBlank) and os.path.exists(step.path):
-            must_be_blank(step)
+        if isinstance(step, kinds.AssertBlank) and os.path.exists(step.path):
+            assert_blank(step)
 
 
-def must_be_blank(step):
+def assert_blank(step):
     """Refuse when a device that is about to be overwritten is used, or carries a signature.
 
     Bytes without a signature are no reason: a new LV has on it what its disk held before.
@@ -132,7 +132,7 @@ def must_be_blank(step):
     if disk.path is None and not reason:
         reason = "it is not there"
     if disk.signatures:
-        reason = ", ".join(found.type for found in disk.signatures) + " found on it"
+        reason = ", ".join(signature.type for signature in disk.signatures) + " found on it"
     if reason:
         raise Refused(
             "%s is not blank: %s." % (step.path, reason),
@@ -140,7 +140,7 @@ def must_be_blank(step):
         )
 
 
-def must_be_as_seen(step):
+def assert_unchanged(step):
     """Refuse when a disk that is about to be erased, as allowed, is in use now, or holds something else."""
     if disks.observe_disk(step.disk.asked) != step.disk:
         raise Refused(
@@ -149,7 +149,7 @@ def must_be_as_seen(step):
         )
 
 
-def switch(step, done):
+def transact(step, done):
     """The critical section. When any step of it fails, the way back is taken before the failure is told.
 
     Raises Changed when Docker holds something else than was planned for, and serves as before; SwitchFailed for the rest.
@@ -158,7 +158,7 @@ def switch(step, done):
     done.stopped_at = None
     with hang_ups_ignored():
         try:
-            carry_out(step.steps, done)
+            execute(step.steps, done)
         except Exception as failure:  # whatever it is: the daemon must not stay down
             log = daemon.journal(step.service)
             serves = take_back(step, done, failure, name, log)
@@ -177,14 +177,14 @@ def take_back(step, done, failure, name, log):
     undo = step.way_back if stopped else takewhile(lambda each: not interrupts(each), step.way_back)
     serves = "%s runs again as before, with its former configuration and data." % name
     try:
-        carry_out(undo, back)
+        execute(undo, back)
     except Exception as worse:
         state = "%s is down" % name if stopped else "%s was not stopped, and serves" % name
         raise SwitchFailed("%s\nThe way back failed too, %s: %s\nThe daemon's log:\n%s" % (failure, state, worse, log)) from worse
     finally:
         done.downtime += back.downtime
     try:
-        carry_out(step.afterwards, back)
+        execute(step.afterwards, back)
     except Exception as worse:
         raise SwitchFailed("%s\n%s Yet what follows failed: %s\nThe daemon's log:\n%s" % (failure, serves, worse, log)) from worse
     return serves if stopped else "%s was not stopped, and serves as before." % name
@@ -202,13 +202,13 @@ def hang_ups_ignored():
             signal.signal(name, handler)
 
 
-# What is done for each step; carry_out() itself knows those that are about other steps.
+# What is done for each step; execute() itself knows those that are about other steps.
 EFFECTS = {
     kinds.Command: lambda step, _done: ask(step),
     kinds.WriteFile: lambda step, _done: write_file(step),
     kinds.RemoveFile: lambda step, _done: files.remove(step.path),
-    kinds.MustBeBlank: lambda step, _done: must_be_blank(step),
-    kinds.MustBeAsSeen: lambda step, _done: must_be_as_seen(step),
+    kinds.AssertBlank: lambda step, _done: assert_blank(step),
+    kinds.AssertUnchanged: lambda step, _done: assert_unchanged(step),
     kinds.WaitForDocker: lambda step, _done: daemon.wait(step),
     kinds.CheckConfiguration: lambda step, _done: containerd.check_configuration(step),
     kinds.WaitForContainerd: lambda step, _done: containerd.wait(step),

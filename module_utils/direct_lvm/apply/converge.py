@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from ..facts.observe import ask_settings, observe
 from ..model.errors import Changed, Refused
-from ..model.steps import REPAIR, LoadImage, Switch, UntilMoved
+from ..model.steps import REPAIR, LoadImage, Transaction, UntilMoved
 from ..plan import plan
 from . import apply, report
 
@@ -30,13 +30,13 @@ def converge(spec, result, check_mode=False, with_diff=False):
         host = host._replace(settings=ask_settings(spec.pool, host.lvm))
         due = plan.plan(spec, host)
     steps = due.steps
-    result["restarts"] = [step.service for step in steps if isinstance(step, Switch)]
+    result["restarts"] = [step.service for step in steps if isinstance(step, Transaction)]
     result["engine"] = dict(due.engine._asdict()) if due.engine else None
     result["roles"], result["between"] = list(due.roles), due.between
     if with_diff:
         result["diff"] = report.diff(steps)
     if check_mode:
-        apply.look_ahead(steps)
+        apply.recheck_devices(steps)
     if check_mode or not steps:
         result.update(changed=bool(steps), steps=report.describe(steps), loads=loads(spec, host))
         return due.warnings
@@ -68,7 +68,7 @@ def carry_out(spec, steps, done):
     news = None
     for _round in range(ROUNDS):  # what is not done after that is told by the caller
         try:
-            if apply.carry_out(steps, done):
+            if apply.execute(steps, done):
                 return
             news = None
         except Changed as change:

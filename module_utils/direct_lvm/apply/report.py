@@ -11,7 +11,7 @@ import stat
 from ..host import files
 from ..model import engines, geometry
 from ..model.names import TAG
-from ..model.steps import Command, IfFails, RemoveFile, Switch, WriteFile
+from ..model.steps import Command, IfFails, RemoveFile, Transaction, WriteFile
 from ..plan.health import engine_in_use
 from ..texts import switch_record
 
@@ -199,7 +199,7 @@ def describe(steps):
 def flat(steps):
     """The steps with critical sections, and what is done in case a test fails, opened up."""
     for step in steps:
-        if isinstance(step, Switch):
+        if isinstance(step, Transaction):
             yield from flat(step.steps)
         elif isinstance(step, IfFails):
             yield from flat((step.test, *step.steps))

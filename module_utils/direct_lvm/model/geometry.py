@@ -28,11 +28,11 @@ class Layout(NamedTuple):
 
 def parse_bytes(text):
     """512K, 1.5G, 10GiB as bytes; None when it is no size. Units are binary, as LVM's are; a bare number is none."""
-    found = re.match(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)([KMGT])(?:i?B)?\Z", text, re.IGNORECASE | re.ASCII)
-    return int(round(float(found.group(1)) * UNITS[found.group(2).upper()])) if found else None
+    match = re.match(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)([KMGT])(?:i?B)?\Z", text, re.IGNORECASE | re.ASCII)
+    return int(round(float(match.group(1)) * UNITS[match.group(2).upper()])) if match else None
 
 
-def human(size):
+def format_size(size):
     """Bytes as LVM prints them: 304.00m, 28.50g."""
     for unit, factor in (("t", 1024 * GIB), ("g", GIB), ("m", MIB)):
         if size >= factor:
@@ -92,7 +92,7 @@ def autoextend_warning(layout, pool):
     need = growth_need(layout.data, pool.autoextend_threshold, pool.autoextend_percent)
     best = layout.total - 2 * layout.metadata
     per_cent = int(100.0 * best / layout.total / (1 + float(need) / layout.data)) if layout.data and layout.total else 0
-    sizes = (need, human(need * layout.extent_size), pool.vg, layout.free, human(layout.free * layout.extent_size))
+    sizes = (need, format_size(need * layout.extent_size), pool.vg, layout.free, format_size(layout.free * layout.extent_size))
     return (
         "autoextend can never run: one step of %s/%s needs %d extents (%s), VG %s has %d free (%s). "
         "dmeventd grows by percent of the pool's current size, all or nothing. "
@@ -125,7 +125,7 @@ def check_metadata_size(pool, size):
     """Raise Refused when metadata of that many bytes is outside of lvmthin(7)'s bounds."""
     if not METADATA_MIN <= size <= METADATA_MAX:
         raise Refused(
-            "thin_pool_metadata_size %s is %s here; LVM takes 2 MiB to 15.81 GiB." % (pool.metadata_size.text, human(size)),
+            "thin_pool_metadata_size %s is %s here; LVM takes 2 MiB to 15.81 GiB." % (pool.metadata_size.text, format_size(size)),
             "Choose, for example, thin_pool_metadata_size: 1%VG.",
         )
 

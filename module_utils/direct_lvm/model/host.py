@@ -137,7 +137,7 @@ class Content(NamedTuple):
     containers: Tuple[str, ...] = ()
 
 
-class Former(NamedTuple):
+class SwitchRecord(NamedTuple):
     """What Docker had before it was switched, and how far the switch came: kept in switch_record.PATH.
 
     state: 'begun' (in the critical section), 'done' (Docker is on the pool) or 'back' (it went back).
@@ -196,7 +196,7 @@ class Docker(NamedTuple):
     root_state: Tuple[str, ...] = ()
     transaction: Optional[int] = None
     can: bool = True
-    former: Optional[Former] = None
+    former: Optional[SwitchRecord] = None
     left: Tuple[Tuple[str, int], ...] = ()
     mounted: Tuple[str, ...] = ()
     build_cache: bool = False

@@ -46,4 +46,4 @@ def printable(text):
 
 def safe(text):
     """A text of several lines without what a terminal would obey: escapes, carriage returns, changes of the direction."""
-    return UNPRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+    return UNPRINTABLE.sub(lambda match: match.group().encode("unicode_escape").decode(), text)

@@ -78,7 +78,7 @@ class RemoveFile(NamedTuple):
     why: str
 
 
-class MustBeBlank(NamedTuple):
+class AssertBlank(NamedTuple):
     """Stop unless nothing is found on this device: asked again right before something is made of it."""
 
     kind = "check"
@@ -87,7 +87,7 @@ class MustBeBlank(NamedTuple):
     why: str
 
 
-class MustBeAsSeen(NamedTuple):
+class AssertUnchanged(NamedTuple):
     """Stop unless the disk is what it was when it was planned to be erased: somebody may have mounted it since."""
 
     kind = "check"
@@ -122,7 +122,7 @@ class ArchiveImage(NamedTuple):
 
 
 class LoadImage(NamedTuple):
-    """docker load of one archived image, unless Docker has it. keep: whether the archive stays.  names: see Former."""
+    """docker load of one archived image, unless Docker has it. keep: whether the archive stays.  names: see SwitchRecord."""
 
     kind = "load_image"
     about = property(lambda step: {"load": step.image.id})
@@ -146,7 +146,7 @@ class KeepContainer(NamedTuple):
     why: str
 
 
-class PlanAgain(NamedTuple):
+class Replan(NamedTuple):
     """What was done so far makes something whose name is not known before: observe and plan anew for the rest."""
 
     kind = "plan_again"
@@ -267,7 +267,7 @@ class StartContainers(NamedTuple):
         return {"argv": ["docker", "--host", self.host, "start", *self.ids]} if self.ids else {"check": "docker ps"}
 
 
-class Switch(NamedTuple):
+class Transaction(NamedTuple):
     """The critical section: all of steps, or the way back and what follows it. service: the daemon that is restarted in it.
 
     way_back: ends with a daemon that answers.  afterwards: due after it, or alone when the daemon was not stopped yet.

@@ -7,6 +7,7 @@ be erased, but not before the operator has named the disk and everything found o
 """
 
 import json
+import os
 import re
 
 from ..model.errors import Refused
@@ -97,11 +98,11 @@ def check_vg(disk, lvm):
     """Raise Refused for a PV of a volume group, an exported one or one with missing disks too, and for a duplicate."""
     rows = [pv for pv in lvm.pvs if pv.name == disk.path]
     twins = ("Not using device %s for PV" % disk.path, " prefers device %s because" % disk.path)
-    told = next((line for line in lvm.warnings if any(twin in line for twin in twins)), "")
-    if any(pv.duplicate for pv in rows) or told:
+    twin_line = next((line for line in lvm.warnings if any(twin in line for twin in twins)), "")
+    if any(pv.duplicate for pv in rows) or twin_line:
         raise Refused(
             "%s carries the same PV UUID as another device%s: it is a copy, a snapshot or a second path of it."
-            % (name(disk), " (LVM says: %s)" % told if told else ""),
+            % (name(disk), " (LVM says: %s)" % twin_line if twin_line else ""),
             "See both: pvs --all -o pv_name,pv_uuid,vg_name,pv_duplicate\n"
             "A second path belongs under multipath; detach a copy from this host, or erase it if nobody needs it.",
         )
@@ -130,7 +131,7 @@ def check_vg(disk, lvm):
 
 def check_in_use(disk):
     """Raise Refused for whatever uses the disk now. None of it can be allowed by thin_pool_wipe."""
-    leg = next((found for found in disk.signatures if found.type == "mpath_member"), None)
+    leg = next((signature for signature in disk.signatures if signature.type == "mpath_member"), None)
     if leg:
         better = paste("/dev/mapper/%s" % leg.label) if leg.label else "the /dev/mapper/... name that `multipath -ll` shows"
         raise Refused(
@@ -166,7 +167,7 @@ def check_fit(disk):
     if disk.kind == "lvm":
         what = "%s is itself a logical volume; LVM does not look for physical volumes there (lvm.conf scan_lvs)." % name(disk)
         raise Refused(what, ANOTHER)
-    table = any(found.usage == "partition-table" for found in disk.signatures)
+    table = any(signature.usage == "partition-table" for signature in disk.signatures)
     if disk.partitions and not (table and disk.inside):
         raise Refused(
             "%s has partitions in the kernel, %s, and no table on the disk." % (name(disk), " ".join(disk.partitions)),
@@ -186,8 +187,8 @@ def check_written(disk, lvm, pool):
     """The signatures to erase, all of them allowed. Raise Refused when one is not."""
     orphan = orphan_pv(disk, lvm)
     ours = orphan is not None and orphan.uuid == disk.our_pv_uuid
-    found = everything(disk)
-    others = [signature for signature in found if signature.type != LVM_LABEL]
+    signatures = everything(disk)
+    others = [signature for signature in signatures if signature.type != LVM_LABEL]
     if ours and disk.pv_used and disk.pv_commits > 1:
         raise Refused(
             "%s is a physical volume that this tool made, and its volume group was changed %d times; now LVM finds no metadata "
@@ -203,15 +204,15 @@ def check_written(disk, lvm, pool):
             % (name(disk), _sentence(others)),
             "If nobody needs it: pvremove {0} && wipefs --all {0}".format(paste(disk.path)),
         )
-    damage = [told for told in (check_label(device, lvm) for device in (disk,) + disk.inside) if told]
-    names = [(wipe.device, wipe.device if "/" in wipe.device else "/dev/" + wipe.device) for wipe in pool.wipe]
-    allowed = {wipe.signature for wipe, (asked, path) in zip(pool.wipe, names) if asked == disk.asked or path == disk.path}
+    damage = [line for line in (check_label(device, lvm) for device in (disk,) + disk.inside) if line]
+    named = [wipe for wipe in pool.wipe if wipe.device == disk.asked or os.path.join("/dev", wipe.device) == disk.path]
+    allowed = {wipe.signature for wipe in named}
     inside = tuple(signature for part in disk.inside for signature in everything(part))
-    if any(signature.type not in allowed for signature in found + inside):
+    if any(signature.type not in allowed for signature in signatures + inside):
         says = " LVM says: %s It may belong to a group whose metadata is damaged." % damage[0] if damage else ""
-        what = _partitioned(disk, lvm) if disk.inside else "is not blank: %s" % _sentence(found, orphan)
-        raise Refused("%s %s.%s" % (name(disk), what, says), _way_out(disk, found + inside))
-    return found
+        what = _partitioned(disk, lvm) if disk.inside else "is not blank: %s" % _sentence(signatures, orphan)
+        raise Refused("%s %s.%s" % (name(disk), what, says), _way_out(disk, signatures + inside))
+    return signatures
 
 
 def orphan_pv(disk, lvm):
@@ -222,8 +223,8 @@ def orphan_pv(disk, lvm):
 def everything(disk):
     """(Signature, ...) of all that is written on a device, data without a signature too; not what its partitions hold."""
     part_of_gpt = "PMBR" if any(signature.type == "gpt" for signature in disk.signatures) else None
-    found = tuple(signature for signature in disk.signatures if signature.type != part_of_gpt)
-    return found if disk.data_at is None else found + (Signature("data", disk.data_at, "other"),)
+    signatures = tuple(signature for signature in disk.signatures if signature.type != part_of_gpt)
+    return signatures if disk.data_at is None else signatures + (Signature("data", disk.data_at, "other"),)
 
 
 def check_label(disk, lvm):
@@ -245,11 +246,11 @@ def check_label(disk, lvm):
     return damage
 
 
-def _sentence(found, orphan=None):
+def _sentence(signatures, orphan=None):
     """`ext4 filesystem "backup" at byte 1080, swap at byte 4086`: each type once, where it was seen first."""
     phrases = []
-    for kind in sorted({signature.type for signature in found}):
-        same = [signature for signature in found if signature.type == kind]
+    for kind in sorted({signature.type for signature in signatures}):
+        same = [signature for signature in signatures if signature.type == kind]
         label = next((signature.label for signature in same if signature.label), "")
         where = [signature.offset for signature in same if signature.offset is not None]
         words = kind + (" filesystem" if same[0].usage == "filesystem" else "")
@@ -277,9 +278,9 @@ def _partitioned(disk, lvm):
     return "has %d partition%s: %s; and %s" % (len(parts), "s"[: len(parts) > 1], ", ".join(parts), table)
 
 
-def _way_out(disk, found):
-    """How to look at it, the YAML that allows it, and what that costs. found: in its partitions too."""
-    kinds = sorted({signature.type for signature in found})
+def _way_out(disk, signatures):
+    """How to look at it, the YAML that allows it, and what that costs. signatures: those in its partitions too."""
+    kinds = sorted({signature.type for signature in signatures})
     looks = ["lsblk -f %s" % paste(disk.path)] if disk.inside else []
     if disk.data_at is not None and "data" in kinds:
         looks.append("hexdump -C -s %d -n 256 %s" % (disk.data_at, paste(disk.path)))
@@ -290,7 +291,7 @@ def _way_out(disk, found):
     if LVM_LABEL in kinds:
         looks.append("pvck --dump headers %s" % paste(disk.path))
     device = disk.asked if disk.asked.startswith("/") else disk.path
-    losses = sorted({LOST.get(signature.usage, LOST["other"]) for signature in found})
+    losses = sorted({LOST.get(signature.usage, LOST["other"]) for signature in signatures})
     return "Look at it: %s\nIf nobody needs it, allow it to be erased; lost for ever: %s.\nthin_pool_wipe:\n%s" % (
         "; ".join(looks),
         "; ".join(losses),

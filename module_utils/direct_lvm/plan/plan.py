@@ -7,7 +7,7 @@ from ..model.errors import Refused
 from ..model.plan import Plan
 from ..model.quoting import paste
 from ..model.spec import CLEAN_UP, REMOVE, REPAIR, ROLL_BACK
-from ..model.steps import IfFails, RemoveFile, Switch, WriteFile
+from ..model.steps import IfFails, RemoveFile, Transaction, WriteFile
 from . import (
     containerd_storage,
     docker_storage,
@@ -63,7 +63,7 @@ def check_targets(steps, host):
     """Raise Refused when a file is to be replaced where something else stands: a rename would put a file in its place."""
     kinds = dict(host.irregular)
     for step in steps:
-        if isinstance(step, (Switch, IfFails)):
+        if isinstance(step, (Transaction, IfFails)):
             check_targets(step.steps, host)
         elif isinstance(step, (WriteFile, RemoveFile)) and step.path in kinds:
             raise Refused(

@@ -71,18 +71,18 @@ def unmonitored():
     )
 
 
-def is_same(found, text):
+def is_same(current, text):
     """Whether a profile is ours and says what text says, whatever its comments say: they named the pool once."""
-    settings = [[line for line in (profile or "").splitlines() if not line.startswith("#")] for profile in (found, text)]
-    return found is not None and found.startswith(MANAGED) and settings[0] == settings[1]
+    settings = [[line for line in (profile or "").splitlines() if not line.startswith("#")] for profile in (current, text)]
+    return current is not None and current.startswith(MANAGED) and settings[0] == settings[1]
 
 
-def replaceable(there, wanted):
+def replaceable(current, desired):
     """Whether a profile file may be replaced: it is ours, or it says the same (the article's own file does)."""
 
-    lines = [[line.replace(" ", "").strip() for line in text.splitlines() if "#" not in line] for text in (there, wanted)]
+    lines = [[line.replace(" ", "").strip() for line in text.splitlines() if "#" not in line] for text in (current, desired)]
     settings = [sorted(line for line in side if "=" in line) for side in lines]
-    return there.startswith(MANAGED) or settings[0] == settings[1]
+    return current.startswith(MANAGED) or settings[0] == settings[1]
 
 
 def discards(pool, lv):

@@ -16,7 +16,7 @@ from ..model.names import (
     metadata_name,
     profile_path,
 )
-from ..model.steps import Command, MustBeBlank, RemoveFile, RemoveTree, activation
+from ..model.steps import AssertBlank, Command, RemoveFile, RemoveTree, activation
 from ..texts import docker_conflicts, docker_info
 from . import blank, containerd_storage, repair, replacement, volume_group
 from .pool_policy import profile_users
@@ -80,11 +80,11 @@ def left(spec, host):
 def beside(pool, lvm):
     """[lvm_report.Lv] that go with the pool: what killed runs of ours left, and the metadata that repairs set aside."""
     lv, helper = lvm.thin_pool(pool), lvm.lv(pool.vg, helper_name(pool))
-    found = [helper] if helper and TAG in helper.tags else []
+    helpers = [helper] if helper and TAG in helper.tags else []
     if adopted(pool, lvm):
-        return found
+        return helpers
     stray = interrupted_spare(lvm, lv) if lv else None
-    return ([lvm.lv(pool.vg, stray)] if stray else []) + found + repair.kept_metadata(pool, lvm)
+    return ([lvm.lv(pool.vg, stray)] if stray else []) + helpers + repair.kept_metadata(pool, lvm)
 
 
 def others(pool, lvm):
@@ -104,11 +104,11 @@ def give_up(pool, lvm):
 
 def forget_graph_driver(spec, host):
     """[RemoveTree]: what Docker, which went back, keeps of the pool's thin devices; they go with the pool."""
-    found = host.docker
-    if not spec.pool.remove_data or found is None:
+    docker = host.docker
+    if not spec.pool.remove_data or docker is None:
         return []
-    names = [name + OURS for name in DRIVER_FOLDERS if name + OURS in found.root_state]
-    return [RemoveTree("%s/%s" % (found.root, name), None, "Docker's metadata of the pool") for name in names]
+    names = [name + OURS for name in DRIVER_FOLDERS if name + OURS in docker.root_state]
+    return [RemoveTree("%s/%s" % (docker.root, name), None, "Docker's metadata of the pool") for name in names]
 
 
 def check_removable(spec, host, vg, unconfigured):
@@ -131,8 +131,8 @@ def check_removable(spec, host, vg, unconfigured):
     lv, device = host.lvm.thin_pool(pool), device_name(pool)
     if lv is None:
         return
-    found = host.docker
-    info = found.info if found else None
+    docker = host.docker
+    info = docker.info if docker else None
     kind = docker_info.storage_kind(info) if info else ""
     put_back = "Put Docker back first: ansible-playbook playbooks/rollback.yml"
     if kind == "direct-lvm" and info.field("Pool Name") == device:
@@ -140,7 +140,7 @@ def check_removable(spec, host, vg, unconfigured):
             "Docker uses pool %s." % full(pool),
             "Move Docker to another storage driver first. Its images and containers on the pool would be lost.",
         )
-    path = repair.named_in(found, device) if found else None  # Docker may be stopped
+    path = repair.named_in(docker, device) if docker else None  # Docker may be stopped
     if path:
         raise Refused(
             "%s still tells Docker to use pool %s." % (path, full(pool)),
@@ -149,10 +149,10 @@ def check_removable(spec, host, vg, unconfigured):
         )
     if kind == "devmapper-snapshotter":
         raise Refused("Docker uses containerd's devmapper snapshotter on pool %s." % full(pool), put_back)
-    if found and found.version and "devmapper" in docker_conflicts.json_values(found.daemon_json, "storage-driver"):
+    if docker and docker.version and "devmapper" in docker_conflicts.json_values(docker.daemon_json, "storage-driver"):
         raise Refused(
             "%s still tells Docker to use containerd's devmapper snapshotter, which has pool %s."
-            % (found.daemon_json_path, full(pool)),
+            % (docker.daemon_json_path, full(pool)),
             put_back,
         )
     if device in host.snapshotter_pools and not unconfigured:
@@ -193,7 +193,7 @@ def remove_lvs(pool, lvm):
         if lv.segtype != "thin-pool" and not pool.remove_data:
             if not lv.active:
                 steps.append(activation(full(pool, name), "y", "have a look at %s" % full(pool, name)))
-            steps.append(MustBeBlank("/dev/%s" % full(pool, name), "it was to become the pool: only an unused one is removed"))
+            steps.append(AssertBlank("/dev/%s" % full(pool, name), "it was to become the pool: only an unused one is removed"))
         steps.append(Command(("lvremove", "--yes", full(pool, name)), "remove %s" % full(pool, name), METADATA_TIMEOUT))
     return steps
 

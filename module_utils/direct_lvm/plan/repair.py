@@ -17,7 +17,7 @@ from ..model.steps import (
     Command,
     IfFails,
     RemoveThinDevices,
-    Switch,
+    Transaction,
     WaitForContainerd,
     WaitForDocker,
     activation,
@@ -57,7 +57,7 @@ def plan_repair(spec, host):
         activation(full(pool), "y", "activate the pool", timeout=METADATA_TIMEOUT, ok=None),
     ]
     service = "docker" if any("docker.service" in step.argv for step in stop + start if isinstance(step, Command)) else "containerd"
-    return [Switch((*stop, down, *work, *start), (*back, *start), "check and repair the pool", service)]
+    return [Transaction((*stop, down, *work, *start), (*back, *start), "check and repair the pool", service)]
 
 
 def why(lv):
@@ -91,7 +91,7 @@ def check_possible(pool, lvm, lv):
     spare, lacking = any(x.name.endswith("_pmspare") and x.size >= size for x in lvs), ""
     if not spare and vg.free * vg.extent_size < size:
         lacking = "a repair of pool %s writes its metadata anew, %s; VG %s has no spare of that size, and %s free."
-        lacking %= (full(pool), geometry.human(size), pool.vg, geometry.human(vg.free * vg.extent_size))
+        lacking %= (full(pool), geometry.format_size(size), pool.vg, geometry.format_size(vg.free * vg.extent_size))
     # A pool that asks for a check may have been given room already: the kernel uses that, and counts with it, only afterwards.
     elif (lv.metadata_percent or 0) >= NEARLY_FULL and vg.free < 2 and not lv.check_needed:
         lacking = "the metadata of pool %s are %.1f %% full, and VG %s has no room to extend them and their spare."
@@ -135,26 +135,26 @@ def bring_up(pool, lvm, lv):
     more = min(-(-lv.metadata_size // vg.extent_size // 4), vg.free // 2) * vg.extent_size
     if more and (lv.metadata_percent or 0) >= NEARLY_FULL:
         argv = ("lvextend", "--poolmetadatasize", "+%db" % more, full(pool))
-        steps.append(Command(argv, "extend the metadata, which are full, by %s, and their spare" % geometry.human(more)))
+        steps.append(Command(argv, "extend the metadata, which are full, by %s, and their spare" % geometry.format_size(more)))
     policy = ("lvextend", "--use-policies", full(pool))
     return [*steps, Command(policy, "extend what is above the threshold, as far as there is room", ok=(0, 5))]
 
 
 def around(spec, host):
     """([step], [step]): stop the daemons that use the pool, and start them again. Those that were stopped stay so."""
-    found, device = host.docker, device_name(spec.pool)
+    docker, device = host.docker, device_name(spec.pool)
     with_containerd = host.containerd is not None and host.containerd.installed and device in host.snapshotter_pools
     stop, start = [], []
-    if uses(found, device, host.snapshotter_pools):
-        running = tuple(one.id for one in found.containers if one.running)
+    if uses(docker, device, host.snapshotter_pools):
+        running = tuple(one.id for one in docker.containers if one.running)
         timeout = (spec.docker or DockerStorage("", "")).start_timeout
-        stop_docker, start_docker = stop_and_start(found, timeout)
-        stop += [*stop_containers(found, running, "stop the containers: live-restore would keep them running"), stop_docker]
+        stop_docker, start_docker = stop_and_start(docker, timeout)
+        stop += [*stop_containers(docker, running, "stop the containers: live-restore would keep them running"), stop_docker]
         start += [
             forget_failures("docker.service"),
             start_docker,
-            WaitForDocker(found.host, "wait until the daemon answers", timeout),
-            *started_again(found),
+            WaitForDocker(docker.host, "wait until the daemon answers", timeout),
+            *started_again(docker),
         ]
     if with_containerd and host.containerd.unit.active_state != "inactive":
         stop.append(Command(("systemctl", "stop", "containerd.service"), "stop containerd", RESTART_TIMEOUT))
@@ -166,25 +166,25 @@ def around(spec, host):
     return stop, start
 
 
-def uses(found, device, snapshotter_pools):
+def uses(docker, device, snapshotter_pools):
     """Whether Docker runs, or tries to, and has its storage on this pool; by its settings when it does not answer."""
-    if found is None or found.unit is None or found.unit.load_state == "not-found" or found.unit.active_state == "inactive":
+    if docker is None or docker.unit is None or docker.unit.load_state == "not-found" or docker.unit.active_state == "inactive":
         return False
-    if found.info:
-        kind = storage_kind(found.info)
-        graph = kind == "direct-lvm" and found.info.field("Pool Name") == device
+    if docker.info:
+        kind = storage_kind(docker.info)
+        graph = kind == "direct-lvm" and docker.info.field("Pool Name") == device
         return graph or (kind == "devmapper-snapshotter" and device in snapshotter_pools)
-    return device in snapshotter_pools or named_in(found, device) is not None
+    return device in snapshotter_pools or named_in(docker, device) is not None
 
 
-def named_in(found, device):
+def named_in(docker, device):
     """The first file of Docker's unit, of its EnvironmentFiles, or its daemon.json, that names a pool; None when none does."""
-    files = found.unit.files if found.unit else ()
-    said = [(path, "\n".join(one.value for one in units.settings([(path, text)]))) for path, text in files]  # comments set nothing
-    said.append((found.daemon_json_path, options_in(found.daemon_json or "")))
-    said += [(path, "\n".join(units.parse_environment_file(text).values())) for path, text in found.env_files]
+    files = docker.unit.files if docker.unit else ()
+    texts = [(path, "\n".join(one.value for one in units.settings([(path, text)]))) for path, text in files]  # comments set nothing
+    texts.append((docker.daemon_json_path, options_in(docker.daemon_json or "")))
+    texts += [(path, "\n".join(units.parse_environment_file(text).values())) for path, text in docker.env_files]
     name = re.compile(r"(?<![\w.+-])%s(?![\w.+-])" % re.escape(device))  # vg-pool2 is another one than vg-pool
-    return next((path for path, text in said if name.search(text)), None)
+    return next((path for path, text in texts if name.search(text)), None)
 
 
 def options_in(text):
@@ -209,4 +209,4 @@ def kept_metadata(pool, lvm):
 def kept(pool, lvm):
     """Sentences: the damaged metadata that former repairs left beside the pool."""
     sentence = "{0} holds the metadata of the pool from before a repair, {1}. Once all is well: lvremove {0}"
-    return [sentence.format(full(pool, lv.name), geometry.human(lv.size)) for lv in kept_metadata(pool, lvm)]
+    return [sentence.format(full(pool, lv.name), geometry.format_size(lv.size)) for lv in kept_metadata(pool, lvm)]

@@ -50,7 +50,9 @@ def plan_moves(pool, host, gone, stay, free):
     begin = [pv for pv in gone if pv.extents_used and pv.name not in moves]
     need = sum(pv.extents_used for pv in begin)
     if need > free:
-        used_size, free_size, missing_size = (geometry.human(extents * vg.extent_size) for extents in (need, free, need - free + 1))
+        used_size, free_size, missing_size = (
+            geometry.format_size(extents * vg.extent_size) for extents in (need, free, need - free + 1)
+        )
         raise Refused(
             "%s of VG %s is to be emptied: %d extents (%s) are used there, and the disks that stay (%s) have %d free (%s)."
             % (" ".join(pv.name for pv in gone), vg.name, need, used_size, " ".join(stay) or "none", free, free_size),
@@ -67,7 +69,7 @@ def plan_moves(pool, host, gone, stay, free):
                 # After a power cut LVM 2.03.16 leaves pvmoveN loaded and not live, and the pool fails at boot; pvmove has it live.
                 steps.append(activation(full(pool), "y", "activate the pool, which cannot be used at boot while it is moved"))
         elif pv.extents_used:
-            size = geometry.human(pv.extents_used * vg.extent_size)
+            size = geometry.format_size(pv.extents_used * vg.extent_size)
             steps.append(Command(argv + tuple(stay), "begin to empty %s (%s) onto the others; containers run on" % (pv.name, size)))
         if pv.name in moves or pv.extents_used:
             steps.append(UntilMoved(pv.name, "wait until %s is empty" % pv.name))

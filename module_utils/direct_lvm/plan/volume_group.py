@@ -8,11 +8,11 @@ from ..model import geometry
 from ..model.errors import Refused
 from ..model.names import ADOPTED_TAG, SIZE_TAG, TAG
 from ..model.quoting import paste, pasted
-from ..model.steps import Command, MustBeAsSeen
+from ..model.steps import AssertUnchanged, Command
 from . import blank, replacement, settings_check
 
 
-class Room(NamedTuple):
+class VgCapacity(NamedTuple):
     """The VG as it will be after the steps planned here. taken: extents used by LVs that are there already."""
 
     extent_size: int
@@ -21,14 +21,14 @@ class Room(NamedTuple):
 
 
 def plan_vg(pool, host):
-    """([step], Room): pvcreate, vgcreate or vgextend, pvresize, pvmove, vgreduce, and the extents that there will be.
+    """([step], VgCapacity): pvcreate, vgcreate or vgextend, pvresize, pvmove, vgreduce, and the extents that there will be.
 
     Raises Refused for a disk that may hold something and for a VG that is not ours.
     """
     check_vg(pool, host.lvm)
     vg = host.lvm.vg(pool.vg)
     check_renamed(pool, host)
-    steps, new, room = [], [], 0
+    steps, new, new_extents = [], [], 0
     extent_size = vg.extent_size if vg else geometry.EXTENT
     listed = set()
     for disk in host.disks:
@@ -38,7 +38,7 @@ def plan_vg(pool, host):
         listed.add(disk.path)
         if vg and pv and pv.vg == pool.vg:
             more, resize = grown(pv, extent_size)
-            room += more
+            new_extents += more
             steps += resize
             continue
         wipes = blank.why_not_blank(disk, host.lvm, pool)
@@ -55,12 +55,12 @@ def plan_vg(pool, host):
             why = "make %s a physical volume; its UUID marks it as ours until a VG can carry our tag" % disk.path
             steps.append(Command(argv, why))
         new.append(disk.path)
-        room += geometry.usable_extents(disk.size, extent_size)
+        new_extents += geometry.usable_extents(disk.size, extent_size)
     if vg is None:
         # lvm.conf may have another size (allocation/physical_extent_size); all sizes here are in extents of this one.
         options = ("--addtag", TAG, "--addtag", size_tag(pool), "--physicalextentsize", "%dk" % (geometry.EXTENT // 1024))
         why = "make volume group %s, tagged as ours in the same commit" % pool.vg
-        return [*steps, Command(("vgcreate", *options, pool.vg, *new), why)], Room(extent_size, room, 0)
+        return [*steps, Command(("vgcreate", *options, pool.vg, *new), why)], VgCapacity(extent_size, new_extents, 0)
     leaving = replacement.leaving(pool, host.lvm, listed)
     if TAG not in vg.tags:
         adopt = ("vgchange", "--addtag", TAG, "--addtag", ADOPTED_TAG, pool.vg)
@@ -69,12 +69,12 @@ def plan_vg(pool, host):
     if new:
         steps.append(Command(("vgextend", pool.vg) + tuple(new), "add the new disks to VG %s" % pool.vg))
     stay = [pv for pv in host.lvm.pvs_of(pool.vg) if pv not in leaving]
-    free = room + sum(pv.extents - pv.extents_used for pv in stay)
+    free = new_extents + sum(pv.extents - pv.extents_used for pv in stay)
     steps += replacement.plan_moves(pool, host, leaving, [pv.name for pv in stay] + new, free)
     # What a move under way takes twice is taken once when it is over.
     twice = sum(lv.size for lv in host.lvm.moves_of(pool.vg).values()) // extent_size
-    total = vg.extents + room - sum(pv.extents for pv in leaving)
-    return steps, Room(extent_size, total, vg.extents - vg.free - twice)
+    total = vg.extents + new_extents - sum(pv.extents for pv in leaving)
+    return steps, VgCapacity(extent_size, total, vg.extents - vg.free - twice)
 
 
 def check_twin(disk, host):
@@ -99,13 +99,13 @@ def check_block_size(disk, host, pool):
     cannot be mounted. A VG that already has both sizes takes either, as LVM does.
     """
     known = {other.path: other for other in host.unlisted + host.disks}
-    there = [known[pv.name] for pv in host.lvm.pvs_of(pool.vg) if pv.name in known and not pv.missing]
-    if len({other.sector_size for other in there}) > 1:
+    members = [known[pv.name] for pv in host.lvm.pvs_of(pool.vg) if pv.name in known and not pv.missing]
+    if len({other.sector_size for other in members}) > 1:
         return
-    other = (there or [other for other in host.disks if other.path])[0]
+    other = (members or [other for other in host.disks if other.path])[0]
     if other.sector_size == disk.sector_size:
         return
-    place = "which VG %s has" % pool.vg if there else "which thin_pool_devices names too"
+    place = "which VG %s has" % pool.vg if members else "which thin_pool_devices names too"
     raise Refused(
         "%s has logical blocks of %d bytes, and %s, %s, of %d: LVM does not take both into one volume group."
         % (blank.name(disk), disk.sector_size, blank.name(other), place, other.sector_size),
@@ -218,10 +218,10 @@ def wipe_steps(disk, signatures, shown):
     if not signatures:
         return []
     allowed = "as thin_pool_wipe allows"
-    steps = [MustBeAsSeen(disk, "look once more right before it is erased")]
+    steps = [AssertUnchanged(disk, "look once more right before it is erased")]
     for part in disk.inside:
         if part.signatures:
-            kinds = ", ".join(sorted({found.type for found in part.signatures}))
+            kinds = ", ".join(sorted({signature.type for signature in part.signatures}))
             steps.append(Command(("wipefs", "--all", part.path), "erase %s in a partition, %s" % (kinds, allowed)))
     if disk.inside:
         # udev looks at what was just written; while it does, the kernel would keep the partitions.
@@ -233,7 +233,7 @@ def wipe_steps(disk, signatures, shown):
     # The last MiB first, then the first in one write, then what lies between: a run cut off here leaves less of what was
     # allowed, never something new.
     steps += replacement.zero_ends(disk.path, disk.size, "so that nothing stale comes back")
-    kinds = sorted({found.type for found in signatures if found.type != "data"})
+    kinds = sorted({signature.type for signature in signatures if signature.type != "data"})
     if kinds:
         steps.append(Command(("wipefs", "--all", disk.path), "erase what is left of %s, %s" % (", ".join(kinds), allowed)))
     return steps

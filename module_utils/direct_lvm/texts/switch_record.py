@@ -9,7 +9,7 @@ __metaclass__ = type
 import json
 
 from ..model.errors import Refused
-from ..model.host import Former, Image
+from ..model.host import Image, SwitchRecord
 from . import strict_json
 
 PATH = "/var/lib/direct-lvm/switch.json"
@@ -17,7 +17,7 @@ STATES = ("begun", "done", "back")
 
 
 def parse(text):
-    """A Former from the record's text, None when there is none. Raises Refused for anything else."""
+    """A SwitchRecord from the record's text, None when there is none. Raises Refused for anything else."""
     if text is None:
         return None
     try:
@@ -25,7 +25,7 @@ def parse(text):
         pending = tuple(Image(one["id"], tuple(one["tags"]), one["size"]) for one in given["pending"])
         names = tuple((name, number) for name, number in given.get("names", ()))  # older records have none
         texts = (given["state"], given["driver"], given["pool"], given["dropin"], given["daemon_json"])
-        former = Former(*texts, pending=pending, names=names)
+        former = SwitchRecord(*texts, pending=pending, names=names)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise unreadable(repr(error)) from error
     texts = (former.state, former.driver, former.pool, former.dropin or "", former.daemon_json or "")

@@ -24,7 +24,7 @@ class Machine:
         monkeypatch.setattr(converge, "observe", self.observe)
         monkeypatch.setattr(converge, "ask_settings", lambda *_given: None)
         monkeypatch.setattr(plan, "plan", self.plan)
-        monkeypatch.setattr(apply, "carry_out", self.carry_out)
+        monkeypatch.setattr(apply, "execute", self.execute)
 
     def observe(self, _spec):
         self.looks += 1
@@ -36,7 +36,7 @@ class Machine:
             raise step
         return Plan(step, ("a warning",))
 
-    def carry_out(self, steps, done):
+    def execute(self, steps, done):
         outcome = self.outcomes.pop(0) if self.outcomes else True
         if isinstance(outcome, Exception):
             raise outcome

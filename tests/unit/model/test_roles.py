@@ -5,11 +5,11 @@ import pytest
 from module_utils.direct_lvm.model.engines import ENGINES, Engine
 from module_utils.direct_lvm.model.host import Container, Image
 from module_utils.direct_lvm.model.plan import STORAGE, Plan
-from module_utils.direct_lvm.model.steps import ArchiveImage, Command, KeepContainer, LoadImage, Switch, UntilMoved
+from module_utils.direct_lvm.model.steps import ArchiveImage, Command, KeepContainer, LoadImage, Transaction, UntilMoved
 
 IMAGE, CONTAINER = Image("sha256:1", ("app:1",), 7), Container("c1", "web", "app:1", "Up", True)
 MAKE = Command(("pvcreate", "/dev/sdb"), "test")
-SWITCH = Switch((Command(("systemctl", "stop", "docker.service"), "test"),), (), "test")
+SWITCH = Transaction((Command(("systemctl", "stop", "docker.service"), "test"),), (), "test")
 LOAD = LoadImage("unix:///x", IMAGE, "/x", True, "test")
 
 

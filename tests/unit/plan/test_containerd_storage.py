@@ -26,12 +26,12 @@ from containerd_hosts import (
 from docker_hosts import BATCH, BUSYBOX, DROPIN, FRESH, OFF, RECORD, STOP, UNIT, WANTED, WEB, lines
 
 from module_utils.direct_lvm.model.errors import Refused
-from module_utils.direct_lvm.model.host import Container, Containerd, Docker, Former, Image, Unit
+from module_utils.direct_lvm.model.host import Container, Containerd, Docker, Image, SwitchRecord, Unit
 from module_utils.direct_lvm.model.names import MANAGED
 from module_utils.direct_lvm.model.steps import (
     CheckConfiguration,
     RemoveFile,
-    Switch,
+    Transaction,
     WaitForContainerd,
     WaitForDocker,
     WriteFile,
@@ -58,7 +58,7 @@ ALONE = both(None)
 
 
 def only_switch(steps):
-    (switch,) = [step for step in steps if isinstance(step, Switch)]
+    (switch,) = [step for step in steps if isinstance(step, Transaction)]
     return switch
 
 
@@ -99,10 +99,10 @@ TABLE = [  # situation, containerd, Docker, the lines
     (
         "killed-before-loading",
         READY,
-        THERE._replace(former=Former("done", "overlay2", pending=(BUSYBOX,))),
+        THERE._replace(former=SwitchRecord("done", "overlay2", pending=(BUSYBOX,))),
         ["load " + BUSYBOX.id, RECORD],
     ),
-    ("killed-after-the-stop", READY, NEW._replace(info=None, problem="x", former=Former("begun", "overlay2")), STORED),
+    ("killed-after-the-stop", READY, NEW._replace(info=None, problem="x", former=SwitchRecord("begun", "overlay2")), STORED),
     (
         "docker-is-down-and-set-up-for-the-store",
         READY,
@@ -325,7 +325,7 @@ def test_the_way_back_of_dockers_switch():
 
 DEBUG = '{"debug": true}'
 MERGED = merge(DEBUG, IMAGE_STORE)
-GONE = THERE._replace(daemon_json=MERGED, former=Former("done", "overlay2", daemon_json=DEBUG), archive_free=10**12)
+GONE = THERE._replace(daemon_json=MERGED, former=SwitchRecord("done", "overlay2", daemon_json=DEBUG), archive_free=10**12)
 FORMER = both(WANTED._replace(state="former"))
 OVERLAY2 = both(WANTED._replace(state="overlay2"))
 
@@ -337,11 +337,11 @@ def test_going_back_restores_daemon_json_and_carries_images_along():
     assert written(switch.steps, JSON) == [DEBUG]
     assert written(switch.way_back, JSON) == [MERGED]
     assert [step.driver for step in switch.steps + switch.way_back if isinstance(step, WaitForDocker)] == ["overlay2", "devmapper"]
-    assert due(READY, NEW._replace(former=Former("back", "overlay2")), FORMER) == []
+    assert due(READY, NEW._replace(former=SwitchRecord("back", "overlay2")), FORMER) == []
 
 
 def test_going_back_to_no_daemon_json_removes_it():
-    alone = GONE._replace(daemon_json=STORE, former=Former("done", "overlay2"))
+    alone = GONE._replace(daemon_json=STORE, former=SwitchRecord("done", "overlay2"))
     switch = only_switch(plan.plan(FORMER, host(READY, alone)).steps)
     assert [type(step) for step in switch.steps if getattr(step, "path", "") == JSON] == [RemoveFile]
 

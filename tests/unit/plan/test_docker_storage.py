@@ -35,9 +35,9 @@ from docker_hosts import (
 )
 
 from module_utils.direct_lvm.model.errors import Refused
-from module_utils.direct_lvm.model.host import Docker, Former, Image
+from module_utils.direct_lvm.model.host import Docker, Image, SwitchRecord
 from module_utils.direct_lvm.model.names import MANAGED
-from module_utils.direct_lvm.model.steps import Switch
+from module_utils.direct_lvm.model.steps import Transaction
 from module_utils.direct_lvm.plan import plan
 
 STARTED = next(line for line in TEXT.splitlines() if VENDOR in line).partition("=")[2].split()
@@ -85,20 +85,24 @@ TABLE = [
     ),
     (
         "what-an-earlier-way-back-set-aside-comes-back",
-        FRESH._replace(former=Former("back", "overlay2"), root_state=PARKED),
+        FRESH._replace(former=SwitchRecord("back", "overlay2"), root_state=PARKED),
         [RECORD, STOP, *back_in(*SAME[1::-1]), *RESTART[1:], RECORD],
     ),
     # A run that was cut off left the record: what it had archived is not asked of a daemon that is down.
-    ("killed-after-stop", STOPPED._replace(former=Former("begun", "overlay2", pending=(BUSYBOX, DANGLING))), [*SWITCH, *LOAD]),
-    ("killed-before-start", STOPPED._replace(former=Former("begun", "overlay2"), dropin_text=TEXT), SWITCH),
+    (
+        "killed-after-stop",
+        STOPPED._replace(former=SwitchRecord("begun", "overlay2", pending=(BUSYBOX, DANGLING))),
+        [*SWITCH, *LOAD],
+    ),
+    ("killed-before-start", STOPPED._replace(former=SwitchRecord("begun", "overlay2"), dropin_text=TEXT), SWITCH),
     (
         "killed-in-the-middle-of-setting-aside",
-        STOPPED._replace(former=Former("begun", "devicemapper"), root_state=("devicemapper.before-direct-lvm", "containers")),
+        STOPPED._replace(former=SwitchRecord("begun", "devicemapper"), root_state=("devicemapper.before-direct-lvm", "containers")),
         [RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD],
     ),
     (
         "power-cut-then-docker-started-afresh",
-        FRESH._replace(former=Former("begun", "devicemapper", pending=(BUSYBOX,)), images=(DANGLING,)),
+        FRESH._replace(former=SwitchRecord("begun", "devicemapper", pending=(BUSYBOX,)), images=(DANGLING,)),
         [
             *(ARCHIVE[1], RECORD, STOP, *in_between(1, "overlay2", "image/overlay2"), *aside(*SAME), *RESTART[1:], RECORD),
             *("load " + DANGLING.id, "load " + BUSYBOX.id, RECORD),
@@ -108,14 +112,14 @@ TABLE = [
         "power-cut-then-docker-made-loop-files-for-the-second-time",
         FRESH._replace(
             info=LOOP,
-            former=Former("begun", "devicemapper", daemon_json='{"storage-driver": "devicemapper"}'),
+            former=SwitchRecord("begun", "devicemapper", daemon_json='{"storage-driver": "devicemapper"}'),
             daemon_json='{"storage-driver": "devicemapper"}',
             root_state=("devicemapper", "devicemapper/loop", *FORMERS, "devicemapper.in-between-1"),
         ),
         [RECORD, STOP, *in_between(2, *SAME[::-1]), *aside(*SAME), *RESTART[1:], RECORD],
     ),
-    ("killed-after-start", DONE._replace(former=Former("begun", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
-    ("controller-lost-before-loading", DONE._replace(former=Former("done", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
+    ("killed-after-start", DONE._replace(former=SwitchRecord("begun", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
+    ("controller-lost-before-loading", DONE._replace(former=SwitchRecord("done", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
     # The same pool with other settings: a restart, nothing moves.
     ("dropin-changed", DONE._replace(dropin_text=MANAGED + "\nolder\n"), AGAIN),
     ("vendor-command-has-changed", DONE._replace(unit=UNIT._replace(command="/usr/bin/dockerd")), AGAIN),
@@ -137,7 +141,7 @@ TABLE = [
     ("stopped-with-older-settings", DOWN._replace(dropin_text=TEXT + "\n# older\n"), AGAIN),
     (
         "failed-with-images-still-to-be-loaded",
-        DOWN._replace(former=Former("done", "overlay2", pending=(BUSYBOX, DANGLING))),
+        DOWN._replace(former=SwitchRecord("done", "overlay2", pending=(BUSYBOX, DANGLING))),
         [*AGAIN[1:], *LOAD],
     ),
     (
@@ -170,7 +174,7 @@ def unmonitored(there):
 def test_what_has_drifted_of_the_pool_does_not_restart_a_docker_that_is_on_it(drift):
     steps = plan.plan(states.spec()._replace(docker=WANTED), drift(host(DONE))).steps
     assert steps
-    assert not [step for step in steps if isinstance(step, Switch)]
+    assert not [step for step in steps if isinstance(step, Transaction)]
 
 
 def test_a_docker_that_failed_with_its_pool_starts_once_that_is_active():
@@ -211,7 +215,7 @@ def test_archives_that_are_there_are_named_as_such_and_not_read_twice():
 
 def test_loading_may_be_left_to_a_later_call():
     later = WANTED._replace(load_images=False)
-    owed = DONE._replace(former=Former("done", "overlay2", pending=(BUSYBOX,)))
+    owed = DONE._replace(former=SwitchRecord("done", "overlay2", pending=(BUSYBOX,)))
     assert due(FRESH._replace(images=(BUSYBOX,)), later) == [ARCHIVE[0], *SWITCH]
     assert due(owed, later) == []
     assert due(owed) == [LOAD[0], RECORD]
@@ -226,7 +230,7 @@ REFUSED = [
     ("no-space", FRESH._replace(images=(BUSYBOX,), archive_free=1000), "image_archive_dir"),
     ("larger-than-the-pool", FRESH._replace(images=(BUSYBOX._replace(size=40 * states.GIB),)), "Docker's images have 40.00g"),
     ("stopped-with-images", STOPPED._replace(root_state=("overlay2", "image/overlay2")), "image/overlay2"),
-    ("went-back-and-stopped", DOWN._replace(former=Former("back", "overlay2")), "image/devicemapper, which would be hidden"),
+    ("went-back-and-stopped", DOWN._replace(former=SwitchRecord("back", "overlay2")), "image/devicemapper, which would be hidden"),
     (
         "set-up-for-another-pool-and-stopped",
         DOWN._replace(former=None, dropin_text=TEXT.replace("vgdocker-thinpool", "vgdocker-thinpool-2")),
@@ -325,7 +329,7 @@ def test_metadata_of_another_pool_go_aside_with_the_list_of_its_images():
     [
         (FRESH, ["remove.yml -e thin_pool_remove_data=true", "site.yml"]),
         (
-            FRESH._replace(former=Former("done", "overlay2")),
+            FRESH._replace(former=SwitchRecord("done", "overlay2")),
             ["rollback.yml -e docker_storage_containers=discard", "remove.yml -e thin_pool_remove_data=true", "site.yml"],
         ),
         (
@@ -338,7 +342,7 @@ def test_metadata_of_another_pool_go_aside_with_the_list_of_its_images():
             ],
         ),
         (
-            IN_PLACE._replace(transaction=8, former=Former("done", "overlay2")),
+            IN_PLACE._replace(transaction=8, former=SwitchRecord("done", "overlay2")),
             ["rollback.yml -e docker_storage_containers=discard", "remove.yml -e thin_pool_remove_data=true", "site.yml"],
         ),
     ],

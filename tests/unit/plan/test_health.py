@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from module_utils.direct_lvm.apply.spec import read_watched
 from module_utils.direct_lvm.model.errors import Refused
-from module_utils.direct_lvm.model.host import ADDRESS, Containerd, Docker, DockerInfo, Former, Unit
+from module_utils.direct_lvm.model.host import ADDRESS, Containerd, Docker, DockerInfo, SwitchRecord, Unit
 from module_utils.direct_lvm.plan import health, plan
 
 POOL = states.ARTICLE
@@ -141,7 +141,7 @@ SITUATIONS = {
         ["critical engine containerd's devmapper snapshotter does not work: containerd.service is failed. See: ctr plugins ls"],
     ),
     "switch cut off": (
-        finished(docker=ON_POOL._replace(former=Former("begun", "overlay2"))),
+        finished(docker=ON_POOL._replace(former=SwitchRecord("begun", "overlay2"))),
         ["warning engine A switch of Docker's storage was cut off half-way."],
     ),
     "the worst comes first": (

@@ -245,7 +245,7 @@ def test_metadata_are_repaired_only_when_the_check_finds_damage(monkeypatch, rc,
 
     monkeypatch.setattr(commands, "run", run)
     done = apply.Done()
-    assert apply.carry_out((the_check(),), done)
+    assert apply.execute((the_check(),), done)
     assert called == ran
     assert [step.argv[0] for step in done] == ran
     assert [step.argv[0] for step in done if step.kind == REPAIR] == ran[2:]
@@ -262,7 +262,7 @@ def test_a_check_that_gives_no_verdict_is_no_damage(monkeypatch, rc):
 
     monkeypatch.setattr(commands, "run", run)
     with pytest.raises(CommandFailed):
-        apply.carry_out((the_check(),), apply.Done())
+        apply.execute((the_check(),), apply.Done())
     assert ran == ["thin_check"]
 
 
@@ -290,7 +290,7 @@ def block(tmp_path, monkeypatch):
 def test_only_thin_devices_of_the_pool_are_taken_down_and_one_in_use_is_told(block):
     assert thin_devices.names("pool") == ("docker-1-base", "docker-1-busy")
     with pytest.raises(Refused, match="docker-1-busy of pool pool is in use: Device or resource busy"):
-        apply.one(RemoveThinDevices("pool", "test"), apply.Done())
+        apply.run_step(RemoveThinDevices("pool", "test"), apply.Done())
     assert block == [
         "umount --all-targets /dev/mapper/docker-1-base",
         "dmsetup remove --retry docker-1-base",

@@ -106,7 +106,7 @@ class Machine:
     def repair(self):
         """One run. Whether anything was due."""
         steps = plan.plan(SPEC, self.observe()).steps
-        apply.carry_out(steps, apply.Done())
+        apply.execute(steps, apply.Done())
         return bool(steps)
 
 

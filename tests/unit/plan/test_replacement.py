@@ -174,7 +174,7 @@ def test_somebody_elses_move_is_no_reason_when_nothing_is_due():
 
 def test_the_run_ends_well_where_a_move_has_to_be_waited_for():
     done = apply.Done()
-    assert apply.carry_out((UntilMoved("/dev/vdb", "test"), "never reached"), done)
+    assert apply.execute((UntilMoved("/dev/vdb", "test"), "never reached"), done)
     assert done == []
 
 
