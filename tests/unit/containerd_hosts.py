@@ -3,7 +3,7 @@
 import states
 from docker_hosts import FRESH, UNIT, WANTED, lines
 
-from module_utils.direct_lvm.model.host import Containerd, Docker, DockerInfo, Former, Unit
+from module_utils.direct_lvm.model.host import Containerd, Docker, DockerInfo, SwitchRecord, Unit
 from module_utils.direct_lvm.model.spec import ContainerdStorage
 from module_utils.direct_lvm.plan import plan
 from module_utils.direct_lvm.texts.containerd_config import checksum, config_version, with_import
@@ -36,7 +36,7 @@ ON_IT = DockerInfo("26.1.5+dfsg1", "devmapper", (("driver-type", "io.containerd.
 OVERLAY = DockerInfo("26.1.5+dfsg1", "overlay2", (), "/var/lib/docker", 0, 0)
 NEW = FRESH._replace(version="26.1.5+dfsg1", info=OVERLAY, can=False)
 STORE = '{\n    "features": {\n        "containerd-snapshotter": true\n    },\n    "storage-driver": "devmapper"\n}\n'
-THERE = Docker("26.1.5+dfsg1", UNIT, ON_IT, daemon_json=STORE, former=Former("done", "overlay2"))
+THERE = Docker("26.1.5+dfsg1", UNIT, ON_IT, daemon_json=STORE, former=SwitchRecord("done", "overlay2"))
 RELOAD = ["systemctl daemon-reload", "systemctl reset-failed containerd.service"]
 RESTART = [*RELOAD, "systemctl restart containerd.service", "ctr plugins ls"]
 
@@ -55,4 +55,4 @@ def both(docker=WANTED, **pool):
 
 def due(containerd, docker, spec=None, **there):
     """The planned lines for both on a host whose pool is finished."""
-    return lines(plan.plan(spec or both(), host(containerd, docker, **there)))
+    return lines(plan.plan(spec or both(), host(containerd, docker, **there)).steps)

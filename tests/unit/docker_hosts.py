@@ -5,7 +5,7 @@ import json
 import states
 
 from module_utils.direct_lvm.apply import report
-from module_utils.direct_lvm.model.host import Container, Docker, DockerInfo, Former, Image, Unit
+from module_utils.direct_lvm.model.host import Container, Docker, DockerInfo, Image, SwitchRecord, Unit
 from module_utils.direct_lvm.model.spec import DockerStorage
 from module_utils.direct_lvm.plan import plan
 from module_utils.direct_lvm.texts import own_files, switch_record
@@ -32,7 +32,7 @@ ON_POOL = DockerInfo(
 LOOP = ON_POOL._replace(status=(("Pool Name", "docker-254:0-1-pool"), ("Data loop file", "/var/lib/docker/devicemapper/x")))
 OLD_POOL = ON_POOL._replace(status=(("Pool Name", "old-pool"),))
 FRESH = Docker("20.10.24+dfsg1", UNIT, OVERLAY, archive_free=10**12, root_state=("overlay2",))
-DONE = Docker("20.10.24+dfsg1", UNIT, ON_POOL, dropin_text=TEXT, former=Former("done", "overlay2"))
+DONE = Docker("20.10.24+dfsg1", UNIT, ON_POOL, dropin_text=TEXT, former=SwitchRecord("done", "overlay2"))
 BUSYBOX = Image("sha256:" + "b" * 64, ("busybox:1", "busybox:latest"), 1500000)
 DANGLING = Image("sha256:" + "d" * 64, (), 3000000)
 WEB = Container("c" * 64, "web", "busybox:1", "Up 2 hours", True)
@@ -65,4 +65,4 @@ def lines(steps):
 
 def due(docker, wanted=WANTED, **there):
     """The planned lines for Docker on a host whose pool is finished."""
-    return lines(plan.plan(states.spec()._replace(docker=wanted), host(docker, **there)))
+    return lines(plan.plan(states.spec()._replace(docker=wanted), host(docker, **there)).steps)

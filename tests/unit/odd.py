@@ -84,7 +84,6 @@ def judge(found, desired):
     """A host's whole way: the plan, its warnings, what is reported (strict JSON), and the figures."""
     pool = desired.pool
     survives(lambda: plan.plan(desired, found))
-    survives(lambda: plan.warnings(desired, found))
     health.findings(pool, found)
     json.dumps(report.summary(pool, found), allow_nan=False).encode("utf-8")
     metrics.exposition(pool, metrics.figures(pool, found.lvm))

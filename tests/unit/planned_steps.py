@@ -26,4 +26,4 @@ def expect(spec, host, due):
             plan.plan(spec, host)
         assert due in str(refusal.value)
     else:
-        assert shown(plan.plan(spec, host)) == due
+        assert shown(plan.plan(spec, host).steps) == due

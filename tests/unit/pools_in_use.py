@@ -15,4 +15,4 @@ ON_POOL = DockerInfo("20.10.24", "devicemapper", (("Pool Name", "vgdocker-thinpo
 
 
 def due(host, spec=SPEC):
-    return lines(plan.plan(spec, host))
+    return lines(plan.plan(spec, host).steps)

@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Carry the planned steps of the module direct_lvm out. It decides nothing."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import os
 import signal
 import time
@@ -15,31 +11,9 @@ from itertools import takewhile
 from ..facts import containerd, disks, docker_content
 from ..host import commands, files, trees
 from ..images import container_records, images
+from ..model import steps as kinds
 from ..model.errors import Changed, CommandFailed, Refused
 from ..model.quoting import openers, paste
-from ..model.steps import (
-    ArchiveImage,
-    AssertContent,
-    CheckConfiguration,
-    Command,
-    DropSnapshots,
-    IfFails,
-    KeepContainer,
-    LoadImage,
-    Move,
-    MustBeAsSeen,
-    MustBeBlank,
-    PlanAgain,
-    RemoveFile,
-    RemoveThinDevices,
-    RemoveTree,
-    StartContainers,
-    Switch,
-    UntilMoved,
-    WaitForContainerd,
-    WaitForDocker,
-    WriteFile,
-)
 from . import daemon, thin_devices
 
 IMAGE_TIMEOUT = 6 * 3600  # seconds: docker save and load of tens of gigabytes on a slow disk
@@ -64,36 +38,36 @@ class Done(list):
         self.sentences = []
 
 
-def carry_out(steps, done):
+def execute(steps, done):
     """Carry steps out in order. done: a Done that gets each step once it has happened.
 
-    Returns False when the rest has to be planned anew (steps.PlanAgain), True when all was done, or all that can be done
+    Returns False when the rest has to be planned anew (steps.Replan), True when all was done, or all that can be done
     while LVM moves data in the background (steps.UntilMoved).
     Raises CommandFailed, Refused, SwitchFailed or OSError; nothing is done after the step that raised.
     """
     stopped = None
     for step in steps:
-        if isinstance(step, PlanAgain):
+        if isinstance(step, kinds.Replan):
             return False
-        if isinstance(step, UntilMoved):
+        if isinstance(step, kinds.UntilMoved):
             return True
-        if isinstance(step, Switch):
-            switch(step, done)
+        if isinstance(step, kinds.Transaction):
+            transact(step, done)
             continue
-        if isinstance(step, IfFails):
+        if isinstance(step, kinds.IfFails):
             if_fails(step, done)
             continue
-        if isinstance(step, Command) and step.argv[:2] == ("systemctl", "stop"):
+        if isinstance(step, kinds.Command) and step.argv[:2] == ("systemctl", "stop"):
             stopped = time.monotonic()
         if interrupts(step):
             done.stopped_at = done.stopped_at or time.time()
         try:
-            one(step, done)
+            run_step(step, done)
         except Exception:
             done.downtime += time.monotonic() - stopped if stopped else 0.0
             raise
         done.append(step)
-        if stopped and isinstance(step, WaitForDocker):
+        if stopped and isinstance(step, kinds.WaitForDocker):
             done.downtime += time.monotonic() - stopped
             stopped = None
     return True
@@ -101,10 +75,10 @@ def carry_out(steps, done):
 
 def interrupts(step):
     """Whether a step ends a daemon that serves."""
-    return isinstance(step, Command) and step.argv[:2] in (("systemctl", "stop"), ("systemctl", "restart"))
+    return isinstance(step, kinds.Command) and step.argv[:2] in (("systemctl", "stop"), ("systemctl", "restart"))
 
 
-def one(step, done):
+def run_step(step, done):
     """Carry a single step out."""
     EFFECTS[type(step)](step, done)
 
@@ -138,17 +112,17 @@ def if_fails(step, done):
     result = commands.run(step.test.argv, timeout=step.test.timeout, ok=step.test.ok + step.codes)
     done.append(step.test)
     if result.rc in step.codes:
-        carry_out(step.steps, done)
+        execute(step.steps, done)
 
 
-def look_ahead(steps):
+def recheck_devices(steps):
     """For check mode: what a real run looks at before it overwrites, as far as it is there already. Raises Refused."""
     for step in steps:
-        if isinstance(step, MustBeBlank) and os.path.exists(step.path):
-            must_be_blank(step)
+        if isinstance(step, kinds.AssertBlank) and os.path.exists(step.path):
+            assert_blank(step)
 
 
-def must_be_blank(step):
+def assert_blank(step):
     """Refuse when a device that is about to be overwritten is used, or carries a signature.
 
     Bytes without a signature are no reason: a new LV has on it what its disk held before.
@@ -158,7 +132,7 @@ def must_be_blank(step):
     if disk.path is None and not reason:
         reason = "it is not there"
     if disk.signatures:
-        reason = ", ".join(found.type for found in disk.signatures) + " found on it"
+        reason = ", ".join(signature.type for signature in disk.signatures) + " found on it"
     if reason:
         raise Refused(
             "%s is not blank: %s." % (step.path, reason),
@@ -166,16 +140,16 @@ def must_be_blank(step):
         )
 
 
-def must_be_as_seen(step):
+def assert_unchanged(step):
     """Refuse when a disk that is about to be erased, as allowed, is in use now, or holds something else."""
     if disks.observe_disk(step.disk.asked) != step.disk:
         raise Refused(
-            "%s has changed between the look at it and the moment of erasing it: somebody uses it." % step.path,
-            "See who: lsblk %s; %s" % (paste(step.path), openers(step.path)),
+            "%s has changed between the look at it and the moment of erasing it: somebody uses it." % step.disk.path,
+            "See who: lsblk %s; %s" % (paste(step.disk.path), openers(step.disk.path)),
         )
 
 
-def switch(step, done):
+def transact(step, done):
     """The critical section. When any step of it fails, the way back is taken before the failure is told.
 
     Raises Changed when Docker holds something else than was planned for, and serves as before; SwitchFailed for the rest.
@@ -184,7 +158,7 @@ def switch(step, done):
     done.stopped_at = None
     with hang_ups_ignored():
         try:
-            carry_out(step.steps, done)
+            execute(step.steps, done)
         except Exception as failure:  # whatever it is: the daemon must not stay down
             log = daemon.journal(step.service)
             serves = take_back(step, done, failure, name, log)
@@ -203,14 +177,14 @@ def take_back(step, done, failure, name, log):
     undo = step.way_back if stopped else takewhile(lambda each: not interrupts(each), step.way_back)
     serves = "%s runs again as before, with its former configuration and data." % name
     try:
-        carry_out(undo, back)
+        execute(undo, back)
     except Exception as worse:
         state = "%s is down" % name if stopped else "%s was not stopped, and serves" % name
         raise SwitchFailed("%s\nThe way back failed too, %s: %s\nThe daemon's log:\n%s" % (failure, state, worse, log)) from worse
     finally:
         done.downtime += back.downtime
     try:
-        carry_out(step.afterwards, back)
+        execute(step.afterwards, back)
     except Exception as worse:
         raise SwitchFailed("%s\n%s Yet what follows failed: %s\nThe daemon's log:\n%s" % (failure, serves, worse, log)) from worse
     return serves if stopped else "%s was not stopped, and serves as before." % name
@@ -228,25 +202,25 @@ def hang_ups_ignored():
             signal.signal(name, handler)
 
 
-# What is done for each step; carry_out() itself knows those that are about other steps.
+# What is done for each step; execute() itself knows those that are about other steps.
 EFFECTS = {
-    Command: lambda step, _done: ask(step),
-    WriteFile: lambda step, _done: write_file(step),
-    RemoveFile: lambda step, _done: files.remove(step.path),
-    MustBeBlank: lambda step, _done: must_be_blank(step),
-    MustBeAsSeen: lambda step, _done: must_be_as_seen(step),
-    WaitForDocker: lambda step, _done: daemon.wait(step),
-    CheckConfiguration: lambda step, _done: containerd.check_configuration(step),
-    WaitForContainerd: lambda step, _done: containerd.wait(step),
-    DropSnapshots: lambda step, _done: containerd.drop_snapshots(step),
-    Move: lambda step, _done: files.move(step.source, step.target, step.only_if),
-    ArchiveImage: lambda step, _done: images.save(step.host, step.image, step.folder, IMAGE_TIMEOUT),
-    LoadImage: load_image,
-    KeepContainer: lambda step, _done: container_records.save_container(
+    kinds.Command: lambda step, _done: ask(step),
+    kinds.WriteFile: lambda step, _done: write_file(step),
+    kinds.RemoveFile: lambda step, _done: files.remove(step.path),
+    kinds.AssertBlank: lambda step, _done: assert_blank(step),
+    kinds.AssertUnchanged: lambda step, _done: assert_unchanged(step),
+    kinds.WaitForDocker: lambda step, _done: daemon.wait(step),
+    kinds.CheckConfiguration: lambda step, _done: containerd.check_configuration(step),
+    kinds.WaitForContainerd: lambda step, _done: containerd.wait(step),
+    kinds.DropSnapshots: lambda step, _done: containerd.drop_snapshots(step),
+    kinds.Move: lambda step, _done: files.move(step.source, step.target, step.only_if),
+    kinds.ArchiveImage: lambda step, _done: images.save(step.host, step.image, step.folder, IMAGE_TIMEOUT),
+    kinds.LoadImage: load_image,
+    kinds.KeepContainer: lambda step, _done: container_records.save_container(
         step.host, step.container.id, step.folder, step.commit, IMAGE_TIMEOUT
     ),
-    AssertContent: lambda step, _done: docker_content.check(step),
-    StartContainers: lambda step, done: docker_content.start(step, done.stopped_at),
-    RemoveThinDevices: lambda step, _done: thin_devices.remove(step),
-    RemoveTree: lambda step, _done: trees.remove_tree(step.path),
+    kinds.AssertContent: lambda step, _done: docker_content.check(step),
+    kinds.StartContainers: lambda step, done: docker_content.start(step, done.stopped_at),
+    kinds.RemoveThinDevices: lambda step, _done: thin_devices.remove(step),
+    kinds.RemoveTree: lambda step, _done: trees.remove_tree(step.path),
 }

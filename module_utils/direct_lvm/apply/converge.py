@@ -8,7 +8,7 @@ __metaclass__ = type
 
 from ..facts.observe import ask_settings, observe
 from ..model.errors import Changed, Refused
-from ..model.steps import REPAIR, LoadImage, Switch, UntilMoved
+from ..model.steps import REPAIR, LoadImage, Transaction, UntilMoved
 from ..plan import plan
 from . import apply, report
 
@@ -25,21 +25,21 @@ def converge(spec, result, check_mode=False, with_diff=False):
     host = observe(spec)
     result["host"] = report.summary(spec.pool, host)
     result["waiting_for"] = [disk.asked for disk in host.disks if disk.path is None]
-    steps = plan.plan(spec, host)
-    if steps and host.settings is None:
+    due = plan.plan(spec, host)
+    if due.steps and host.settings is None:
         host = host._replace(settings=ask_settings(spec.pool, host.lvm))
-        steps = plan.plan(spec, host)
-    result["restarts"] = [step.service for step in steps if isinstance(step, Switch)]
-    engine = plan.engine(spec, host)
-    result["engine"] = dict(engine._asdict()) if engine else None
-    result["roles"], result["between"] = list(plan.roles(steps, engine)), plan.between(steps)
+        due = plan.plan(spec, host)
+    steps = due.steps
+    result["restarts"] = [step.service for step in steps if isinstance(step, Transaction)]
+    result["engine"] = dict(due.engine._asdict()) if due.engine else None
+    result["roles"], result["between"] = list(due.roles), due.between
     if with_diff:
         result["diff"] = report.diff(steps)
     if check_mode:
-        apply.look_ahead(steps)
+        apply.recheck_devices(steps)
     if check_mode or not steps:
         result.update(changed=bool(steps), steps=report.describe(steps), loads=loads(spec, host))
-        return plan.warnings(spec, host)
+        return due.warnings
     done = apply.Done()
     try:
         carry_out(spec, steps, done)
@@ -49,14 +49,15 @@ def converge(spec, result, check_mode=False, with_diff=False):
     after = observe(spec)._replace(settings=host.settings)
     result["host"] = report.summary(spec.pool, after)
     result["loads"] = loads(spec, after)
-    needed = report.describe(plan.plan(spec, after))
+    due = plan.plan(spec, after)
+    needed = report.describe(due.steps)
     result["to_come"] = needed
     if needed and not any(isinstance(step, UntilMoved) for step in steps):
         raise Refused(
             "all steps were carried out, yet these are still needed: "
             + "; ".join(" ".join(step["argv"]) if step["kind"] == "command" else step["why"] for step in needed)
         )
-    return tuple(plan.warnings(spec, after)) + tuple(done.sentences)
+    return due.warnings + tuple(done.sentences)
 
 
 def carry_out(spec, steps, done):
@@ -67,13 +68,13 @@ def carry_out(spec, steps, done):
     news = None
     for _round in range(ROUNDS):  # what is not done after that is told by the caller
         try:
-            if apply.carry_out(steps, done):
+            if apply.execute(steps, done):
                 return
             news = None
         except Changed as change:
             news = change
         try:
-            steps = plan.plan(spec, observe(spec))
+            steps = plan.plan(spec, observe(spec)).steps
         except Refused as refusal:
             if news is None:
                 raise
@@ -91,5 +92,5 @@ def loads(spec, host):
     """
     if not spec.docker or spec.docker.load_images:
         return []
-    steps = plan.plan(spec._replace(docker=spec.docker._replace(load_images=True)), host)
+    steps = plan.plan(spec._replace(docker=spec.docker._replace(load_images=True)), host).steps
     return report.describe(step for step in steps if isinstance(step, LoadImage))

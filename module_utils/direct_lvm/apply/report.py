@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What the modules return about a host: plain values for people, playbooks and reports."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import contextlib
 import json
 import os
@@ -15,56 +11,9 @@ import stat
 from ..host import files
 from ..model import engines, geometry
 from ..model.names import TAG
-from ..model.steps import (
-    ArchiveImage,
-    AssertContent,
-    CheckConfiguration,
-    Command,
-    DropSnapshots,
-    IfFails,
-    KeepContainer,
-    LoadImage,
-    Move,
-    MustBeAsSeen,
-    MustBeBlank,
-    PlanAgain,
-    RemoveFile,
-    RemoveThinDevices,
-    RemoveTree,
-    StartContainers,
-    Switch,
-    UntilMoved,
-    WaitForContainerd,
-    WaitForDocker,
-    WriteFile,
-)
+from ..model.steps import Command, IfFails, RemoveFile, Transaction, WriteFile
 from ..plan.health import engine_in_use
 from ..texts import switch_record
-
-# What a step is about, by the keys that RETURN of the module direct_lvm documents for its kind.
-ABOUT = {
-    Command: lambda step: {"argv": list(step.argv)},
-    WriteFile: lambda step: {"file": step.path},
-    RemoveFile: lambda step: {"file": step.path},
-    Move: lambda step: {"move": [step.source, step.target]},
-    RemoveTree: lambda step: {"remove": step.path, "size": step.size},
-    MustBeBlank: lambda step: {"check": step.path},
-    MustBeAsSeen: lambda step: {"check": step.path},
-    AssertContent: lambda _step: {"check": "what Docker holds"},
-    CheckConfiguration: lambda _step: {"check": "containerd config dump"},
-    WaitForDocker: lambda _step: {"check": "docker info"},
-    WaitForContainerd: lambda _step: {"check": "ctr plugins ls"},
-    PlanAgain: lambda _step: {"check": "docker images"},
-    ArchiveImage: lambda step: {"archive": step.image.id},
-    LoadImage: lambda step: {"load": step.image.id},
-    KeepContainer: lambda step: {"keep": step.container.id},
-    StartContainers: lambda step: (
-        {"argv": ["docker", "--host", step.host, "start", *step.ids]} if step.ids else {"check": "docker ps"}
-    ),
-    UntilMoved: lambda step: {"moves": step.device},
-    RemoveThinDevices: lambda step: {"argv": ["dmsetup", "remove", "--retry", "(each thin device of %s)" % step.pool]},
-    DropSnapshots: lambda _step: {"argv": ["ctr", "snapshots", "--snapshotter", "devmapper", "rm"]},
-}
 
 
 def summary(pool, host):
@@ -244,13 +193,13 @@ def readable(text):
 
 def describe(steps):
     """Steps as the operator reads them: [{'kind', what it is about, 'why'}], see RETURN of the module direct_lvm."""
-    return [{"kind": step.kind, **ABOUT[type(step)](step), "why": step.why} for step in flat(steps)]
+    return [{"kind": step.kind, **step.about, "why": step.why} for step in flat(steps)]
 
 
 def flat(steps):
     """The steps with critical sections, and what is done in case a test fails, opened up."""
     for step in steps:
-        if isinstance(step, Switch):
+        if isinstance(step, Transaction):
             yield from flat(step.steps)
         elif isinstance(step, IfFails):
             yield from flat((step.test, *step.steps))

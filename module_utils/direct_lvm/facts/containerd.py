@@ -18,6 +18,7 @@ from ..texts.containerd_config import (
     IMPORTS,
     absolute_imports,
     config_paths,
+    desired_files,
     flag,
     head,
     is_settled,
@@ -119,7 +120,8 @@ def observe_containerd(desired, docker=None, with_snapshots=False, pool=None):
 def observe_configuration(containerd, pool, desired):
     """A Containerd with what its configuration names beside our file, when something is due and so it has to be known."""
     try:
-        if is_settled(containerd, pool, desired) or containerd.config_text is None or not containerd.program:
+        settled = is_settled(containerd, desired_files(containerd, pool, desired))
+        if settled or containerd.config_text is None or not containerd.program:
             return containerd
         bare = without_import(containerd.config_text, desired.config_file, containerd.config_path)
         with tempfile.TemporaryDirectory(prefix="direct-lvm-") as folder:

@@ -283,7 +283,7 @@ def missing_tags(host, image, image_id):
 def named_elsewhere(host, image, names):
     """([(tag, ID)] that somebody moved to another image since Docker came to this side, [(tag, ID)] that it had before).
 
-    names: Former.names, what each tag named when Docker came; None when that is not known, and nothing was moved then.
+    names: SwitchRecord.names, what each tag named when Docker came; None when that is not known, and nothing was moved then.
     The first stay with the newer image, loading takes the second ones; the other image stays in either case.
     """
     current = [(tag, inspect(host, "image", tag)) for tag in image.tags]

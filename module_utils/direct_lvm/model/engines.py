@@ -8,10 +8,6 @@ docker-devmapper: Docker's containerd image store with containerd's devmapper sn
 containerd: containerd's devmapper snapshotter alone, for whoever asks containerd for it; Docker is left as it is.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 from typing import NamedTuple
 
@@ -60,9 +56,7 @@ def choose(asked, version, containerd):
         if asked == "auto" and containerd is not None and containerd.installed:
             return Engine("containerd", "there is no Docker on this host, and containerd is")
         raise Refused(
-            "Docker is not installed on this host, and neither is containerd."
-            if asked == "auto"
-            else "Docker is not installed on this host.",
+            "Docker is not installed on this host%s." % (", and neither is containerd" if asked == "auto" else ""),
             "Install one of them first, for example: apt-get install docker.io    # or: apt-get install containerd",
         )
     major = version_numbers(version)[0]

@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What goes wrong, for the operator: a refusal, a host that changed meanwhile, a command that failed."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from .quoting import safe
 
 SHOWN = 4000  # characters of a command's own words in a sentence

@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Sizes in extents, and whether the pool can ever grow by itself. Pure arithmetic."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 from typing import NamedTuple
 
@@ -32,11 +28,11 @@ class Layout(NamedTuple):
 
 def parse_bytes(text):
     """512K, 1.5G, 10GiB as bytes; None when it is no size. Units are binary, as LVM's are; a bare number is none."""
-    found = re.match(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)([KMGT])(?:i?B)?\Z", text, re.IGNORECASE | re.ASCII)
-    return int(round(float(found.group(1)) * UNITS[found.group(2).upper()])) if found else None
+    match = re.match(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)([KMGT])(?:i?B)?\Z", text, re.IGNORECASE | re.ASCII)
+    return int(round(float(match.group(1)) * UNITS[match.group(2).upper()])) if match else None
 
 
-def human(size):
+def format_size(size):
     """Bytes as LVM prints them: 304.00m, 28.50g."""
     for unit, factor in (("t", 1024 * GIB), ("g", GIB), ("m", MIB)):
         if size >= factor:
@@ -96,20 +92,11 @@ def autoextend_warning(layout, pool):
     need = growth_need(layout.data, pool.autoextend_threshold, pool.autoextend_percent)
     best = layout.total - 2 * layout.metadata
     per_cent = int(100.0 * best / layout.total / (1 + float(need) / layout.data)) if layout.data and layout.total else 0
+    sizes = (need, format_size(need * layout.extent_size), pool.vg, layout.free, format_size(layout.free * layout.extent_size))
     return (
         "autoextend can never run: one step of %s/%s needs %d extents (%s), VG %s has %d free (%s). "
         "dmeventd grows by percent of the pool's current size, all or nothing. "
-        "Add a disk, or choose thin_pool_data_size: %d%%VG or less when the pool is made."
-        % (
-            pool.vg,
-            pool.name,
-            need,
-            human(need * layout.extent_size),
-            pool.vg,
-            layout.free,
-            human(layout.free * layout.extent_size),
-            per_cent,
-        )
+        "Add a disk, or choose thin_pool_data_size: %d%%VG or less when the pool is made." % (pool.vg, pool.name, *sizes, per_cent)
     )
 
 
@@ -121,21 +108,13 @@ def planned_layout(pool, total, extent_size, taken=0):
     data = data_extents(pool.data_size, total, extent_size)
     metadata = metadata_extents(pool.metadata_size, total, extent_size)
     check_metadata_size(pool, metadata * extent_size)
+    need = max(data, 1) + 2 * metadata
     free = total - taken - data - 2 * metadata
     if data < 1 or free < 0:
         raise Refused(
             "the pool does not fit into VG %s: data %s = %d extents, metadata %s = %d and its spare as many, %d needed; "
             "%d of %d are free."
-            % (
-                pool.vg,
-                pool.data_size.text,
-                data,
-                pool.metadata_size.text,
-                metadata,
-                max(data, 1) + 2 * metadata,
-                total - taken,
-                total,
-            ),
+            % (pool.vg, pool.data_size.text, data, pool.metadata_size.text, metadata, need, total - taken, total),
             "Give more disks in thin_pool_devices, or smaller thin_pool_data_size / thin_pool_metadata_size "
             "(the hidden spare has the size of the metadata again).",
         )
@@ -146,14 +125,14 @@ def check_metadata_size(pool, size):
     """Raise Refused when metadata of that many bytes is outside of lvmthin(7)'s bounds."""
     if not METADATA_MIN <= size <= METADATA_MAX:
         raise Refused(
-            "thin_pool_metadata_size %s is %s here; LVM takes 2 MiB to 15.81 GiB." % (pool.metadata_size.text, human(size)),
+            "thin_pool_metadata_size %s is %s here; LVM takes 2 MiB to 15.81 GiB." % (pool.metadata_size.text, format_size(size)),
             "Choose, for example, thin_pool_metadata_size: 1%VG.",
         )
 
 
 def current_layout(lvm, pool):
     """The layout as it is: None while VG or pool are missing."""
-    vg, lv = lvm.vg(pool.vg), lvm.lv(pool.vg, pool.name)
-    if vg is None or lv is None or lv.segtype != "thin-pool":
+    vg, lv = lvm.vg(pool.vg), lvm.thin_pool(pool)
+    if vg is None or lv is None:
         return None
     return Layout(vg.extent_size, vg.extents, lv.size // vg.extent_size, lv.metadata_size // vg.extent_size, vg.free)

@@ -1,14 +1,6 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The nouns: what is wanted (Spec), what is there (Host), what to do (steps), and why not (Refused).
-
-Values only, no behaviour that reads or changes a host. Sizes are bytes as int, extents are counts,
-absent is None. Python 3.6, standard library.
-"""
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
+"""What was found on a host (Host). Sizes are bytes as int, extents are counts, absent is None."""
 
 from typing import Dict, NamedTuple, Optional, Tuple, Union
 
@@ -18,12 +10,6 @@ from .lvm_report import Lvm
 CONFIG = "/etc/containerd/config.toml"
 ADDRESS = "/run/containerd/containerd.sock"
 Value = Union[str, Tuple[str, ...]]
-
-
-# --- what is wanted -----------------------------------------------------------------------------------
-
-
-# --- what is there --------------------------------------------------------------------------------------
 
 
 class Signature(NamedTuple):
@@ -151,7 +137,7 @@ class Content(NamedTuple):
     containers: Tuple[str, ...] = ()
 
 
-class Former(NamedTuple):
+class SwitchRecord(NamedTuple):
     """What Docker had before it was switched, and how far the switch came: kept in switch_record.PATH.
 
     state: 'begun' (in the critical section), 'done' (Docker is on the pool) or 'back' (it went back).
@@ -210,7 +196,7 @@ class Docker(NamedTuple):
     root_state: Tuple[str, ...] = ()
     transaction: Optional[int] = None
     can: bool = True
-    former: Optional[Former] = None
+    former: Optional[SwitchRecord] = None
     left: Tuple[Tuple[str, int], ...] = ()
     mounted: Tuple[str, ...] = ()
     build_cache: bool = False

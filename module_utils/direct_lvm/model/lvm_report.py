@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What LVM reports, as values: the nouns of `pvs`, `vgs` and `lvs`. Sizes are bytes, absent is None."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from typing import NamedTuple, Optional, Tuple
 
 
@@ -105,6 +101,10 @@ class Lvm(NamedTuple):
     def lv(self, vg, name):
         """The LV of that VG and name (without brackets) or None."""
         return next((x for x in self.lvs if x.vg == vg and x.name == name), None)
+
+    def thin_pool(self, pool):
+        """The Lv of a spec.Pool, None while no thin pool has its name."""
+        return next((x for x in self.lvs if (x.vg, x.name, x.segtype) == (pool.vg, pool.name, "thin-pool")), None)
 
     def lvs_of(self, vg):
         """All LVs of a VG, hidden ones too."""

@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Names that others chose, in sentences and in commands to paste: a mount point may hold a blank, a `;` or an escape. Pure."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 from shlex import quote
 
@@ -50,4 +46,4 @@ def printable(text):
 
 def safe(text):
     """A text of several lines without what a terminal would obey: escapes, carriage returns, changes of the direction."""
-    return UNPRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+    return UNPRINTABLE.sub(lambda match: match.group().encode("unicode_escape").decode(), text)

@@ -103,7 +103,7 @@ class DockerStorage(NamedTuple):
 class Spec(NamedTuple):
     """The desired state of one host. docker None: Docker is left as it is.
 
-    containerd: for the engines that use it.  docker and containerd None: the pool only.
+    containerd: always set beside docker, whose engine decides whether it is used.  docker and containerd None: the pool only.
     state: of the pool: 'present', 'absent', or 'repaired', its metadata are checked and nothing else is done.
     """
 

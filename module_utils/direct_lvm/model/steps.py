@@ -1,13 +1,10 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What to do, as values: the planner makes them, apply.py carries them out. Sizes are bytes.
+"""What to do, as values: the planner makes them, apply.py carries them out (its EFFECTS). Sizes are bytes.
 
-kind: what a step is, in a word, as the module direct_lvm returns it (its RETURN documents each).
+kind: what a step is, in a word.  about: what it is about, by the keys that belong to its kind. The module direct_lvm returns both,
+and its RETURN documents each.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 from typing import NamedTuple, Optional, Tuple
 
@@ -31,6 +28,17 @@ class Command(NamedTuple):
     says: Tuple[str, ...] = ()
     if_it_fails: str = ""
     kind: str = "command"
+    about = property(lambda step: {"argv": list(step.argv)})
+
+
+def activation(name, value, why, **options):
+    """The Command that activates an LV (VG/LV): value "y", or takes it down: "n"."""
+    return Command(("lvchange", "--activate", value, name), why, **options)
+
+
+def forget_failures(unit):
+    """The Command without which systemd may not start a unit that failed often."""
+    return Command(("systemctl", "reset-failed", unit), "forget earlier failed starts", ok=(0, 1))
 
 
 class IfFails(NamedTuple):
@@ -45,6 +53,7 @@ class RemoveThinDevices(NamedTuple):
     """Take down every thin device that is active on a pool (a device-mapper name), whoever made it."""
 
     kind = "remove_thin_devices"
+    about = property(lambda step: {"argv": ["dmsetup", "remove", "--retry", "(each thin device of %s)" % step.pool]})
     pool: str
     why: str
 
@@ -53,6 +62,7 @@ class WriteFile(NamedTuple):
     """Replace path by text, atomically. mode None: as it is."""
 
     kind = "write_file"
+    about = property(lambda step: {"file": step.path})
     path: str
     text: str
     why: str
@@ -63,29 +73,27 @@ class RemoveFile(NamedTuple):
     """Remove path if it is there."""
 
     kind = "remove_file"
+    about = property(lambda step: {"file": step.path})
     path: str
     why: str
 
 
-class MustBeBlank(NamedTuple):
+class AssertBlank(NamedTuple):
     """Stop unless nothing is found on this device: asked again right before something is made of it."""
 
     kind = "check"
+    about = property(lambda step: {"check": step.path})
     path: str
     why: str
 
 
-class MustBeAsSeen(NamedTuple):
+class AssertUnchanged(NamedTuple):
     """Stop unless the disk is what it was when it was planned to be erased: somebody may have mounted it since."""
 
     kind = "check"
+    about = property(lambda step: {"check": step.disk.path})
     disk: Disk
     why: str
-
-    @property
-    def path(self):
-        """The disk's node."""
-        return self.disk.path
 
 
 class Move(NamedTuple):
@@ -95,6 +103,7 @@ class Move(NamedTuple):
     """
 
     kind = "rename"
+    about = property(lambda step: {"move": [step.source, step.target]})
     source: str
     target: str
     why: str
@@ -105,6 +114,7 @@ class ArchiveImage(NamedTuple):
     """docker save of one image with all its tags, verified, into folder. One that is there is verified, and kept when whole."""
 
     kind = "archive_image"
+    about = property(lambda step: {"archive": step.image.id})
     host: str
     image: Image
     folder: str
@@ -112,9 +122,10 @@ class ArchiveImage(NamedTuple):
 
 
 class LoadImage(NamedTuple):
-    """docker load of one archived image, unless Docker has it. keep: whether the archive stays.  names: see Former."""
+    """docker load of one archived image, unless Docker has it. keep: whether the archive stays.  names: see SwitchRecord."""
 
     kind = "load_image"
+    about = property(lambda step: {"load": step.image.id})
     host: str
     image: Image
     folder: str
@@ -127,6 +138,7 @@ class KeepContainer(NamedTuple):
     """Write a container's `docker inspect` into folder; commit: make an image of its file system too."""
 
     kind = "keep_container"
+    about = property(lambda step: {"keep": step.container.id})
     host: str
     container: Container
     folder: str
@@ -134,10 +146,11 @@ class KeepContainer(NamedTuple):
     why: str
 
 
-class PlanAgain(NamedTuple):
+class Replan(NamedTuple):
     """What was done so far makes something whose name is not known before: observe and plan anew for the rest."""
 
     kind = "plan_again"
+    about = {"check": "docker images"}
     why: str
 
 
@@ -148,6 +161,7 @@ class UntilMoved(NamedTuple):
     """
 
     kind = "move_data"
+    about = property(lambda step: {"moves": step.device})
     device: str
     why: str
 
@@ -159,6 +173,7 @@ class WaitForDocker(NamedTuple):
     """
 
     kind = "wait"
+    about = {"check": "docker info"}
     host: str
     why: str
     timeout: int
@@ -174,6 +189,7 @@ class CheckConfiguration(NamedTuple):
     """
 
     kind = "check"
+    about = {"check": "containerd config dump"}
     program: str
     config_text: Optional[str]
     own_text: str
@@ -189,6 +205,7 @@ class WaitForContainerd(NamedTuple):
     """
 
     kind = "wait"
+    about = {"check": "ctr plugins ls"}
     address: str
     why: str
     timeout: int
@@ -199,6 +216,7 @@ class DropSnapshots(NamedTuple):
     """Remove every snapshot of containerd's devmapper snapshotter, in all namespaces."""
 
     kind = "remove_snapshots"
+    about = {"argv": ["ctr", "snapshots", "--snapshotter", "devmapper", "rm"]}
     address: str
     why: str
 
@@ -207,6 +225,7 @@ class RemoveTree(NamedTuple):
     """Remove a folder and everything in it. size: bytes, None when they were not counted."""
 
     kind = "remove_tree"
+    about = property(lambda step: {"remove": step.path, "size": step.size})
     path: str
     size: Optional[int]
     why: str
@@ -220,6 +239,7 @@ class AssertContent(NamedTuple):
     """
 
     kind = "check"
+    about = {"check": "what Docker holds"}
     root: str
     content: Content
     store: Optional[Tuple[str, str]]
@@ -241,8 +261,13 @@ class StartContainers(NamedTuple):
     timeout: int
     why: str
 
+    @property
+    def about(self):
+        """What starts them, and what is asked while it is not known which."""
+        return {"argv": ["docker", "--host", self.host, "start", *self.ids]} if self.ids else {"check": "docker ps"}
 
-class Switch(NamedTuple):
+
+class Transaction(NamedTuple):
     """The critical section: all of steps, or the way back and what follows it. service: the daemon that is restarted in it.
 
     way_back: ends with a daemon that answers.  afterwards: due after it, or alone when the daemon was not stopped yet.

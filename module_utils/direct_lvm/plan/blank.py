@@ -6,11 +6,8 @@ Two kinds of no. What is in use is never ours to take: the way out is to stop us
 be erased, but not before the operator has named the disk and everything found on it in thin_pool_wipe.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import json
+import os
 import re
 
 from ..model.errors import Refused
@@ -92,12 +89,8 @@ def check_vital(disk):
     """Raise Refused for the disk that the system itself runs from, and for anything else on that disk."""
     if not disk.system:
         return
-    if disk.mounts:
-        what = "it is mounted at %s" % " ".join(map(printable, disk.mounts))
-    elif disk.kind == "part":
-        what = "it is a partition of that disk"
-    else:
-        what = "it rests on that disk"
+    what = "it is a partition of that disk" if disk.kind == "part" else "it rests on that disk"
+    what = "it is mounted at %s" % " ".join(map(printable, disk.mounts)) if disk.mounts else what
     raise Refused("%s belongs to the disk that this system runs from: %s." % (name(disk), what), ANOTHER)
 
 
@@ -105,19 +98,16 @@ def check_vg(disk, lvm):
     """Raise Refused for a PV of a volume group, an exported one or one with missing disks too, and for a duplicate."""
     rows = [pv for pv in lvm.pvs if pv.name == disk.path]
     twins = ("Not using device %s for PV" % disk.path, " prefers device %s because" % disk.path)
-    told = next((line for line in lvm.warnings if any(twin in line for twin in twins)), "")
-    if any(pv.duplicate for pv in rows) or told:
+    twin_line = next((line for line in lvm.warnings if any(twin in line for twin in twins)), "")
+    if any(pv.duplicate for pv in rows) or twin_line:
         raise Refused(
             "%s carries the same PV UUID as another device%s: it is a copy, a snapshot or a second path of it."
-            % (name(disk), " (LVM says: %s)" % told if told else ""),
+            % (name(disk), " (LVM says: %s)" % twin_line if twin_line else ""),
             "See both: pvs --all -o pv_name,pv_uuid,vg_name,pv_duplicate\n"
             "A second path belongs under multipath; detach a copy from this host, or erase it if nobody needs it.",
         )
-    for pv in rows:
-        vg = lvm.vg(pv.vg) if pv.vg else None
-        if pv.vg is None:
-            continue
-        notes = []
+    for pv in [pv for pv in rows if pv.vg is not None]:
+        vg, notes = lvm.vg(pv.vg), []
         if pv.exported or (vg and vg.exported):
             notes.append("exported, perhaps on its way to another host")
         if vg and vg.missing_pvs:
@@ -141,7 +131,7 @@ def check_vg(disk, lvm):
 
 def check_in_use(disk):
     """Raise Refused for whatever uses the disk now. None of it can be allowed by thin_pool_wipe."""
-    leg = next((found for found in disk.signatures if found.type == "mpath_member"), None)
+    leg = next((signature for signature in disk.signatures if signature.type == "mpath_member"), None)
     if leg:
         better = paste("/dev/mapper/%s" % leg.label) if leg.label else "the /dev/mapper/... name that `multipath -ll` shows"
         raise Refused(
@@ -149,8 +139,10 @@ def check_in_use(disk):
             "Name the multipath device in its place: %s" % better,
         )
     if disk.mounts:
+        kinds = ", ".join(sorted({signature.type for signature in disk.signatures}))
+        kinds = " (%s)" % kinds if kinds else ""
         raise Refused(
-            "%s is mounted%s at %s." % (name(disk), _types(disk, " (%s)"), " ".join(map(printable, disk.mounts))),
+            "%s is mounted%s at %s." % (name(disk), kinds, " ".join(map(printable, disk.mounts))),
             "If nobody needs it: umount %s, take it out of /etc/fstab, and run again." % pasted(disk.mounts),
         )
     if disk.swap:
@@ -173,11 +165,9 @@ def check_fit(disk):
     if disk.kind == "rom":
         raise Refused("%s is an optical drive." % name(disk), ANOTHER)
     if disk.kind == "lvm":
-        raise Refused(
-            "%s is itself a logical volume; LVM does not look for physical volumes there (lvm.conf scan_lvs)." % name(disk),
-            ANOTHER,
-        )
-    table = any(found.usage == "partition-table" for found in disk.signatures)
+        what = "%s is itself a logical volume; LVM does not look for physical volumes there (lvm.conf scan_lvs)." % name(disk)
+        raise Refused(what, ANOTHER)
+    table = any(signature.usage == "partition-table" for signature in disk.signatures)
     if disk.partitions and not (table and disk.inside):
         raise Refused(
             "%s has partitions in the kernel, %s, and no table on the disk." % (name(disk), " ".join(disk.partitions)),
@@ -186,23 +176,19 @@ def check_fit(disk):
     if disk.unreadable:
         return
     if disk.size < SMALLEST:
-        raise Refused(
-            "%s is too small: %.1f MiB, a thin pool needs at least %d MiB." % (name(disk), disk.size / MIB, SMALLEST / MIB),
-            ANOTHER,
-        )
+        what = "%s is too small: %.1f MiB, a thin pool needs at least %d MiB."
+        raise Refused(what % (name(disk), disk.size / MIB, SMALLEST / MIB), ANOTHER)
     if disk.read_only:
-        raise Refused(
-            "%s is read-only." % name(disk),
-            "If that is only the kernel's switch: blockdev --setrw %s" % paste(disk.path),
-        )
+        way_out = "If that is only the kernel's switch: blockdev --setrw %s" % paste(disk.path)
+        raise Refused("%s is read-only." % name(disk), way_out)
 
 
 def check_written(disk, lvm, pool):
     """The signatures to erase, all of them allowed. Raise Refused when one is not."""
     orphan = orphan_pv(disk, lvm)
     ours = orphan is not None and orphan.uuid == disk.our_pv_uuid
-    found = everything(disk)
-    others = [signature for signature in found if signature.type != LVM_LABEL]
+    signatures = everything(disk)
+    others = [signature for signature in signatures if signature.type != LVM_LABEL]
     if ours and disk.pv_used and disk.pv_commits > 1:
         raise Refused(
             "%s is a physical volume that this tool made, and its volume group was changed %d times; now LVM finds no metadata "
@@ -218,14 +204,15 @@ def check_written(disk, lvm, pool):
             % (name(disk), _sentence(others)),
             "If nobody needs it: pvremove {0} && wipefs --all {0}".format(paste(disk.path)),
         )
-    damage = [told for told in (check_label(device, lvm) for device in (disk,) + disk.inside) if told]
-    allowed = {wipe.signature for wipe in pool.wipe if _same(wipe.device, disk)}
+    damage = [line for line in (check_label(device, lvm) for device in (disk,) + disk.inside) if line]
+    named = [wipe for wipe in pool.wipe if wipe.device == disk.asked or os.path.join("/dev", wipe.device) == disk.path]
+    allowed = {wipe.signature for wipe in named}
     inside = tuple(signature for part in disk.inside for signature in everything(part))
-    if any(signature.type not in allowed for signature in found + inside):
+    if any(signature.type not in allowed for signature in signatures + inside):
         says = " LVM says: %s It may belong to a group whose metadata is damaged." % damage[0] if damage else ""
-        what = _partitioned(disk, lvm) if disk.inside else "is not blank: %s" % _sentence(found, orphan)
-        raise Refused("%s %s.%s" % (name(disk), what, says), _way_out(disk, found + inside))
-    return found
+        what = _partitioned(disk, lvm) if disk.inside else "is not blank: %s" % _sentence(signatures, orphan)
+        raise Refused("%s %s.%s" % (name(disk), what, says), _way_out(disk, signatures + inside))
+    return signatures
 
 
 def orphan_pv(disk, lvm):
@@ -235,8 +222,9 @@ def orphan_pv(disk, lvm):
 
 def everything(disk):
     """(Signature, ...) of all that is written on a device, data without a signature too; not what its partitions hold."""
-    found = tuple(signature for signature in disk.signatures if not _part_of_gpt(signature, disk.signatures))
-    return found if disk.data_at is None else found + (Signature("data", disk.data_at, "other"),)
+    part_of_gpt = "PMBR" if any(signature.type == "gpt" for signature in disk.signatures) else None
+    signatures = tuple(signature for signature in disk.signatures if signature.type != part_of_gpt)
+    return signatures if disk.data_at is None else signatures + (Signature("data", disk.data_at, "other"),)
 
 
 def check_label(disk, lvm):
@@ -245,8 +233,7 @@ def check_label(disk, lvm):
         return ""
     # LVM names what is broken on its way to the metadata: "bad metadata header on DEV at 4096." Some releases show such
     # a PV as an orphan all the same.
-    told = (line for line in lvm.warnings if "metadata" in line and disk.path in line.split())
-    damage = next(told, "")
+    damage = next((line for line in lvm.warnings if "metadata" in line and disk.path in line.split()), "")
     if not damage and not orphan_pv(disk, lvm):
         raise Refused(
             "%s carries an LVM label, but LVM does not show it: a filter or the devices file hides it, or its volume "
@@ -259,28 +246,11 @@ def check_label(disk, lvm):
     return damage
 
 
-def _same(device, disk):
-    return device == disk.asked or (device if "/" in device else "/dev/" + device) == disk.path
-
-
-def _part_of_gpt(signature, signatures):
-    return signature.type == "PMBR" and any(other.type == "gpt" for other in signatures)
-
-
-def _types(disk, template):
-    kinds = sorted({signature.type for signature in disk.signatures})
-    return template % ", ".join(kinds) if kinds else ""
-
-
-def _printable(text):
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _sentence(found, orphan=None):
+def _sentence(signatures, orphan=None):
     """`ext4 filesystem "backup" at byte 1080, swap at byte 4086`: each type once, where it was seen first."""
     phrases = []
-    for kind in sorted({signature.type for signature in found}):
-        same = [signature for signature in found if signature.type == kind]
+    for kind in sorted({signature.type for signature in signatures}):
+        same = [signature for signature in signatures if signature.type == kind]
         label = next((signature.label for signature in same if signature.label), "")
         where = [signature.offset for signature in same if signature.offset is not None]
         words = kind + (" filesystem" if same[0].usage == "filesystem" else "")
@@ -296,23 +266,21 @@ def _sentence(found, orphan=None):
             words = "a member of an array or pool (%s)" % kind
         elif same[0].usage == "crypto":
             words = "an encrypted volume (%s)" % kind
-        phrases.append(words + (' "%s"' % _printable(label) if label else "") + (" at byte %d" % min(where) if where else ""))
+        label = "".join(character if character.isprintable() else "?" for character in label)
+        phrases.append(words + (' "%s"' % label if label else "") + (" at byte %d" % min(where) if where else ""))
     return ", and ".join(phrases)
 
 
 def _partitioned(disk, lvm):
     """`has 2 partitions: /dev/sdb1 (ext4 filesystem "backup" at byte 1080), /dev/sdb2 (blank), in a gpt partition table`."""
-    parts = []
-    for part in disk.inside:
-        found = everything(part)
-        parts.append("%s (%s)" % (part.path, _sentence(found, orphan_pv(part, lvm)) if found else "blank"))
+    parts = ["%s (%s)" % (part.path, _sentence(everything(part), orphan_pv(part, lvm)) or "blank") for part in disk.inside]
     table = _sentence(everything(disk), orphan_pv(disk, lvm)).replace(UNSEEN, "")
     return "has %d partition%s: %s; and %s" % (len(parts), "s"[: len(parts) > 1], ", ".join(parts), table)
 
 
-def _way_out(disk, found):
-    """How to look at it, the YAML that allows it, and what that costs. found: in its partitions too."""
-    kinds = sorted({signature.type for signature in found})
+def _way_out(disk, signatures):
+    """How to look at it, the YAML that allows it, and what that costs. signatures: those in its partitions too."""
+    kinds = sorted({signature.type for signature in signatures})
     looks = ["lsblk -f %s" % paste(disk.path)] if disk.inside else []
     if disk.data_at is not None and "data" in kinds:
         looks.append("hexdump -C -s %d -n 256 %s" % (disk.data_at, paste(disk.path)))
@@ -323,7 +291,7 @@ def _way_out(disk, found):
     if LVM_LABEL in kinds:
         looks.append("pvck --dump headers %s" % paste(disk.path))
     device = disk.asked if disk.asked.startswith("/") else disk.path
-    losses = sorted({LOST.get(signature.usage, LOST["other"]) for signature in found})
+    losses = sorted({LOST.get(signature.usage, LOST["other"]) for signature in signatures})
     return "Look at it: %s\nIf nobody needs it, allow it to be erased; lost for ever: %s.\nthin_pool_wipe:\n%s" % (
         "; ".join(looks),
         "; ".join(losses),

@@ -1,16 +1,13 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What to do: plan(Spec, Host) -> steps, or Refused. No I/O, no clock: the same facts give the same plan."""
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
+"""What to do: plan(Spec, Host) -> Plan, or Refused. No I/O, no clock: the same facts give the same plan."""
 
 from ..model import engines, geometry
 from ..model.errors import Refused
+from ..model.plan import Plan
 from ..model.quoting import paste
 from ..model.spec import CLEAN_UP, REMOVE, REPAIR, ROLL_BACK
-from ..model.steps import ArchiveImage, IfFails, KeepContainer, RemoveFile, Switch, UntilMoved, WriteFile
+from ..model.steps import IfFails, RemoveFile, Transaction, WriteFile
 from . import (
     containerd_storage,
     docker_storage,
@@ -24,52 +21,49 @@ from . import (
     volume_group,
 )
 
-# The roles that put each engine on the pool, in order.
-STORAGE = {
-    "devicemapper": ("docker_storage",),
-    "docker-devmapper": ("containerd_storage", "docker_storage"),
-    "containerd": ("containerd_storage",),
-}
-
 
 def plan(spec, host):
-    """The steps (model.Command, WriteFile, ...) that are still due, () when the host is as wanted.
-
-    Raises Refused, before any step: a host is changed as a whole or not at all.
-    """
-    steps = due(spec, host)
-    check_targets(steps, host)
-    return steps
-
-
-def due(spec, host):
-    """plan() without the look at what stands where its files go."""
+    """The model.plan.Plan of a Host. Raises Refused, before any step: a host is changed as a whole or not at all."""
     check_tools(host)
     settings_check.check(spec, host)
     if spec.goal == REMOVE:
-        return tuple(removal.plan_remove(spec, host))
-    if spec.goal == REPAIR:
-        return tuple(repair.plan_repair(spec, host))
-    if spec.goal in (ROLL_BACK, CLEAN_UP):
-        return tuple(docker_storage.plan_away(spec, host))  # whatever state the pool is in
-    chosen = engine(spec, host)
-    steps, layout = volume_group.plan_vg(spec.pool, host)
-    steps += thin_pool.plan_pool(spec.pool, host, layout)
-    steps += pool_policy.plan_policy(spec.pool, host)
+        due = Plan(removal.plan_remove(spec, host), removal.left(spec, host))
+    elif spec.goal == REPAIR:
+        due = Plan(repair.plan_repair(spec, host), repair.kept(spec.pool, host.lvm))
+    elif spec.goal in (ROLL_BACK, CLEAN_UP):  # whatever state the pool is in
+        steps = docker_storage.plan_away(spec, host)
+        due = Plan(steps, docker_storage.left_behind(spec, host) if spec.goal == ROLL_BACK else (), engine(spec, host))
+    else:
+        due = provision(spec, host)
+    check_targets(due.steps, host)
+    return due._replace(steps=tuple(due.steps), warnings=tuple(due.warnings))
+
+
+def provision(spec, host):
+    """The Plan of the goal PROVISION."""
+    chosen, pool, storage = engine(spec, host), spec.pool, []
+    steps, capacity = volume_group.plan_vg(pool, host)
+    steps += thin_pool.plan_pool(pool, host, capacity) + pool_policy.plan_policy(pool, host)
     if steps:
-        replacement.check_quiet(spec.pool, host.lvm, steps)
+        replacement.check_quiet(pool, host.lvm, steps)
     if chosen and chosen.name != "devicemapper":
-        steps += containerd_storage.plan_containerd(spec, host)
+        storage += containerd_storage.plan_containerd(spec, host)
     if chosen and chosen.name != "containerd":
-        steps += docker_storage.plan_docker(spec, host, image_store=chosen.name == "docker-devmapper")
-    return tuple(steps)
+        storage += docker_storage.plan_docker(spec, host, image_store=chosen.name == "docker-devmapper")
+    layout = geometry.current_layout(host.lvm, pool) or thin_pool.future_layout(pool, host.lvm, capacity)
+    warnings = [geometry.autoextend_warning(layout, pool), replacement.warning(pool, host)]
+    if spec.docker and spec.docker.engine != "containerd":
+        warnings += [docker_storage.tight(spec, host), *docker_storage.left_behind(spec, host)]
+    warnings += [finding.sentence for finding in health.lasting(pool, host)]
+    warnings += thin_pool.left(pool, host.lvm) + settings_check.warnings(spec, host)
+    return Plan(steps + storage, [sentence for sentence in warnings if sentence], chosen)
 
 
 def check_targets(steps, host):
     """Raise Refused when a file is to be replaced where something else stands: a rename would put a file in its place."""
     kinds = dict(host.irregular)
     for step in steps:
-        if isinstance(step, (Switch, IfFails)):
+        if isinstance(step, (Transaction, IfFails)):
             check_targets(step.steps, host)
         elif isinstance(step, (WriteFile, RemoveFile)) and step.path in kinds:
             raise Refused(
@@ -92,48 +86,9 @@ def instead(path, host):
 
 def engine(spec, host):
     """The engines.Engine that this host gets, None when only the pool is wanted. Raises Refused when it can have none."""
-    if spec.goal in (REMOVE, REPAIR) or not (spec.docker or spec.containerd):
-        return None
-    if spec.docker is None:
-        return engines.Engine("containerd", "nothing is said of Docker")
-    chosen = engines.choose(spec.docker.engine, host.docker.version, host.containerd)
-    if chosen.name != "devicemapper" and spec.containerd is None:
-        raise Refused("The engine is %s (%s), and `containerd` is not given." % chosen, "Give the module's parameter containerd.")
-    return chosen
-
-
-def roles(steps, chosen):
-    """The roles that carry these steps out, in order; () when none is due. The last one's call does all that those before it left.
-
-    chosen: the engines.Engine, None when only the pool is wanted.
-    """
-    if not steps:
-        return ()
-    return ("thin_pool", "image_archive", *STORAGE[chosen.name]) if chosen else ("thin_pool",)
-
-
-def between(steps):
-    """Whether something is due between the pool and the switch that takes long: then each role makes its own call."""
-    return any(isinstance(step, (ArchiveImage, KeepContainer, UntilMoved)) for step in steps)
-
-
-def warnings(spec, host):
-    """Sentences about what is not wrong enough to be refused. Raises what plan() raises."""
-    if spec.goal == REMOVE:
-        return removal.left(spec, host)
-    if spec.goal == REPAIR:
-        return tuple(repair.kept(spec.pool, host.lvm))
-    if spec.goal in (ROLL_BACK, CLEAN_UP):
-        return docker_storage.left_behind(spec, host) if spec.goal == ROLL_BACK else ()
-    layout = geometry.current_layout(host.lvm, spec.pool)
-    if layout is None:
-        layout = thin_pool.future_layout(spec.pool, host.lvm, volume_group.plan_vg(spec.pool, host)[1])
-    found = [geometry.autoextend_warning(layout, spec.pool), replacement.warning(spec.pool, host)]
-    if spec.docker and spec.docker.engine != "containerd":
-        found += [docker_storage.tight(spec, host), *docker_storage.left_behind(spec, host)]
-    found += [finding.sentence for finding in health.lasting(spec.pool, host)]
-    found += thin_pool.left(spec.pool, host.lvm) + settings_check.warnings(spec, host)
-    return tuple(sentence for sentence in found if sentence)
+    if spec.docker:
+        return engines.choose(spec.docker.engine, host.docker.version, host.containerd)
+    return engines.Engine("containerd", "nothing is said of Docker") if spec.containerd else None
 
 
 def check_tools(host):
@@ -142,8 +97,5 @@ def check_tools(host):
         raise Refused(
             "this host lacks " + "; ".join("%s (%s)" % (part.name, part.why) for part in host.missing) + ".",
             "Debian, Ubuntu: apt-get install %s\nRHEL family: dnf install %s"
-            % (
-                " ".join(sorted({part.debian for part in host.missing})),
-                " ".join(sorted({part.redhat for part in host.missing})),
-            ),
+            % (" ".join(sorted({part.debian for part in host.missing})), " ".join(sorted({part.redhat for part in host.missing}))),
         )

@@ -2,26 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The pool's policy: its profile, attached; the pool watched; what happens when it is full. Pure."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from ..model.errors import Refused
 from ..model.names import MANAGED, device_name, full, profile_path
 from ..model.quoting import paste
 from ..model.steps import Command, WriteFile
 from ..texts import own_files
 
-__metaclass__ = type
-
 
 def plan_policy(pool, host):
     """[step]: the profile file, attached; the pool monitored; what happens when it is full. Raises Refused."""
-    lv = host.lvm.lv(pool.vg, pool.name)
-    lv = lv if lv and lv.segtype == "thin-pool" else None  # None: made by the steps before
-    path = profile_path(pool)
-    steps = []
-    if lv is not None and lv.active and lv.monitored is None:
+    lv, path, steps = host.lvm.thin_pool(pool), profile_path(pool), []  # lv None: made by the steps before
+    if lv and lv.active and lv.monitored is None:
         raise unmonitored()
     text = own_files.profile(pool)
     if not is_same(host.profile_text, text):
@@ -29,8 +20,9 @@ def plan_policy(pool, host):
         if host.profile_text is not None and not (attached or replaceable(host.profile_text, text)):
             raise Refused(
                 "%s exists and was not written by this tool." % path,
-                "Choose another thin_pool_profile_name, or move it away: mv %s %s"
-                % (paste(path), paste(path + ".before-direct-lvm")),
+                "Choose another thin_pool_profile_name, or move it away: mv {} {}".format(
+                    paste(path), paste(path + ".before-direct-lvm")
+                ),
             )
         others = profile_users(pool, host.lvm)
         if host.profile_text is not None and others:
@@ -39,23 +31,13 @@ def plan_policy(pool, host):
                 "change the policy of the other." % (path, ", ".join(others)),
                 "Choose another thin_pool_profile_name for %s." % full(pool),
             )
-        steps.append(
-            WriteFile(
-                path, text, "the autoextend policy: at %d %%, by %d %%" % (pool.autoextend_threshold, pool.autoextend_percent)
-            )
-        )
+        policy = (("threshold", pool.autoextend_threshold), ("percent", pool.autoextend_percent))
+        steps.append(WriteFile(path, text, "the autoextend policy: at %d %%, by %d %%" % (policy[0][1], policy[1][1])))
         # LVM stays silent about a profile it cannot read: ask it for the values (lvmconfig(8), rc 5 when broken).
-        steps.append(
-            Command(
-                ("lvmconfig", "--metadataprofile", pool.profile_name)
-                + ("activation/thin_pool_autoextend_threshold", "activation/thin_pool_autoextend_percent"),
-                "have LVM read the profile: a broken one is ignored silently later",
-                says=tuple(
-                    "thin_pool_autoextend_%s=%d" % setting
-                    for setting in (("threshold", pool.autoextend_threshold), ("percent", pool.autoextend_percent))
-                ),
-            )
-        )
+        argv = ("lvmconfig", "--metadataprofile", pool.profile_name)
+        argv += tuple("activation/thin_pool_autoextend_" + name for name, _value in policy)
+        says = tuple("thin_pool_autoextend_%s=%d" % setting for setting in policy)
+        steps.append(Command(argv, "have LVM read the profile: a broken one is ignored silently later", says=says))
     if lv is None or lv.profile != pool.profile_name:
         steps.append(Command(("lvchange", "--metadataprofile", pool.profile_name, full(pool)), "attach the policy to the pool"))
     if steps and lv is not None and max(lv.data_percent or 0, lv.metadata_percent or 0) > pool.autoextend_threshold:
@@ -68,12 +50,9 @@ def plan_policy(pool, host):
         steps.append(Command(("lvchange", "--monitor", "y", full(pool)), "have dmeventd watch the pool"))
     when_full = "error" if pool.error_when_full else "queue"
     if (lv.when_full if lv else "queue") != when_full:
-        steps.append(
-            Command(
-                ("lvchange", "--errorwhenfull", "y" if pool.error_when_full else "n", full(pool)),
-                "when the pool is full: %s" % ("fail writes at once" if pool.error_when_full else "queue writes for 60 s"),
-            )
-        )
+        argv = ("lvchange", "--errorwhenfull", "y" if pool.error_when_full else "n", full(pool))
+        effect = "fail writes at once" if pool.error_when_full else "queue writes for 60 s"
+        steps.append(Command(argv, "when the pool is full: " + effect))
     return steps
 
 
@@ -92,22 +71,18 @@ def unmonitored():
     )
 
 
-def is_same(found, text):
+def is_same(current, text):
     """Whether a profile is ours and says what text says, whatever its comments say: they named the pool once."""
-
-    def settings(profile):
-        return [line for line in profile.splitlines() if not line.startswith("#")]
-
-    return found is not None and found.startswith(MANAGED) and settings(found) == settings(text)
+    settings = [[line for line in (profile or "").splitlines() if not line.startswith("#")] for profile in (current, text)]
+    return current is not None and current.startswith(MANAGED) and settings[0] == settings[1]
 
 
-def replaceable(there, wanted):
+def replaceable(current, desired):
     """Whether a profile file may be replaced: it is ours, or it says the same (the article's own file does)."""
 
-    def settings(text):
-        return sorted(line.replace(" ", "").strip() for line in text.splitlines() if "=" in line and "#" not in line)
-
-    return there.startswith(MANAGED) or settings(there) == settings(wanted)
+    lines = [[line.replace(" ", "").strip() for line in text.splitlines() if "#" not in line] for text in (current, desired)]
+    settings = [sorted(line for line in side if "=" in line) for side in lines]
+    return current.startswith(MANAGED) or settings[0] == settings[1]
 
 
 def discards(pool, lv):
@@ -118,7 +93,7 @@ def discards(pool, lv):
     if lv.discards in ("", pool.discards):
         return []
     if lv.active and lv.open and "ignore" in (lv.discards, pool.discards):
-        device = device_name(pool)
+        names = (full(pool), lv.discards, device_name(pool), pool.discards)
         raise Refused(
             "pool %s has discards=%s, wanted %s, and is in use: LVM changes that only while the pool is not active.%s"
             % (full(pool), lv.discards, pool.discards, kept(lv)),
@@ -126,18 +101,14 @@ def discards(pool, lv):
             "running=$(docker ps -q); echo $running | xargs -r docker stop; systemctl stop docker.socket docker containerd\n"
             "dmsetup deps -o devname | awk -F: 'index($0, \"({2})\") {{print $1}}' | xargs -r -n 1 dmsetup remove --retry\n"
             "lvchange -an {0} && lvchange --discards {3} {0} && lvchange -ay {0}\n"
-            "systemctl start containerd docker.socket docker; echo $running | xargs -r docker start".format(
-                full(pool), lv.discards, device, pool.discards
-            ),
+            "systemctl start containerd docker.socket docker; echo $running | xargs -r docker start".format(*names),
         )
     return [Command(("lvchange", "--discards", pool.discards, full(pool)), "discarded blocks: %s" % pool.discards)]
 
 
 def kept(lv):
     """What a pool that ignores discards costs, with a space before it; "" for any other."""
-    if lv.discards != "ignore":
-        return ""
-    return (
-        " The blocks of files and images that were removed stay in use, and containerd's devmapper snapshotter keeps the devices "
-        "of removed containers for ever."
+    effect = (
+        " The blocks of files and images that were removed stay in use, and containerd's devmapper snapshotter keeps the devices"
     )
+    return effect + " of removed containers for ever." if lv.discards == "ignore" else ""

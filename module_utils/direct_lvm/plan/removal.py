@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Taking the pool away again: only what carries our tag, only when nobody uses it. Pure."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from ..model.errors import Refused
 from ..model.names import (
     ADOPTED_TAG,
@@ -20,7 +16,7 @@ from ..model.names import (
     metadata_name,
     profile_path,
 )
-from ..model.steps import Command, MustBeBlank, RemoveFile, RemoveTree
+from ..model.steps import AssertBlank, Command, RemoveFile, RemoveTree, activation
 from ..texts import docker_conflicts, docker_info
 from . import blank, containerd_storage, repair, replacement, volume_group
 from .pool_policy import profile_users
@@ -83,12 +79,12 @@ def left(spec, host):
 
 def beside(pool, lvm):
     """[lvm_report.Lv] that go with the pool: what killed runs of ours left, and the metadata that repairs set aside."""
-    lv, helper = lvm.lv(pool.vg, pool.name), lvm.lv(pool.vg, helper_name(pool))
-    found = [helper] if helper and TAG in helper.tags else []
+    lv, helper = lvm.thin_pool(pool), lvm.lv(pool.vg, helper_name(pool))
+    helpers = [helper] if helper and TAG in helper.tags else []
     if adopted(pool, lvm):
-        return found
-    stray = interrupted_spare(lvm, lv) if lv and lv.segtype == "thin-pool" else None
-    return ([lvm.lv(pool.vg, stray)] if stray else []) + found + repair.kept_metadata(pool, lvm)
+        return helpers
+    stray = interrupted_spare(lvm, lv) if lv else None
+    return ([lvm.lv(pool.vg, stray)] if stray else []) + helpers + repair.kept_metadata(pool, lvm)
 
 
 def others(pool, lvm):
@@ -108,11 +104,11 @@ def give_up(pool, lvm):
 
 def forget_graph_driver(spec, host):
     """[RemoveTree]: what Docker, which went back, keeps of the pool's thin devices; they go with the pool."""
-    found = host.docker
-    if not spec.pool.remove_data or found is None:
+    docker = host.docker
+    if not spec.pool.remove_data or docker is None:
         return []
-    names = [name + OURS for name in DRIVER_FOLDERS if name + OURS in found.root_state]
-    return [RemoveTree("%s/%s" % (found.root, name), None, "Docker's metadata of the pool") for name in names]
+    names = [name + OURS for name in DRIVER_FOLDERS if name + OURS in docker.root_state]
+    return [RemoveTree("%s/%s" % (docker.root, name), None, "Docker's metadata of the pool") for name in names]
 
 
 def check_removable(spec, host, vg, unconfigured):
@@ -132,33 +128,32 @@ def check_removable(spec, host, vg, unconfigured):
             % (full(pool, kept[0].name), full(pool)),
             "If nobody needs that: thin_pool_remove_data: true\nIt is lost then.",
         )
-    lv = host.lvm.lv(pool.vg, pool.name)
-    if lv is None or lv.segtype != "thin-pool":
+    lv, device = host.lvm.thin_pool(pool), device_name(pool)
+    if lv is None:
         return
-    device = device_name(pool)
-    found = host.docker
-    if found and found.info and docker_info.storage_kind(found.info) == "direct-lvm" and found.info.field("Pool Name") == device:
+    docker = host.docker
+    info = docker.info if docker else None
+    kind = docker_info.storage_kind(info) if info else ""
+    put_back = "Put Docker back first: ansible-playbook playbooks/rollback.yml"
+    if kind == "direct-lvm" and info.field("Pool Name") == device:
         raise Refused(
             "Docker uses pool %s." % full(pool),
             "Move Docker to another storage driver first. Its images and containers on the pool would be lost.",
         )
-    path = repair.named_in(found, device) if found else None  # Docker may be stopped
+    path = repair.named_in(docker, device) if docker else None  # Docker may be stopped
     if path:
         raise Refused(
             "%s still tells Docker to use pool %s." % (path, full(pool)),
-            "Put Docker back first: ansible-playbook playbooks/rollback.yml\n"
-            "Or, when it was put back by other means, take the setting out of %s; then: systemctl daemon-reload" % path,
+            put_back
+            + "\nOr, when it was put back by other means, take the setting out of %s; then: systemctl daemon-reload" % path,
         )
-    if found and found.info and docker_info.storage_kind(found.info) == "devmapper-snapshotter":
-        raise Refused(
-            "Docker uses containerd's devmapper snapshotter on pool %s." % full(pool),
-            "Put Docker back first: ansible-playbook playbooks/rollback.yml",
-        )
-    if found and found.version and "devmapper" in docker_conflicts.json_values(found.daemon_json, "storage-driver"):
+    if kind == "devmapper-snapshotter":
+        raise Refused("Docker uses containerd's devmapper snapshotter on pool %s." % full(pool), put_back)
+    if docker and docker.version and "devmapper" in docker_conflicts.json_values(docker.daemon_json, "storage-driver"):
         raise Refused(
             "%s still tells Docker to use containerd's devmapper snapshotter, which has pool %s."
-            % (found.daemon_json_path, full(pool)),
-            "Put Docker back first: ansible-playbook playbooks/rollback.yml",
+            % (docker.daemon_json_path, full(pool)),
+            put_back,
         )
     if device in host.snapshotter_pools and not unconfigured:
         raise Refused(
@@ -188,10 +183,8 @@ def remove_lvs(pool, lvm):
             steps += remove_spare(pool, lv)
         else:
             steps.append(Command(("lvremove", "--yes", full(pool, lv.name)), "remove %s, which only the pool needs" % lv.name))
-    for name in (pool.name, metadata_name(pool)):
-        lv = lvm.lv(pool.vg, name)
-        if lv is None:
-            continue
+    for lv in [lv for lv in (lvm.lv(pool.vg, pool.name), lvm.lv(pool.vg, metadata_name(pool))) if lv]:
+        name = lv.name
         if lv.segtype != "thin-pool" and TAG not in lv.tags:
             raise Refused(
                 "%s is a plain LV without our tag: it is not removed." % full(pool, name),
@@ -199,8 +192,8 @@ def remove_lvs(pool, lvm):
             )
         if lv.segtype != "thin-pool" and not pool.remove_data:
             if not lv.active:
-                steps.append(Command(("lvchange", "--activate", "y", full(pool, name)), "have a look at %s" % full(pool, name)))
-            steps.append(MustBeBlank("/dev/%s" % full(pool, name), "it was to become the pool: only an unused one is removed"))
+                steps.append(activation(full(pool, name), "y", "have a look at %s" % full(pool, name)))
+            steps.append(AssertBlank("/dev/%s" % full(pool, name), "it was to become the pool: only an unused one is removed"))
         steps.append(Command(("lvremove", "--yes", full(pool, name)), "remove %s" % full(pool, name), METADATA_TIMEOUT))
     return steps
 

@@ -5,10 +5,6 @@
 LVM keeps the damaged metadata as a visible LV, POOL_meta0 and so on (lvmthin(7), "Metadata check and repair").
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import re
 
 from ..model import geometry
@@ -16,12 +12,22 @@ from ..model.errors import Refused
 from ..model.names import device_name, full
 from ..model.quoting import paste
 from ..model.spec import DockerStorage
-from ..model.steps import REPAIR, Command, IfFails, RemoveThinDevices, Switch, WaitForContainerd, WaitForDocker
+from ..model.steps import (
+    REPAIR,
+    Command,
+    IfFails,
+    RemoveThinDevices,
+    Transaction,
+    WaitForContainerd,
+    WaitForDocker,
+    activation,
+    forget_failures,
+)
 from ..texts import docker_conflicts, needs_check, units
 from ..texts.docker_info import storage_kind
 from . import ownership, volume_group
-from .docker_switch import STOP_TIMEOUT, started_again, stop_containers
-from .thin_pool import METADATA_TIMEOUT
+from .docker_switch import started_again, stop_and_start, stop_containers
+from .thin_pool import METADATA_TIMEOUT, active_parts
 
 RESTART_TIMEOUT = 120
 REPAIRED = ("failed", "metadata_read_only")  # lv_health_status (lvs(8)) of a pool that a check or a repair brings back
@@ -34,25 +40,24 @@ def plan_repair(spec, host):
     Raises Refused when there is no pool of ours, or no room for what a repair needs.
     """
     pool, lvm = spec.pool, host.lvm
-    lv = lvm.lv(pool.vg, pool.name)
-    if lv is None or lv.segtype != "thin-pool":
+    lv = lvm.thin_pool(pool)
+    if lv is None:
         raise Refused("there is no thin pool %s on this host." % full(pool), "See what there is: lvs -a")
     volume_group.check_vg(pool, lvm)
     if not why(lv):
         return []
     check_possible(pool, lvm, lv)
-    work = check_and_repair(pool, lvm, lv, ownership.afresh(host.docker))
-    work += activation(pool, lvm, lv)
+    work = check_and_repair(pool, lvm, lv, ownership.afresh(host.docker)) + bring_up(pool, lvm, lv)
     stop, start = around(spec, host)
     if not stop and not start:
         return [RemoveThinDevices(device_name(pool), "take down its thin devices; their data stay"), *work]
     down = RemoveThinDevices(device_name(pool), "take down the thin devices that were left; their data stay in the pool")
     back = [
-        Command(("lvchange", "--activate", "n", full(pool, lv.metadata_lv)), "take down what is checked", ok=None),
-        Command(("lvchange", "--activate", "y", full(pool)), "activate the pool", METADATA_TIMEOUT, ok=None),
+        activation(full(pool, lv.metadata_lv), "n", "take down what is checked", ok=None),
+        activation(full(pool), "y", "activate the pool", timeout=METADATA_TIMEOUT, ok=None),
     ]
     service = "docker" if any("docker.service" in step.argv for step in stop + start if isinstance(step, Command)) else "containerd"
-    return [Switch((*stop, down, *work, *start), (*back, *start), "check and repair the pool", service)]
+    return [Transaction((*stop, down, *work, *start), (*back, *start), "check and repair the pool", service)]
 
 
 def why(lv):
@@ -83,20 +88,17 @@ def check_possible(pool, lvm, lv):
     if lvm.lv(pool.vg, lv.metadata_lv) is None:
         raise Refused("LVM does not show the metadata of pool %s." % full(pool), "See what it shows: lvs -a %s" % pool.vg)
     size, vg = lv.metadata_size, lvm.vg(pool.vg)
-    spare = any(x.name.endswith("_pmspare") and x.size >= size for x in lvs)
+    spare, lacking = any(x.name.endswith("_pmspare") and x.size >= size for x in lvs), ""
     if not spare and vg.free * vg.extent_size < size:
-        raise Refused(
-            "a repair of pool %s writes its metadata anew, %s; VG %s has no spare of that size, and %s free."
-            % (full(pool), geometry.human(size), pool.vg, geometry.human(vg.free * vg.extent_size)),
-            "Give the VG a blank disk first, and name it in thin_pool_devices from then on: vgextend %s /dev/DISK" % pool.vg,
-        )
+        lacking = "a repair of pool %s writes its metadata anew, %s; VG %s has no spare of that size, and %s free."
+        lacking %= (full(pool), geometry.format_size(size), pool.vg, geometry.format_size(vg.free * vg.extent_size))
     # A pool that asks for a check may have been given room already: the kernel uses that, and counts with it, only afterwards.
-    if (lv.metadata_percent or 0) >= NEARLY_FULL and vg.free < 2 and not lv.check_needed:
-        raise Refused(
-            "the metadata of pool %s are %.1f %% full, and VG %s has no room to extend them and their spare."
-            % (full(pool), lv.metadata_percent, pool.vg),
-            "Give the VG a blank disk first, and name it in thin_pool_devices from then on: vgextend %s /dev/DISK" % pool.vg,
-        )
+    elif (lv.metadata_percent or 0) >= NEARLY_FULL and vg.free < 2 and not lv.check_needed:
+        lacking = "the metadata of pool %s are %.1f %% full, and VG %s has no room to extend them and their spare."
+        lacking %= (full(pool), lv.metadata_percent, pool.vg)
+    if lacking:
+        way_out = "Give the VG a blank disk first, and name it in thin_pool_devices from then on: vgextend %s /dev/DISK" % pool.vg
+        raise Refused(lacking, way_out)
 
 
 def check_and_repair(pool, lvm, lv, afresh):
@@ -106,10 +108,10 @@ def check_and_repair(pool, lvm, lv, afresh):
     Activating a part of an inactive pool is lvm2's "component activation", since 2.02.178.
     """
     part = lvm.lv(pool.vg, lv.metadata_lv)
-    off = Command(("lvchange", "--activate", "n", full(pool, lv.metadata_lv)), "take the metadata down again")
-    parts = [x for x in (part, lvm.lv(pool.vg, lv.data_lv)) if x and not lv.active and (x.active or x.half)]
-    steps = [Command(("lvchange", "--activate", "n", full(pool)), "deactivate the pool: %s" % why(lv), METADATA_TIMEOUT)]
-    steps += [Command(("lvchange", "--activate", "n", full(pool, x.name)), "take down what is active of it") for x in parts]
+    off = activation(full(pool, part.name), "n", "take the metadata down again")
+    parts = [] if lv.active else reversed(active_parts(lvm, lv))
+    steps = [activation(full(pool), "n", "deactivate the pool: %s" % why(lv), timeout=METADATA_TIMEOUT)]
+    steps += [activation(full(pool, x.name), "n", "take down what is active of it") for x in parts]
     repair = Command(
         ("lvconvert", "--yes", "--repair", full(pool)),
         "when thin_check finds damage: write the metadata anew; the damaged ones stay as %s_metaN" % pool.name,
@@ -117,93 +119,72 @@ def check_and_repair(pool, lvm, lv, afresh):
         if_it_fails="LVM cannot repair these metadata; thin_repair(8) tells what may be tried with them by hand.\n" + afresh,
         kind=REPAIR,
     )
-    steps += [
-        Command(("lvchange", "--yes", "--activate", "y", full(pool, part.name)), "show the metadata alone, read-only"),
-        Command(
-            ("dd", "if=" + part.dm_path, "of=/dev/null", "bs=1M", "iflag=direct"),
-            "read all metadata: what the disk cannot read is no damage that a repair could mend",
-            METADATA_TIMEOUT,
-        ),
-        IfFails(
-            Command(needs_check.check(part.dm_path), "have thin_check read all metadata", METADATA_TIMEOUT),
-            needs_check.DAMAGED,
-            (off._replace(why="when thin_check finds damage: take the metadata down"), repair),
-        ),
-    ]
-    return [*steps, off]
+    steps.append(Command(("lvchange", "--yes", "--activate", "y", full(pool, part.name)), "show the metadata alone, read-only"))
+    argv = ("dd", "if=" + part.dm_path, "of=/dev/null", "bs=1M", "iflag=direct")
+    cause = "read all metadata: what the disk cannot read is no damage that a repair could mend"
+    test = Command(needs_check.check(part.dm_path), "have thin_check read all metadata", METADATA_TIMEOUT)
+    mend = (off._replace(why="when thin_check finds damage: take the metadata down"), repair)
+    return [*steps, Command(argv, cause, METADATA_TIMEOUT), IfFails(test, needs_check.DAMAGED, mend), off]
 
 
-def activation(pool, lvm, lv):
+def bring_up(pool, lvm, lv):
     """[step]: activate the pool, its flag needs_check cleared, and extend what is full before anybody writes to it."""
-    steps = [
-        Command(
-            ("lvchange", "--activate", "y", "--config", needs_check.CLEAR, full(pool)),
-            "activate the pool, and clear the flag by which the kernel asks for a check",
-            METADATA_TIMEOUT,
-        )
-    ]
+    argv = ("lvchange", "--activate", "y", "--config", needs_check.CLEAR, full(pool))
+    steps = [Command(argv, "activate the pool, and clear the flag by which the kernel asks for a check", METADATA_TIMEOUT)]
     vg = lvm.vg(pool.vg)
     more = min(-(-lv.metadata_size // vg.extent_size // 4), vg.free // 2) * vg.extent_size
     if more and (lv.metadata_percent or 0) >= NEARLY_FULL:
-        steps.append(
-            Command(
-                ("lvextend", "--poolmetadatasize", "+%db" % more, full(pool)),
-                "extend the metadata, which are full, by %s, and their spare" % geometry.human(more),
-            )
-        )
+        argv = ("lvextend", "--poolmetadatasize", "+%db" % more, full(pool))
+        steps.append(Command(argv, "extend the metadata, which are full, by %s, and their spare" % geometry.format_size(more)))
     policy = ("lvextend", "--use-policies", full(pool))
     return [*steps, Command(policy, "extend what is above the threshold, as far as there is room", ok=(0, 5))]
 
 
 def around(spec, host):
     """([step], [step]): stop the daemons that use the pool, and start them again. Those that were stopped stay so."""
-    found, device = host.docker, device_name(spec.pool)
+    docker, device = host.docker, device_name(spec.pool)
     with_containerd = host.containerd is not None and host.containerd.installed and device in host.snapshotter_pools
     stop, start = [], []
-    if uses(found, device, host.snapshotter_pools):
-        services = ("docker.socket", "docker.service") if found.unit.socket_exists else ("docker.service",)
-        running = tuple(one.id for one in found.containers if one.running)
-        stop += stop_containers(found, running, "stop the containers: live-restore would keep them running")
-        stop.append(
-            Command(("systemctl", "stop") + services, "stop Docker; its socket too, which would start it again", STOP_TIMEOUT)
-        )
+    if uses(docker, device, host.snapshotter_pools):
+        running = tuple(one.id for one in docker.containers if one.running)
         timeout = (spec.docker or DockerStorage("", "")).start_timeout
+        stop_docker, start_docker = stop_and_start(docker, timeout)
+        stop += [*stop_containers(docker, running, "stop the containers: live-restore would keep them running"), stop_docker]
         start += [
-            Command(("systemctl", "reset-failed", "docker.service"), "forget earlier failed starts", ok=(0, 1)),
-            Command(("systemctl", "start") + services, "start Docker", timeout),
-            WaitForDocker(found.host, "wait until the daemon answers", timeout),
+            forget_failures("docker.service"),
+            start_docker,
+            WaitForDocker(docker.host, "wait until the daemon answers", timeout),
+            *started_again(docker),
         ]
-        start += started_again(found)
     if with_containerd and host.containerd.unit.active_state != "inactive":
-        wanted = spec.containerd
         stop.append(Command(("systemctl", "stop", "containerd.service"), "stop containerd", RESTART_TIMEOUT))
         start = [
             Command(("systemctl", "start", "containerd.service"), "start containerd", RESTART_TIMEOUT),
-            WaitForContainerd(host.containerd.address, "wait until containerd answers", wanted.start_timeout),
+            WaitForContainerd(host.containerd.address, "wait until containerd answers", spec.containerd.start_timeout),
             *start,
         ]
     return stop, start
 
 
-def uses(found, device, snapshotter_pools):
+def uses(docker, device, snapshotter_pools):
     """Whether Docker runs, or tries to, and has its storage on this pool; by its settings when it does not answer."""
-    if found is None or found.unit is None or found.unit.load_state == "not-found" or found.unit.active_state == "inactive":
+    if docker is None or docker.unit is None or docker.unit.load_state == "not-found" or docker.unit.active_state == "inactive":
         return False
-    if found.info:
-        kind = storage_kind(found.info)
-        graph = kind == "direct-lvm" and found.info.field("Pool Name") == device
+    if docker.info:
+        kind = storage_kind(docker.info)
+        graph = kind == "direct-lvm" and docker.info.field("Pool Name") == device
         return graph or (kind == "devmapper-snapshotter" and device in snapshotter_pools)
-    return device in snapshotter_pools or named_in(found, device) is not None
+    return device in snapshotter_pools or named_in(docker, device) is not None
 
 
-def named_in(found, device):
+def named_in(docker, device):
     """The first file of Docker's unit, of its EnvironmentFiles, or its daemon.json, that names a pool; None when none does."""
-    files = found.unit.files if found.unit else ()
-    said = [(path, "\n".join(one.value for one in units.settings([(path, text)]))) for path, text in files]  # comments set nothing
-    said.append((found.daemon_json_path, options_in(found.daemon_json or "")))
-    said += [(path, "\n".join(units.parse_environment_file(text).values())) for path, text in found.env_files]
+    files = docker.unit.files if docker.unit else ()
+    texts = [(path, "\n".join(one.value for one in units.settings([(path, text)]))) for path, text in files]  # comments set nothing
+    texts.append((docker.daemon_json_path, options_in(docker.daemon_json or "")))
+    texts += [(path, "\n".join(units.parse_environment_file(text).values())) for path, text in docker.env_files]
     name = re.compile(r"(?<![\w.+-])%s(?![\w.+-])" % re.escape(device))  # vg-pool2 is another one than vg-pool
-    return next((path for path, text in said if name.search(text)), None)
+    return next((path for path, text in texts if name.search(text)), None)
 
 
 def options_in(text):
@@ -227,8 +208,5 @@ def kept_metadata(pool, lvm):
 
 def kept(pool, lvm):
     """Sentences: the damaged metadata that former repairs left beside the pool."""
-    return [
-        "%s holds the metadata of the pool from before a repair, %s. Once all is well: lvremove %s"
-        % (full(pool, lv.name), geometry.human(lv.size), full(pool, lv.name))
-        for lv in kept_metadata(pool, lvm)
-    ]
+    sentence = "{0} holds the metadata of the pool from before a repair, {1}. Once all is well: lvremove {0}"
+    return [sentence.format(full(pool, lv.name), geometry.format_size(lv.size)) for lv in kept_metadata(pool, lvm)]

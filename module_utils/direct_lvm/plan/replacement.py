@@ -6,17 +6,13 @@ pvmove keeps in LVM's metadata what it moves, in a hidden LV pvmoveN (pvmove(8))
 and the same command goes on with it.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import json
 
 from ..model import geometry
 from ..model.errors import Refused
-from ..model.names import ADOPTED_TAG, TAG
+from ..model.names import ADOPTED_TAG, TAG, full
 from ..model.quoting import paste
-from ..model.steps import Command, UntilMoved
+from ..model.steps import Command, UntilMoved, activation
 
 INTERVAL = 5  # seconds: how often LVM looks whether a part of the move is done and the next can begin; its default is 15
 
@@ -27,25 +23,21 @@ def leaving(pool, lvm, listed):
     In a VG that was adopted they are left alone: others' LVs are on them.
     """
     extra = [pv for pv in lvm.pvs_of(pool.vg) if pv.name not in listed]
-    tags = lvm.vg(pool.vg).tags
+    tags, names = lvm.vg(pool.vg).tags, " ".join(pv.name for pv in extra)
+    by_hand = "\n".join("pvmove {1} && vgreduce {0} {1} && pvremove {1}".format(pool.vg, paste(pv.name)) for pv in extra)
     if pool.replace and extra and (TAG not in tags or ADOPTED_TAG in tags):
         raise Refused(
             "VG %s was adopted, and what thin_pool_devices does not name of it, %s, may hold its other LVs: they are left alone."
-            % (pool.vg, " ".join(pv.name for pv in extra)),
-            "Name it in thin_pool_devices. Or empty it by hand, of all LVs, onto the others:\n"
-            + "\n".join("pvmove {1} && vgreduce {0} {1} && pvremove {1}".format(pool.vg, paste(pv.name)) for pv in extra),
+            % (pool.vg, names),
+            "Name it in thin_pool_devices. Or empty it by hand, of all LVs, onto the others:\n" + by_hand,
         )
-    if pool.replace:
-        return extra
-    if extra and not pool.adopt_vg:
+    if extra and not (pool.replace or pool.adopt_vg):
         raise Refused(
-            "VG %s has %s, which thin_pool_devices does not name. A disk is never taken out silently."
-            % (pool.vg, " ".join(pv.name for pv in extra)),
+            "VG %s has %s, which thin_pool_devices does not name. A disk is never taken out silently." % (pool.vg, names),
             "Name it in thin_pool_devices. Or have it emptied onto the others, which need the room, and taken out:\n"
-            "ansible-playbook playbooks/replace.yml\nBy hand:\n"
-            + "\n".join("pvmove {1} && vgreduce {0} {1} && pvremove {1}".format(pool.vg, paste(pv.name)) for pv in extra),
+            "ansible-playbook playbooks/replace.yml\nBy hand:\n" + by_hand,
         )
-    return []
+    return extra if pool.replace else []
 
 
 def plan_moves(pool, host, gone, stay, free):
@@ -55,23 +47,17 @@ def plan_moves(pool, host, gone, stay, free):
     Raises Refused when they have not enough.
     """
     vg, moves, lv = host.lvm.vg(pool.vg), host.lvm.moves_of(pool.vg), host.lvm.lv(pool.vg, pool.name)
-    need = sum(pv.extents_used for pv in gone if pv.name not in moves)
+    begin = [pv for pv in gone if pv.extents_used and pv.name not in moves]
+    need = sum(pv.extents_used for pv in begin)
     if need > free:
+        used_size, free_size, missing_size = (
+            geometry.format_size(extents * vg.extent_size) for extents in (need, free, need - free + 1)
+        )
         raise Refused(
             "%s of VG %s is to be emptied: %d extents (%s) are used there, and the disks that stay (%s) have %d free (%s)."
-            % (
-                " ".join(pv.name for pv in gone),
-                vg.name,
-                need,
-                geometry.human(need * vg.extent_size),
-                " ".join(stay) or "none",
-                free,
-                geometry.human(free * vg.extent_size),
-            ),
-            "Add a disk of at least %s to thin_pool_devices. LVM cannot make a thin pool smaller."
-            % geometry.human((need - free + 1) * vg.extent_size),
+            % (" ".join(pv.name for pv in gone), vg.name, need, used_size, " ".join(stay) or "none", free, free_size),
+            "Add a disk of at least %s to thin_pool_devices. LVM cannot make a thin pool smaller." % missing_size,
         )
-    begin = [pv for pv in gone if pv.extents_used and pv.name not in moves]
     if begin and not moves:
         check_growth(pool, host, [pv.name for pv in begin], stay)
     steps = []
@@ -81,11 +67,9 @@ def plan_moves(pool, host, gone, stay, free):
             steps.append(Command(argv, "go on emptying %s" % pv.name))
             if lv and not lv.active:
                 # After a power cut LVM 2.03.16 leaves pvmoveN loaded and not live, and the pool fails at boot; pvmove has it live.
-                name = "%s/%s" % (pool.vg, pool.name)
-                why = "activate the pool, which cannot be used at boot while it is moved"
-                steps.append(Command(("lvchange", "--activate", "y", name), why))
+                steps.append(activation(full(pool), "y", "activate the pool, which cannot be used at boot while it is moved"))
         elif pv.extents_used:
-            size = geometry.human(pv.extents_used * vg.extent_size)
+            size = geometry.format_size(pv.extents_used * vg.extent_size)
             steps.append(Command(argv + tuple(stay), "begin to empty %s (%s) onto the others; containers run on" % (pv.name, size)))
         if pv.name in moves or pv.extents_used:
             steps.append(UntilMoved(pv.name, "wait until %s is empty" % pv.name))
@@ -99,8 +83,8 @@ def plan_moves(pool, host, gone, stay, free):
 
 def fullest(pool, lvm):
     """(percent, 'data' or 'metadata') of the part of the pool that is fuller; 0 when there is no pool or it is not active."""
-    lv = lvm.lv(pool.vg, pool.name)
-    if lv is None or lv.segtype != "thin-pool":
+    lv = lvm.thin_pool(pool)
+    if lv is None:
         return 0, "data"
     return max((lv.data_percent or 0, "data"), (lv.metadata_percent or 0, "metadata"))
 
@@ -135,18 +119,19 @@ def warning(pool, host):
 
 def give_back(pv):
     """[step]: a lvm_report.Pv of no VG as a blank disk; what LVM wrote below its label, and the VG held, would have it refused."""
-    steps = [Command(("pvremove", pv.name), "erase the PV label of %s" % pv.name)]
-    for seek, where in ((pv.dev_size - geometry.MIB, "last"), (0, "first")):
-        steps.append(zero(pv.name, seek, where, "so that it can be used again"))
-    return steps
+    remove = Command(("pvremove", pv.name), "erase the PV label of %s" % pv.name)
+    return [remove, *zero_ends(pv.name, pv.dev_size, "so that it can be used again")]
+
+
+def zero_ends(path, size, why):
+    """[step]: the last MiB of a disk, then the first. size in bytes."""
+    return [zero(path, seek, where, why) for seek, where in ((size - geometry.MIB, "last"), (0, "first"))]
 
 
 def zero(path, seek, where, why):
     """dd over one MiB of a disk, written through. seek in bytes."""
-    return Command(
-        ("dd", "if=/dev/zero", "of=" + path, "bs=1M", "count=1", "seek=%d" % seek, "oflag=seek_bytes", "conv=notrunc,fsync"),
-        "zero the %s MiB of %s, %s" % (where, path, why),
-    )
+    argv = ("dd", "if=/dev/zero", "of=" + path, "bs=1M", "count=1", "seek=%d" % seek, "oflag=seek_bytes", "conv=notrunc,fsync")
+    return Command(argv, "zero the %s MiB of %s, %s" % (where, path, why))
 
 
 def check_quiet(pool, lvm, steps):
@@ -157,6 +142,7 @@ def check_quiet(pool, lvm, steps):
             raise Refused(
                 "a pvmove from %s is under way in VG %s (%s %%); LVM changes nothing of what it moves meanwhile."
                 % (device, pool.vg, "?" if lv.moved_percent is None else "%.1f" % lv.moved_percent),
-                "Wait for it, or have one go on that was cut off: pvmove %s\nOr take it back: pvmove --abort %s"
-                % (paste(device), paste(device)),
+                "Wait for it, or have one go on that was cut off: pvmove {0}\nOr take it back: pvmove --abort {0}".format(
+                    paste(device)
+                ),
             )

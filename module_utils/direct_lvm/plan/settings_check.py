@@ -6,10 +6,6 @@ What only our commands see is pinned (lvm_pins.PINNED). What LVM does by itself 
 when the pool could not work, and else warned of. docs/lvm-settings.md has the whole table, and a test holds it to this file.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from ..model.errors import Refused
 from ..model.names import PROFILE_FOLDER, TAG, full
 from ..model.quoting import paste
@@ -55,10 +51,10 @@ def check(spec, host):
     for name, (well, effect) in sorted(REFUSED.items()):
         value = settings.text(name)
         if value and value not in well:
-            raise told(settings, name, effect % value if "%s" in effect else effect, well[0])
+            raise refusal(settings, name, effect % value if "%s" in effect else effect, well[0])
     if settings.text("global/use_lvmlockd") == "1" and not settings.lockd:
         effect = "LVM changes nothing without lvmlockd, which does not run"
-        raise told(settings, "global/use_lvmlockd", effect, "0", "Or start it: systemctl start lvmlockd")
+        raise refusal(settings, "global/use_lvmlockd", effect, "0", "Or start it: systemctl start lvmlockd")
     if spec.goal == REMOVE:
         return
     check_lists(spec.pool, host)
@@ -69,7 +65,7 @@ def check(spec, host):
     folder = settings.text("config/profile_dir")
     if folder and folder.rstrip("/") + "/" != PROFILE_FOLDER:
         effect = "LVM does not look for profiles in %s, where the pool's policy goes" % PROFILE_FOLDER.rstrip("/")
-        raise told(settings, "config/profile_dir", effect, PROFILE_FOLDER.rstrip("/"))
+        raise refusal(settings, "config/profile_dir", effect, PROFILE_FOLDER.rstrip("/"))
 
 
 def check_lists(pool, host):
@@ -85,7 +81,7 @@ def check_lists(pool, host):
         else:
             effect = "LVM activates the LVs of VG %s read-only" % pool.vg
             way_out = "Take out of the list what stands for VG %s or its tag %s." % (pool.vg, TAG)
-        raise Refused("%s: %s." % (said(settings, name), effect), way_out + see(name))
+        raise Refused("%s: %s." % (named(settings, name), effect), way_out + see(name))
 
 
 def matches(items, pool, lvm):
@@ -94,28 +90,26 @@ def matches(items, pool, lvm):
     "@*" is any tag that the host has too: of a VG that is there, its tags may be among those.
     While the pool is still to be made, other LVs have to be active first, so its own name is not enough.
     """
-    vg, lv = lvm.vg(pool.vg), lvm.lv(pool.vg, pool.name)
-    made = lv is not None and lv.segtype == "thin-pool"
-    tags = {TAG, *(vg.tags if vg else ()), *(lv.tags if made else ())}
-    names = {pool.vg} | ({full(pool)} if made else set()) | {"@" + tag for tag in tags}
+    vg, lv = lvm.vg(pool.vg), lvm.thin_pool(pool)
+    tags = {TAG, *(vg.tags if vg else ()), *(lv.tags if lv else ())}
+    names = {pool.vg} | ({full(pool)} if lv else set()) | {"@" + tag for tag in tags}
     foreign = any(not tag.startswith(TAG) for tag in tags)
     return any(item in names or (item == "@*" and foreign) for item in items)
 
 
-def told(settings, name, effect, good, more=""):
+def refusal(settings, name, effect, good, more=""):
     """The Refused about one setting."""
     section, _, setting = name.partition("/")
-    text = '""' if not good else good if good.isdigit() else '"%s"' % good
-    if name == "global/thin_disabled_features":
-        text = "[]"
+    text = good if good.isdigit() else '"%s"' % good
+    text = "[]" if name == "global/thin_disabled_features" else text
     return Refused(
-        "%s: %s." % (said(settings, name), effect),
+        "%s: %s." % (named(settings, name), effect),
         "Set it in %s, for every LV of this host, and run again:\n%s {\n\t%s = %s\n}%s%s"
         % (settings.lines.get(name, "/etc/lvm/lvm.conf"), section, setting, text, "\n" + more if more else "", see(name)),
     )
 
 
-def said(settings, name):
+def named(settings, name):
     """`lvm.conf has global/metadata_read_only=1 on this host (/etc/lvm/lvmlocal.conf line 3)`."""
     value = settings.values.get(name, "")
     shown = "[%s]" % ", ".join('"%s"' % word for word in value) if isinstance(value, tuple) else value or '""'
@@ -137,15 +131,13 @@ def check_usable(disk, host, wiped):
     reason = dict(host.unusable).get(disk.path)
     if reason is None or "devices file" in reason or (wiped and "filter" not in reason):
         return
-    settings, lines = host.settings, []
-    for name in FILTERS:
-        if settings and settings.listed(name) not in (None, EVERYTHING):
-            lines.append(said(settings, name) + ".")
+    settings = host.settings
+    filters = [name for name in FILTERS if settings and settings.listed(name) not in (None, EVERYTHING)]
     raise Refused(
-        "LVM does not take %s: %s.%s" % (disk.path, reason, "".join(" " + line for line in lines)),
+        "LVM does not take %s: %s.%s" % (disk.path, reason, "".join(" %s." % named(settings, name) for name in filters)),
         'Let the disk through in /etc/lvm/lvm.conf, before what rejects it, and run again: "a|^%s$|"\n'
         "LVM tells whether it takes it (`Failed to find physical volume` means yes): pvs %s"
-        % (paste(disk.path), paste(disk.path))
+        % ((paste(disk.path),) * 2)
         + see(*FILTERS),
     )
 
@@ -155,7 +147,7 @@ def warnings(spec, host):
     settings, pool = host.settings, spec.pool
     if settings is None or spec.goal == REMOVE:
         return []
-    found = []
+    sentences = []
     for name, (is_well, effect) in sorted(WARNED.items()):
         items = settings.listed(name)
         if is_well is None:
@@ -164,12 +156,10 @@ def warnings(spec, host):
         else:
             bad = items is not None and not all(is_well(item) for item in items)
         if bad:
-            found.append("%s: %s.%s" % (said(settings, name), effect, see(name).replace("\n", " ")))
+            sentences.append("%s: %s.%s" % (named(settings, name), effect, see(name).replace("\n", " ")))
     for name in settings.autoactivation:
         if name in (pool.vg, full(pool)):
             command = "%s --setautoactivation y %s" % ("lvchange" if "/" in name else "vgchange", name)
-            found.append(
-                "%s has autoactivation off: LVM does not activate the pool by itself at boot. %s At once: %s"
-                % (name, STARTED, command)
-            )
-    return found
+            sentence = "%s has autoactivation off: LVM does not activate the pool by itself at boot. %s At once: %s"
+            sentences.append(sentence % (name, STARTED, command))
+    return sentences

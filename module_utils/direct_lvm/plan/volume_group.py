@@ -2,21 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Disks and volume group: which PVs are still to be made, and whether the VG is ours to change. Pure."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from typing import NamedTuple
 
 from ..model import geometry
 from ..model.errors import Refused
 from ..model.names import ADOPTED_TAG, SIZE_TAG, TAG
 from ..model.quoting import paste, pasted
-from ..model.steps import Command, MustBeAsSeen
+from ..model.steps import AssertUnchanged, Command
 from . import blank, replacement, settings_check
 
 
-class Room(NamedTuple):
+class VgCapacity(NamedTuple):
     """The VG as it will be after the steps planned here. taken: extents used by LVs that are there already."""
 
     extent_size: int
@@ -25,26 +21,25 @@ class Room(NamedTuple):
 
 
 def plan_vg(pool, host):
-    """([step], Room): pvcreate, vgcreate or vgextend, pvresize, pvmove, vgreduce, and the extents that there will be.
+    """([step], VgCapacity): pvcreate, vgcreate or vgextend, pvresize, pvmove, vgreduce, and the extents that there will be.
 
     Raises Refused for a disk that may hold something and for a VG that is not ours.
     """
     check_vg(pool, host.lvm)
     vg = host.lvm.vg(pool.vg)
     check_renamed(pool, host)
-    steps, new, room = [], [], 0
+    steps, new, new_extents = [], [], 0
     extent_size = vg.extent_size if vg else geometry.EXTENT
     listed = set()
     for disk in host.disks:
         pv = next((p for p in host.lvm.pvs if p.name == disk.path and not p.missing), None)
-        if disk.path in listed:
+        if disk.path and disk.path in listed:
             raise Refused("thin_pool_devices names %s twice, once as %s." % (disk.path, disk.asked), "Name each disk once.")
-        if disk.path:
-            listed.add(disk.path)
+        listed.add(disk.path)
         if vg and pv and pv.vg == pool.vg:
-            more, step = grown(pv, extent_size)
-            room += more
-            steps += step
+            more, resize = grown(pv, extent_size)
+            new_extents += more
+            steps += resize
             continue
         wipes = blank.why_not_blank(disk, host.lvm, pool)
         settings_check.check_usable(disk, host, bool(wipes or disk.inside))
@@ -56,25 +51,16 @@ def plan_vg(pool, host):
             # vgcreate marks the PV as used before it commits: one that was killed leaves a PV that no LVM command takes.
             steps.append(replacement.zero(disk.path, 0, "first", "undo a vgcreate that was cut off before its first commit"))
         if not ours or disk.pv_used:
-            steps.append(
-                Command(
-                    ("pvcreate", "--uuid", disk.our_pv_uuid, "--norestorefile", disk.path),
-                    "make %s a physical volume; its UUID marks it as ours until a VG can carry our tag" % disk.path,
-                )
-            )
+            argv = ("pvcreate", "--uuid", disk.our_pv_uuid, "--norestorefile", disk.path)
+            why = "make %s a physical volume; its UUID marks it as ours until a VG can carry our tag" % disk.path
+            steps.append(Command(argv, why))
         new.append(disk.path)
-        room += geometry.usable_extents(disk.size, extent_size)
+        new_extents += geometry.usable_extents(disk.size, extent_size)
     if vg is None:
-        steps.append(
-            Command(
-                ("vgcreate", "--addtag", TAG, "--addtag", size_tag(pool))
-                # lvm.conf may have another size (allocation/physical_extent_size); all sizes here are in extents of this one.
-                + ("--physicalextentsize", "%dk" % (geometry.EXTENT // 1024), pool.vg)
-                + tuple(new),
-                "make volume group %s, tagged as ours in the same commit" % pool.vg,
-            )
-        )
-        return steps, Room(extent_size, room, 0)
+        # lvm.conf may have another size (allocation/physical_extent_size); all sizes here are in extents of this one.
+        options = ("--addtag", TAG, "--addtag", size_tag(pool), "--physicalextentsize", "%dk" % (geometry.EXTENT // 1024))
+        why = "make volume group %s, tagged as ours in the same commit" % pool.vg
+        return [*steps, Command(("vgcreate", *options, pool.vg, *new), why)], VgCapacity(extent_size, new_extents, 0)
     leaving = replacement.leaving(pool, host.lvm, listed)
     if TAG not in vg.tags:
         adopt = ("vgchange", "--addtag", TAG, "--addtag", ADOPTED_TAG, pool.vg)
@@ -83,12 +69,12 @@ def plan_vg(pool, host):
     if new:
         steps.append(Command(("vgextend", pool.vg) + tuple(new), "add the new disks to VG %s" % pool.vg))
     stay = [pv for pv in host.lvm.pvs_of(pool.vg) if pv not in leaving]
-    free = room + sum(pv.extents - pv.extents_used for pv in stay)
+    free = new_extents + sum(pv.extents - pv.extents_used for pv in stay)
     steps += replacement.plan_moves(pool, host, leaving, [pv.name for pv in stay] + new, free)
     # What a move under way takes twice is taken once when it is over.
     twice = sum(lv.size for lv in host.lvm.moves_of(pool.vg).values()) // extent_size
-    total = vg.extents + room - sum(pv.extents for pv in leaving)
-    return steps, Room(extent_size, total, vg.extents - vg.free - twice)
+    total = vg.extents + new_extents - sum(pv.extents for pv in leaving)
+    return steps, VgCapacity(extent_size, total, vg.extents - vg.free - twice)
 
 
 def check_twin(disk, host):
@@ -113,24 +99,19 @@ def check_block_size(disk, host, pool):
     cannot be mounted. A VG that already has both sizes takes either, as LVM does.
     """
     known = {other.path: other for other in host.unlisted + host.disks}
-    there = [known[pv.name] for pv in host.lvm.pvs_of(pool.vg) if pv.name in known and not pv.missing]
-    if len({other.sector_size for other in there}) > 1:
+    members = [known[pv.name] for pv in host.lvm.pvs_of(pool.vg) if pv.name in known and not pv.missing]
+    if len({other.sector_size for other in members}) > 1:
         return
-    other = (there or [other for other in host.disks if other.path])[0]
+    other = (members or [other for other in host.disks if other.path])[0]
     if other.sector_size == disk.sector_size:
         return
+    place = "which VG %s has" % pool.vg if members else "which thin_pool_devices names too"
     raise Refused(
         "%s has logical blocks of %d bytes, and %s, %s, of %d: LVM does not take both into one volume group."
-        % (
-            blank.name(disk),
-            disk.sector_size,
-            blank.name(other),
-            "which VG %s has" % pool.vg if there else "which thin_pool_devices names too",
-            other.sector_size,
-        ),
+        % (blank.name(disk), disk.sector_size, blank.name(other), place, other.sector_size),
         "See all: lsblk -o NAME,SIZE,LOG-SEC,PHY-SEC,MODEL\nName disks of one size of blocks only. Disks of the other size can "
         "make a pool of their own under another thin_pool_vg.\nMany NVMe disks can be formatted to another size of blocks; all "
-        "that they hold is lost: nvme id-ns -H %s, nvme format --lbaf=NUMBER %s" % (paste(disk.path), paste(disk.path)),
+        "that they hold is lost: nvme id-ns -H {0}, nvme format --lbaf=NUMBER {0}".format(paste(disk.path)),
     )
 
 
@@ -147,14 +128,11 @@ def check_renamed(pool, host):
     if not new or not left or pool.replace:
         return
     known = {disk.path: disk for disk in host.unlisted + host.disks}
-    same = ""
-    for name in left:
-        if name in known and in_place[name].uuid == known[name].our_pv_uuid:
-            same += " %s is a disk that this tool put into it on this host: PV UUID %s, %s." % (
-                name,
-                in_place[name].uuid,
-                known[name].identity,
-            )
+    same = "".join(
+        " %s is a disk that this tool put into it on this host: PV UUID %s, %s." % (name, pv.uuid, known[name].identity)
+        for name, pv in in_place.items()
+        if name in left and name in known and pv.uuid == known[name].our_pv_uuid
+    )
     stay = [known[name].asked if name in known else name for name in in_place]
     strangers = ", ".join("%s (%s)" % (blank.name(disk), disk.identity or "not there") for disk in new)
     raise Refused(
@@ -175,14 +153,9 @@ def size_tag(pool):
 def retag(pool, vg):
     """[vgchange] when the VG does not carry the wanted data size as its tag."""
     old = [tag for tag in vg.tags if tag.startswith(SIZE_TAG) and tag != size_tag(pool)]
-    if not old and size_tag(pool) in vg.tags:
-        return []
-    argv = ["vgchange"]
-    for tag in old:
-        argv += ["--deltag", tag]
-    if size_tag(pool) not in vg.tags:
-        argv += ["--addtag", size_tag(pool)]
-    return [Command(tuple(argv) + (pool.vg,), "note the wanted data size on the VG")]
+    options = [word for tag in old for word in ("--deltag", tag)]
+    options += [] if size_tag(pool) in vg.tags else ["--addtag", size_tag(pool)]
+    return [Command(("vgchange", *options, pool.vg), "note the wanted data size on the VG")] if options else []
 
 
 def check_name(pool, lvm):
@@ -245,10 +218,10 @@ def wipe_steps(disk, signatures, shown):
     if not signatures:
         return []
     allowed = "as thin_pool_wipe allows"
-    steps = [MustBeAsSeen(disk, "look once more right before it is erased")]
+    steps = [AssertUnchanged(disk, "look once more right before it is erased")]
     for part in disk.inside:
         if part.signatures:
-            kinds = ", ".join(sorted({found.type for found in part.signatures}))
+            kinds = ", ".join(sorted({signature.type for signature in part.signatures}))
             steps.append(Command(("wipefs", "--all", part.path), "erase %s in a partition, %s" % (kinds, allowed)))
     if disk.inside:
         # udev looks at what was just written; while it does, the kernel would keep the partitions.
@@ -259,9 +232,8 @@ def wipe_steps(disk, signatures, shown):
         steps.append(Command(("pvremove", disk.path), "erase the PV label, %s" % allowed))
     # The last MiB first, then the first in one write, then what lies between: a run cut off here leaves less of what was
     # allowed, never something new.
-    for seek, where in ((disk.size - geometry.MIB, "last"), (0, "first")):
-        steps.append(replacement.zero(disk.path, seek, where, "so that nothing stale comes back"))
-    kinds = sorted({found.type for found in signatures if found.type != "data"})
+    steps += replacement.zero_ends(disk.path, disk.size, "so that nothing stale comes back")
+    kinds = sorted({signature.type for signature in signatures if signature.type != "data"})
     if kinds:
         steps.append(Command(("wipefs", "--all", disk.path), "erase what is left of %s, %s" % (", ".join(kinds), allowed)))
     return steps

@@ -165,9 +165,8 @@ def desired_files(containerd, pool, desired):
     )
 
 
-def is_settled(containerd, pool, desired):
-    """Whether containerd runs in the desired state, and nothing more has to be asked. Raises ValueError like desired_files()."""
-    files = desired_files(containerd, pool, desired)
+def is_settled(containerd, files):
+    """Whether containerd runs in the desired state, and nothing more has to be asked. files: its desired_files()."""
     read = containerd.unit.active_state == "active" and not containerd.unit.need_reload and has_read(containerd.unit, files[0][2])
     return read and containerd.plugin == "ok" and all(now == text for _path, now, text in files)
 

@@ -5,7 +5,7 @@
 import json
 
 from ..model.errors import Refused
-from ..model.host import Former, Image
+from ..model.host import Image, SwitchRecord
 from . import strict_json
 
 PATH = "/var/lib/direct-lvm/switch.json"
@@ -13,7 +13,7 @@ STATES = ("begun", "done", "back")
 
 
 def parse(text):
-    """A Former from the record's text, None when there is none. Raises Refused for anything else."""
+    """A SwitchRecord from the record's text, None when there is none. Raises Refused for anything else."""
     if text is None:
         return None
     try:
@@ -21,7 +21,7 @@ def parse(text):
         pending = tuple(Image(one["id"], tuple(one["tags"]), one["size"]) for one in fields["pending"])
         names = tuple((name, number) for name, number in fields.get("names", ()))  # older records have none
         texts = (fields["state"], fields["driver"], fields["pool"], fields["dropin"], fields["daemon_json"])
-        former = Former(*texts, pending=pending, names=names)
+        former = SwitchRecord(*texts, pending=pending, names=names)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise unreadable(repr(error)) from error
     texts = (former.state, former.driver, former.pool, former.dropin or "", former.daemon_json or "")

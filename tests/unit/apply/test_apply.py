@@ -10,13 +10,13 @@ from module_utils.direct_lvm.host import commands, files
 from module_utils.direct_lvm.model.errors import Changed, CommandFailed, Refused
 from module_utils.direct_lvm.model.host import Content, Disk, Signature
 from module_utils.direct_lvm.model.steps import (
+    AssertBlank,
     AssertContent,
+    AssertUnchanged,
     Command,
     Move,
-    MustBeAsSeen,
-    MustBeBlank,
-    PlanAgain,
-    Switch,
+    Replan,
+    Transaction,
     WaitForDocker,
     WriteFile,
 )
@@ -47,20 +47,20 @@ def ran(monkeypatch):
 def test_nothing_is_done_after_a_step_that_failed(ran):
     done = apply.Done()
     with pytest.raises(CommandFailed):
-        apply.carry_out((step("a"), step("fail"), step("b")), done)
+        apply.execute((step("a"), step("fail"), step("b")), done)
     assert (ran, done) == (["a", "fail"], [step("a")])
 
 
 def test_a_command_that_failed_is_told_with_what_to_do_then(ran):
     with pytest.raises(CommandFailed, match="`fail` failed with return code 5: Call somebody"):
-        apply.carry_out((step("fail")._replace(if_it_fails="Call somebody."),), apply.Done())
-    assert apply.carry_out((step("a")._replace(if_it_fails="Call somebody."),), apply.Done())
+        apply.execute((step("fail")._replace(if_it_fails="Call somebody."),), apply.Done())
+    assert apply.execute((step("a")._replace(if_it_fails="Call somebody."),), apply.Done())
 
 
 def test_a_command_that_does_not_say_what_it_has_to_has_failed(ran):
     said = [step("a")._replace(says=("\tthreshold=80",)), step("b")._replace(says=("\tthreshold=80", "\tpercent=20")), step("c")]
     with pytest.raises(CommandFailed, match="`b.*` does not say \tpercent=20: threshold = 80"):
-        apply.carry_out(said, apply.Done())
+        apply.execute(said, apply.Done())
     assert ran == ["a", "b"]
 
 
@@ -69,18 +69,18 @@ STOP, START = Command(("systemctl", "stop"), "test"), Command(("systemctl", "sta
 
 @pytest.mark.parametrize("wrong", ["fail", "crash"])
 def test_the_way_back_is_taken_whatever_failed(ran, wrong):
-    section = Switch((step("a"), STOP, step(wrong), step("b")), (step("back"), START), "test", afterwards=(step("note"),))
+    section = Transaction((step("a"), STOP, step(wrong), step("b")), (step("back"), START), "test", afterwards=(step("note"),))
     with pytest.raises(apply.SwitchFailed, match="Docker runs again as before") as failure:
-        apply.carry_out((section,), apply.Done())
+        apply.execute((section,), apply.Done())
     assert ran == ["a", "systemctl", wrong, "back", "systemctl", "note"]
     assert "the daemon's words" in str(failure.value)
 
 
 def test_a_docker_that_was_not_stopped_is_not_restarted_and_its_settings_go_back(ran):
-    section = Switch((step("fail"), STOP), (step("settings"), STOP, START), "test", afterwards=(step("note"),))
+    section = Transaction((step("fail"), STOP), (step("settings"), STOP, START), "test", afterwards=(step("note"),))
     done = apply.Done()
     with pytest.raises(apply.SwitchFailed, match="Docker was not stopped, and serves as before"):
-        apply.carry_out((section,), done)
+        apply.execute((section,), done)
     assert ran == ["fail", "settings", "note"]
     assert done.downtime == 0
 
@@ -96,7 +96,7 @@ def test_a_docker_that_was_not_stopped_is_not_restarted_and_its_settings_go_back
 )
 def test_a_way_back_that_fails_too_is_told_as_it_is(ran, steps, back, afterwards, words):
     with pytest.raises(apply.SwitchFailed, match=words):
-        apply.carry_out((Switch(steps, back, "test", afterwards=afterwards),), apply.Done())
+        apply.execute((Transaction(steps, back, "test", afterwards=afterwards),), apply.Done())
 
 
 @pytest.mark.parametrize("when", ["before the stop", "after the stop"])
@@ -110,7 +110,7 @@ def test_content_that_is_new_is_no_failure_but_a_new_plan(ran, monkeypatch, when
     look = AssertContent("/x", Content(), None, "moby", True, "test")
     steps = (look, STOP, step("b")) if when == "before the stop" else (STOP, look, step("b"))
     with pytest.raises(Changed, match="container web"):
-        apply.carry_out((Switch(steps, (step("settings"), STOP, START), "test"),), apply.Done())
+        apply.execute((Transaction(steps, (step("settings"), STOP, START), "test"),), apply.Done())
     assert ran == ["settings"] if when == "before the stop" else ["systemctl", "settings", "systemctl", "systemctl"]
 
 
@@ -125,30 +125,30 @@ def test_downtime_lasts_from_the_stop_until_docker_answers_or_is_put_back(ran, m
     monkeypatch.setattr(daemon, "wait", wait)
     stop, answers = Command(("systemctl", "stop", "docker"), "test"), WaitForDocker("unix:///x", "test", 5)
     done = apply.Done()
-    apply.carry_out((step("save"), Switch((stop, step("write"), answers, step("note")), (), "test"), step("load")), done)
+    apply.execute((step("save"), Transaction((stop, step("write"), answers, step("note")), (), "test"), step("load")), done)
     assert round(done.downtime) == 7
     done = apply.Done()
     with pytest.raises(apply.SwitchFailed):
-        apply.carry_out((Switch((stop, step("fail"), answers), (stop, answers), "test"),), done)
+        apply.execute((Transaction((stop, step("fail"), answers), (stop, answers), "test"),), done)
     assert round(done.downtime) == 7
 
 
 def test_what_has_to_be_planned_anew_is_left(ran):
     done = apply.Done()
-    assert not apply.carry_out((step("a"), PlanAgain("test"), step("b")), done)
+    assert not apply.execute((step("a"), Replan("test"), step("b")), done)
     assert (ran, done) == (["a"], [step("a")])
-    assert apply.carry_out((step("b"),), done)
+    assert apply.execute((step("b"),), done)
 
 
 @pytest.mark.parametrize("change", [{"mounts": ("/mnt",)}, {"in_use": "opened"}, {"signatures": ()}, {"path": "/dev/sdc"}])
 def test_a_disk_that_somebody_took_meanwhile_is_not_erased(ran, monkeypatch, change):
     seen = Disk("sdb", "/dev/sdb", size=2**30, signatures=("ext4",))
-    steps = (MustBeAsSeen(seen, "test"), step("wipefs"))
+    steps = (AssertUnchanged(seen, "test"), step("wipefs"))
     monkeypatch.setattr(disks, "observe_disk", lambda _asked: seen)
-    assert apply.carry_out(steps, apply.Done())
+    assert apply.execute(steps, apply.Done())
     monkeypatch.setattr(disks, "observe_disk", lambda _asked: seen._replace(**change))
     with pytest.raises(Refused, match="/dev/sdb has changed"):
-        apply.carry_out(steps, apply.Done())
+        apply.execute(steps, apply.Done())
     assert ran == ["wipefs"]
 
 
@@ -166,12 +166,12 @@ def test_a_disk_that_somebody_took_meanwhile_is_not_erased(ran, monkeypatch, cha
 )
 def test_what_is_not_known_to_be_blank_is_not_overwritten(ran, monkeypatch, disk, reason):
     monkeypatch.setattr(disks, "observe_disk", lambda _asked: disk)
-    steps = (MustBeBlank("/dev/vgdocker/thinpool", "test"), step("lvconvert"))
+    steps = (AssertBlank("/dev/vgdocker/thinpool", "test"), step("lvconvert"))
     if reason is None:
-        assert apply.carry_out(steps, apply.Done())
+        assert apply.execute(steps, apply.Done())
     else:
         with pytest.raises(Refused, match=reason):
-            apply.carry_out(steps, apply.Done())
+            apply.execute(steps, apply.Done())
     assert ran == ([] if reason else ["lvconvert"])
 
 
@@ -181,33 +181,33 @@ def test_check_mode_looks_at_what_a_real_run_would_overwrite(ran, monkeypatch, t
     if there:
         lv.write_text("")
     monkeypatch.setattr(disks, "observe_disk", lambda asked: Disk(asked, asked, signatures=(Signature("xfs", 0, "filesystem"),)))
-    steps = (step("lvchange"), MustBeBlank(str(lv), "test"), step("lvconvert"))
+    steps = (step("lvchange"), AssertBlank(str(lv), "test"), step("lvconvert"))
     if there:
         with pytest.raises(Refused, match="thinpoolmeta is not blank: xfs found on it"):
-            apply.look_ahead(steps)
+            apply.recheck_devices(steps)
     else:
-        apply.look_ahead(steps)
+        apply.recheck_devices(steps)
     assert ran == []
 
 
 def test_moves_are_done_once(tmp_path):
     (tmp_path / "ours").mkdir()
     move = Move(str(tmp_path / "ours"), str(tmp_path / "aside"), "test", (str(tmp_path / "former"),))
-    apply.one(move, apply.Done())
+    apply.run_step(move, apply.Done())
     assert (tmp_path / "ours").is_dir()  # only while the former one is there
     (tmp_path / "former").mkdir()
     for _time in range(2):
-        apply.one(move, apply.Done())
+        apply.run_step(move, apply.Done())
         assert sorted(path.name for path in tmp_path.iterdir()) == ["aside", "former"]
     (tmp_path / "ours").mkdir()
-    apply.one(move, apply.Done())
+    apply.run_step(move, apply.Done())
     assert (tmp_path / "ours").is_dir()  # nothing is moved over what is there
 
 
 def test_a_file_is_replaced_with_its_mode(tmp_path):
     path = tmp_path / "daemon.json"
     for mode, wanted in ((0o600, 0o600), (None, 0o600), (0o644, 0o644)):
-        apply.one(WriteFile(str(path), "{}\n", "test", mode), apply.Done())
+        apply.run_step(WriteFile(str(path), "{}\n", "test", mode), apply.Done())
         assert path.stat().st_mode & 0o777 == wanted
 
 
@@ -217,14 +217,14 @@ def test_a_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path):
         folder.mkdir()
     link.symlink_to("../srv/daemon.json")
     for text in ("{}\n", '{"debug": true}\n'):  # the first time nothing is where the link leads
-        apply.one(WriteFile(str(link), text, "test", None), apply.Done())
+        apply.run_step(WriteFile(str(link), text, "test", None), apply.Done())
         assert (link.is_symlink(), real.read_text()) == (True, text)
         assert [path.name for folder in (real.parent, link.parent) for path in folder.iterdir()] == ["daemon.json"] * 2
 
 
 def test_a_link_to_what_is_no_file_is_replaced_itself(tmp_path):
     (tmp_path / "masked.conf").symlink_to("/dev/null")
-    apply.one(WriteFile(str(tmp_path / "masked.conf"), "x\n", "test"), apply.Done())
+    apply.run_step(WriteFile(str(tmp_path / "masked.conf"), "x\n", "test"), apply.Done())
     assert (tmp_path / "masked.conf").read_text() == "x\n"
     assert not (tmp_path / "masked.conf").is_symlink()
 
@@ -235,7 +235,7 @@ def test_a_file_is_replaced_with_its_owner_and_group(tmp_path):
     path.write_text("{}")
     os.chown(str(path), 1001, 1002)
     for mode in (None, 0o640):
-        apply.one(WriteFile(str(path), '{"debug": true}\n', "test", mode), apply.Done())
+        apply.run_step(WriteFile(str(path), '{"debug": true}\n', "test", mode), apply.Done())
         assert (path.stat().st_uid, path.stat().st_gid) == (1001, 1002)
 
 
@@ -251,7 +251,7 @@ def test_a_written_file_and_its_folder_get_the_policys_labels(tmp_path, monkeypa
         enforce.write_text("0")
     monkeypatch.setattr(files, "SELINUX", str(enforce))
     monkeypatch.setattr(commands, "PATH", "%s:/usr/bin:/bin" % tmp_path if rc is not None else str(tmp_path))
-    apply.one(WriteFile(str(path), "{}\n", "test"), apply.Done())
+    apply.run_step(WriteFile(str(path), "{}\n", "test"), apply.Done())
     assert path.read_text() == "{}\n"
     called = enabled and rc is not None
     assert (log.read_text() if log.exists() else "") == ("%s %s\n{}\n" % (path.parent, path) if called else "")
@@ -259,4 +259,4 @@ def test_a_written_file_and_its_folder_get_the_policys_labels(tmp_path, monkeypa
 
 def test_an_unknown_step_is_a_mistake():
     with pytest.raises(KeyError):
-        apply.one("step", apply.Done())
+        apply.run_step("step", apply.Done())

@@ -6,6 +6,7 @@ import states
 from module_utils.direct_lvm.apply import apply, converge
 from module_utils.direct_lvm.model.errors import Changed, Refused
 from module_utils.direct_lvm.model.host import Image
+from module_utils.direct_lvm.model.plan import Plan
 from module_utils.direct_lvm.model.spec import DockerStorage
 from module_utils.direct_lvm.model.steps import REPAIR, Command, LoadImage, WriteFile
 from module_utils.direct_lvm.plan import plan
@@ -23,9 +24,7 @@ class Machine:
         monkeypatch.setattr(converge, "observe", self.observe)
         monkeypatch.setattr(converge, "ask_settings", lambda *_given: None)
         monkeypatch.setattr(plan, "plan", self.plan)
-        monkeypatch.setattr(plan, "warnings", lambda *_given: ("a warning",))
-        monkeypatch.setattr(plan, "engine", lambda *_given: None)
-        monkeypatch.setattr(apply, "carry_out", self.carry_out)
+        monkeypatch.setattr(apply, "execute", self.execute)
 
     def observe(self, _spec):
         self.looks += 1
@@ -35,9 +34,9 @@ class Machine:
         step = self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]
         if isinstance(step, Exception):
             raise step
-        return step
+        return Plan(step, ("a warning",))
 
-    def carry_out(self, steps, done):
+    def execute(self, steps, done):
         outcome = self.outcomes.pop(0) if self.outcomes else True
         if isinstance(outcome, Exception):
             raise outcome

@@ -115,13 +115,13 @@ STEPS = [
     (RemoveFile("/x", "test"), "remove_file", {"file": "/x"}),
     (every.Move("/x", "/y", "test"), "rename", {"move": ["/x", "/y"]}),
     (every.RemoveTree("/x", 7, "test"), "remove_tree", {"remove": "/x", "size": 7}),
-    (every.MustBeBlank("/dev/sdb", "test"), "check", {"check": "/dev/sdb"}),
-    (every.MustBeAsSeen(Disk("sdb", "/dev/sdb"), "test"), "check", {"check": "/dev/sdb"}),
+    (every.AssertBlank("/dev/sdb", "test"), "check", {"check": "/dev/sdb"}),
+    (every.AssertUnchanged(Disk("sdb", "/dev/sdb"), "test"), "check", {"check": "/dev/sdb"}),
     (every.AssertContent("/x", Content(), None, "moby", False, "test"), "check", {"check": "what Docker holds"}),
     (every.CheckConfiguration("containerd", None, "", "pool", "test"), "check", {"check": "containerd config dump"}),
     (every.WaitForDocker("unix:///x", "test", 1), "wait", {"check": "docker info"}),
     (every.WaitForContainerd("/x", "test", 1), "wait", {"check": "ctr plugins ls"}),
-    (every.PlanAgain("test"), "plan_again", {"check": "docker images"}),
+    (every.Replan("test"), "plan_again", {"check": "docker images"}),
     (every.ArchiveImage("unix:///x", IMAGE, "/x", "test"), "archive_image", {"archive": "sha256:1"}),
     (every.LoadImage("unix:///x", IMAGE, "/x", True, "test"), "load_image", {"load": "sha256:1"}),
     (every.KeepContainer("unix:///x", CONTAINER, "/x", True, "test"), "keep_container", {"keep": "c1"}),
@@ -147,15 +147,18 @@ def test_how_a_step_is_told(step, kind, about):
 
 
 def test_sections_are_opened_up():
-    switch = every.Switch((STEPS[0][0], every.IfFails(STEPS[0][0], (1,), (RemoveFile("/x", "test"),))), (), "test")
+    switch = every.Transaction((STEPS[0][0], every.IfFails(STEPS[0][0], (1,), (RemoveFile("/x", "test"),))), (), "test")
     assert [line["kind"] for line in report.describe([switch])] == ["command", "command", "remove_file"]
 
 
 def test_no_step_is_forgotten():
-    """Each is told and carried out, and its kind is documented."""
+    """Each is told and carried out, and its kind and the keys of what it is about are documented."""
     planned = {step for step in vars(every).values() if hasattr(step, "why")}
-    sections, ends = {every.Switch}, {every.PlanAgain, every.UntilMoved}
-    assert set(report.ABOUT) == {type(step) for step, _kind, _about in STEPS} == planned - sections
+    sections, ends = {every.Transaction}, {every.Replan, every.UntilMoved}
+    told = {type(step) for step, _kind, _about in STEPS}
+    assert told == {step for step in planned if hasattr(step, "about")} == planned - sections
     assert set(apply.EFFECTS) == planned - sections - ends
     documented = MODULE.read_text().split('RETURN = r"""')[1].split("to_come:")[0]
     assert set(re.findall(r"V\((\w+)\)", documented)) == {kind for _step, kind, _about in STEPS}
+    keys = {key for _step, _kind, about in STEPS for key in about}
+    assert set(re.findall(r"C\((\w+)\)", documented)) == keys | {"kind", "why"}

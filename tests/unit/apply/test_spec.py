@@ -321,7 +321,7 @@ def check(spec):
     if spec.containerd:
         check_containerd(spec.pool, spec.containerd)
     try:
-        steps = plan.plan(spec._replace(docker=None, containerd=None), states.host("bookworm", "00-blank"))
+        steps = plan.plan(spec._replace(docker=None, containerd=None), states.host("bookworm", "00-blank")).steps
     except Refused:
         return
     for argv in [step.argv for step in steps if hasattr(step, "argv")]:

@@ -279,7 +279,7 @@ def test_commands_to_paste_name_the_socket():
 
 
 def test_the_file_and_the_socket_of_the_process_are_edited_and_asked():
-    steps = plan.plan(both(), plan_host(SITED, NEW))
+    steps = plan.plan(both(), plan_host(SITED, NEW)).steps
     check = next(step for step in steps if type(step).__name__ == "CheckConfiguration")
     assert (check.program, check.config_path) == (PROGRAM, "/etc/site/containerd.toml")
     written = [step.path for step in switch_of(SITED).steps if type(step).__name__ == "WriteFile"]
@@ -290,7 +290,7 @@ def test_the_file_and_the_socket_of_the_process_are_edited_and_asked():
 
 def switch_of(found):
     """containerd's critical section in the plan for it and an empty Docker 26."""
-    return next(step for step in plan.plan(both(), plan_host(found, NEW)) if getattr(step, "service", "") == "containerd")
+    return next(step for step in plan.plan(both(), plan_host(found, NEW)).steps if getattr(step, "service", "") == "containerd")
 
 
 def test_every_file_of_containerds_plan_is_looked_at():

@@ -14,7 +14,7 @@ from module_utils.direct_lvm.facts import docker, docker_root
 from module_utils.direct_lvm.host import commands
 from module_utils.direct_lvm.model import engines
 from module_utils.direct_lvm.model.errors import CommandFailed, Refused
-from module_utils.direct_lvm.model.host import Container, Containerd, Docker, Former, Image
+from module_utils.direct_lvm.model.host import Container, Containerd, Docker, Image, SwitchRecord
 from module_utils.direct_lvm.model.spec import DockerStorage
 from module_utils.direct_lvm.model.steps import WaitForDocker
 from module_utils.direct_lvm.texts import docker_info
@@ -237,13 +237,13 @@ def test_what_the_former_storage_left(tmp_path):
         (tmp_path / "containers" / driver).mkdir(parents=True)
         (tmp_path / "containers" / driver / "config.v2.json").write_text('{"ID":"%s","Driver":"%s"}' % (driver, driver))
     (tmp_path / "overlay2" / "layer").write_bytes(b"x" * 10000)
-    found = Docker("20.10", root=str(tmp_path), former=Former("done", "overlay2"))
+    found = Docker("20.10", root=str(tmp_path), former=SwitchRecord("done", "overlay2"))
     left = dict(docker.leftovers(found, DockerStorage("auto", "")))
     assert set(left) == {str(tmp_path / name) for name in ("overlay2", "image/overlay2", "containers/overlay2")}
     assert left[str(tmp_path / "overlay2")] >= 10000
     for name in ("devicemapper.before-direct-lvm", "devicemapper.in-between-1", "devicemapper.direct-lvm"):
         (tmp_path / name).mkdir()
-    left = dict(docker.leftovers(found._replace(former=Former("done", "devicemapper")), DockerStorage("auto", "")))
+    left = dict(docker.leftovers(found._replace(former=SwitchRecord("done", "devicemapper")), DockerStorage("auto", "")))
     assert set(left) == {str(tmp_path / name) for name in ("devicemapper.before-direct-lvm", "devicemapper.in-between-1")}
 
 

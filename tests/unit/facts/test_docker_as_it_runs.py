@@ -13,9 +13,9 @@ from states import recorded
 from module_utils.direct_lvm.facts import docker, docker_root, observe, systemd
 from module_utils.direct_lvm.host import commands
 from module_utils.direct_lvm.model.errors import Refused
-from module_utils.direct_lvm.model.host import Container, Docker, Former
+from module_utils.direct_lvm.model.host import Container, Docker, SwitchRecord
 from module_utils.direct_lvm.model.spec import DockerStorage
-from module_utils.direct_lvm.model.steps import RemoveFile, Switch, WriteFile
+from module_utils.direct_lvm.model.steps import RemoveFile, Transaction, WriteFile
 from module_utils.direct_lvm.plan import plan, repair
 from module_utils.direct_lvm.texts import docker_conflicts, docker_words
 
@@ -273,7 +273,7 @@ def files_of(steps):
     """The paths of all files that steps write or remove, critical sections and their way back included."""
     found = set()
     for step in steps:
-        if isinstance(step, Switch):
+        if isinstance(step, Transaction):
             found |= files_of(step.steps) | files_of(step.way_back)
         elif isinstance(step, (WriteFile, RemoveFile)):
             found.add(step.path)
@@ -299,14 +299,14 @@ def test_what_is_no_file_is_refused_before_anything_is_touched(path, way_out):
         plan.plan(spec._replace(docker=JSON), there)
     assert refusal.value.what == "%s is %s, and not a file that could be replaced." % (path, kind)
     assert way_out in refusal.value.way_out
-    assert plan.plan(spec, there)  # by a drop-in, which leaves it alone
+    assert plan.plan(spec, there).steps  # by a drop-in, which leaves it alone
 
 
 def test_every_file_of_a_plan_is_looked_at(monkeypatch):
     """observe.targets() has each path that a plan may replace: else what stands there is not known."""
     spec = plan_spec()
     looked_at = observe.targets(spec._replace(docker=JSON), FRESH, None)
-    planned = files_of(plan.plan(spec._replace(docker=JSON), plan_host(FRESH, "00-blank")))
+    planned = files_of(plan.plan(spec._replace(docker=JSON), plan_host(FRESH, "00-blank")).steps)
     assert planned
     assert planned <= set(looked_at)
 
@@ -345,7 +345,7 @@ def test_the_driver_of_a_container(tmp_path, text, driver):
     if text is not None:
         (folder / "config.v2.json").write_bytes(text if isinstance(text, bytes) else text.encode())
     assert docker_root.container_driver(str(tmp_path), ID) == driver
-    found = Docker("20.10", root=str(tmp_path), former=Former("done", "overlay2"))
+    found = Docker("20.10", root=str(tmp_path), former=SwitchRecord("done", "overlay2"))
     left = [path for path, _size in docker.leftovers(found, DockerStorage("auto", ""))]
     assert left == ([str(folder)] if driver == "overlay2" else [])
 
@@ -353,7 +353,7 @@ def test_the_driver_of_a_container(tmp_path, text, driver):
 def test_a_container_that_docker_lists_is_never_left_over(tmp_path):
     (tmp_path / "containers" / ID).mkdir(parents=True)
     (tmp_path / "containers" / ID / "config.v2.json").write_text(described(Driver="overlay2"))
-    found = Docker("20.10", root=str(tmp_path), former=Former("done", "overlay2"))
+    found = Docker("20.10", root=str(tmp_path), former=SwitchRecord("done", "overlay2"))
     wanted = DockerStorage("auto", "")
     assert [path for path, _size in docker.leftovers(found, wanted)] == [str(tmp_path / "containers" / ID)]
     listed = (Container(ID, "web", "app:1", "Up 2 days", True),)
@@ -369,4 +369,4 @@ def test_a_daemon_that_is_active_is_not_said_to_be_down(state, word):
     with pytest.raises(Refused, match=r"^Docker %s \(x\) and its data root holds containers" % word):
         due(silent)
     with pytest.raises(Refused, match=r"^Docker %s \(x\), so what it holds cannot be told" % word):
-        due(silent._replace(former=Former("done", "overlay2")), WANTED._replace(state="former"))
+        due(silent._replace(former=SwitchRecord("done", "overlay2")), WANTED._replace(state="former"))

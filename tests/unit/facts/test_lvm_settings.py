@@ -66,7 +66,7 @@ OPTIONS = ("--zero", "--chunksize", "--discards", "--physicalextentsize", "--nor
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_the_options_that_the_page_names_are_said(option):
-    lines = shown(plan.plan(states.spec(), states.host("bookworm", "00-blank")))
+    lines = shown(plan.plan(states.spec(), states.host("bookworm", "00-blank")).steps)
     assert any(" %s " % option in line for line in lines)
 
 
@@ -169,5 +169,5 @@ def test_autoactivation(monkeypatch, out, off):
 
 
 def test_the_plan_itself_says_nothing_of_what_is_pinned():
-    steps = plan.plan(states.spec(), states.host("bookworm", "00-blank"))
+    steps = plan.plan(states.spec(), states.host("bookworm", "00-blank")).steps
     assert not any("--config" in step.argv for step in steps if isinstance(step, Command))

@@ -77,7 +77,7 @@ def test_all_tools_that_are_not_there_are_told_at_once(machine):
 
 
 def test_a_host_with_everything_is_planned_for(machine):
-    assert plan.plan(states.spec(), observe.observe(states.spec()))
+    assert plan.plan(states.spec(), observe.observe(states.spec())).steps
 
 
 def test_a_kernel_without_the_thin_pool_target(machine):

@@ -67,7 +67,7 @@ def test_any_node_of_docker_info_may_be_odd(answer):
     if info is None:
         assert problem
         return
-    for desired, docker in ((both(), DONE), (both(), FRESH), (states.spec()._replace(docker=WANTED), DONE)):
+    for desired, docker in ((both(), DONE), (both(), FRESH), (both()._replace(docker=WANTED), DONE)):
         judge(host(READY, docker._replace(version=info.version, info=info, root=info.root)), desired)
     docker_root.root_state(info.root)
 

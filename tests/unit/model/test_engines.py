@@ -89,12 +89,11 @@ ASKED = [  # Docker's part of the spec, containerd's, Docker's version: the engi
     (None, None, "26.1.5", None),
     (None, CONTAINERD, "26.1.5", "containerd"),
     (None, CONTAINERD, None, "containerd"),
-    ("auto", None, "20.10.24", "devicemapper"),
     ("auto", CONTAINERD, "20.10.24", "devicemapper"),
     ("auto", CONTAINERD, "26.1.5", "docker-devmapper"),
     ("containerd", CONTAINERD, "20.10.24", "containerd"),
-    ("auto", None, "26.1.5", "`containerd` is not given"),
-    ("containerd", None, "20.10.24", "`containerd` is not given"),
+    ("containerd", CONTAINERD, None, "containerd"),
+    ("devicemapper", CONTAINERD, "26.1.5", "was removed in Docker 25.0"),
 ]
 
 
@@ -109,7 +108,7 @@ def test_the_engine_of_a_spec(engine, containerd, version, expected):
     else:
         chosen = plan.engine(spec, host)
         assert (chosen and chosen.name) == expected
-    assert plan.engine(spec._replace(state="absent"), host) is None
+    assert plan.plan(spec._replace(state="absent"), host).engine is None
 
 
 GRAPH = DockerInfo("20.10.24", "devicemapper", (("Pool Name", "vgdocker-thinpool"),), "/var/lib/docker", 0, 0)

@@ -19,7 +19,7 @@ def test_the_articles_disk():
     total = geometry.usable_extents(30 * geometry.GIB)
     layout = geometry.planned_layout(sized("95%VG"), total, geometry.EXTENT)
     assert (total, layout.data, layout.metadata, layout.free) == (7679, 7295, 76, 232)
-    assert geometry.human(layout.metadata * geometry.EXTENT) == "304.00m"
+    assert geometry.format_size(layout.metadata * geometry.EXTENT) == "304.00m"
     assert geometry.growth_steps(layout, 80, 20) == 0
 
 

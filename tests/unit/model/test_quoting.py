@@ -71,17 +71,17 @@ SOURCES = sorted([*(ROOT / "module_utils" / "direct_lvm").rglob("*.py"), *(ROOT 
 # What may stand in a command to paste as it is. LVM's names have letters, digits and +_.- only (lvm(8), VALID NAMES).
 HARMLESS = (
     r".*\b(paste|pasted|quote)\b.*",
-    r"way_out|\w+\.way_out|better|names|_way_out\(.*",  # put together before, of pasted words
+    r"way_out|\w+\.way_out|better|by_hand|copy|put_back|\*?names|_way_out\(.*",  # put together before, of pasted words
     r"(instead|client|openers|afresh|set_aside|needs_check\.(on_the_host|by_hand))\(.*\)|needs_check\.REPAIR",  # the same
     r"settings\.lines\.get\(.*|section|setting|text|'\\n' \+ more if more else ''|see\(.*\)",  # lvm.conf's words
     r"(lv|pool)\.discards",  # LVM's
     r"(pool|vg|pv)\.(vg|name)|full\(.*\)|device_name\(pool\)|device|\(vg\.name,\) \* 2|.*vg\.uuid.*",  # LVM's names
     r".*(size|geometry\.human\().*|tag\[.*",  # numbers
     r"[A-Z_]+|remake|swarm|settable|rule\[1\]|suffix|folder|.*part\.(debian|redhat).*|client\.(clean|name\.lower\(\))",  # ours
-    r"wanted\.config_file",  # the play's, with the characters that spec.py allows
+    r"desired\.config_file",  # the play's, with the characters that spec.py allows
     r"' '\.join\(printed\.split\(\)\)",  # what Docker said, as such
 )
-PROSE = r"path|where|root|found\.root|starts\[-1\]\.path"  # may stand behind these words of a sentence, which no shell reads
+PROSE = r"path|where|root|docker\.root|starts\[-1\]\.path"  # may stand behind these words of a sentence, which no shell reads
 BEHIND = r"(out of|If|If it is|backup of|metadata of|ExecStart in|in) $"
 
 

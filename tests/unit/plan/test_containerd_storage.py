@@ -26,12 +26,12 @@ from containerd_hosts import (
 from docker_hosts import BATCH, BUSYBOX, DROPIN, FRESH, OFF, RECORD, STOP, UNIT, WANTED, WEB, lines
 
 from module_utils.direct_lvm.model.errors import Refused
-from module_utils.direct_lvm.model.host import Container, Containerd, Docker, Former, Image, Unit
+from module_utils.direct_lvm.model.host import Container, Containerd, Docker, Image, SwitchRecord, Unit
 from module_utils.direct_lvm.model.names import MANAGED
 from module_utils.direct_lvm.model.steps import (
     CheckConfiguration,
     RemoveFile,
-    Switch,
+    Transaction,
     WaitForContainerd,
     WaitForDocker,
     WriteFile,
@@ -58,7 +58,7 @@ ALONE = both(None)
 
 
 def only_switch(steps):
-    (switch,) = [step for step in steps if isinstance(step, Switch)]
+    (switch,) = [step for step in steps if isinstance(step, Transaction)]
     return switch
 
 
@@ -99,10 +99,10 @@ TABLE = [  # situation, containerd, Docker, the lines
     (
         "killed-before-loading",
         READY,
-        THERE._replace(former=Former("done", "overlay2", pending=(BUSYBOX,))),
+        THERE._replace(former=SwitchRecord("done", "overlay2", pending=(BUSYBOX,))),
         ["load " + BUSYBOX.id, RECORD],
     ),
-    ("killed-after-the-stop", READY, NEW._replace(info=None, problem="x", former=Former("begun", "overlay2")), STORED),
+    ("killed-after-the-stop", READY, NEW._replace(info=None, problem="x", former=SwitchRecord("begun", "overlay2")), STORED),
     (
         "docker-is-down-and-set-up-for-the-store",
         READY,
@@ -171,16 +171,16 @@ def test_each_version_of_config_toml_gets_our_file_in_its_own():
         ("", 1, "devmapper"),
         ("version = 3\n", 3, '"io.containerd.snapshotter.v1.devmapper"'),
     ):
-        (check, switch) = plan.plan(ALONE, host(STOCK._replace(config_text=config), OLD))
+        (check, switch) = plan.plan(ALONE, host(STOCK._replace(config_text=config), OLD)).steps
         (own,) = written(switch.steps, OWN)
         assert own.splitlines()[2:4] == ["version = %d" % version, "[plugins.%s]" % plugin]
         assert check == CheckConfiguration(PROGRAM, config, own, POOL, check.why)
 
 
 def test_what_is_checked_does_not_import_what_is_not_written_yet():
-    (check, _switch) = plan.plan(ALONE, host(configured(own_text=None), OLD))
+    (check, _switch) = plan.plan(ALONE, host(configured(own_text=None), OLD)).steps
     assert check.config_text == DEBIAN
-    (check, _switch) = plan.plan(ALONE, host(configured(None, own_text=None), OLD))
+    (check, _switch) = plan.plan(ALONE, host(configured(None, own_text=None), OLD)).steps
     assert check.config_text is None
 
 
@@ -256,7 +256,7 @@ def test_pool_and_metadata_go_together(containerd, docker, used, sentence):
     there = host(containerd, docker, used=used)
     spec = ALONE if docker.version.startswith("20.") else both()
     if sentence is None:
-        assert plan.plan(spec, there)
+        assert plan.plan(spec, there).steps
     else:
         with pytest.raises(Refused) as refusal:
             plan.plan(spec, there)
@@ -274,7 +274,7 @@ def test_metadata_of_a_pool_that_is_gone_are_refused_before_a_new_one_is_made(st
 
 def test_daemon_json_keeps_other_features_and_its_indentation():
     text = '{\n  "debug": true,\n  "features": {\n    "buildkit": true\n  },\n  "bip": "10.1.0.1/24"\n}\n'
-    switch = only_switch(plan.plan(both(), host(READY, NEW._replace(daemon_json=text))))
+    switch = only_switch(plan.plan(both(), host(READY, NEW._replace(daemon_json=text))).steps)
     (merged,) = written(switch.steps, JSON)
     assert merged == (
         '{\n  "debug": true,\n  "features": {\n    "buildkit": true,\n    "containerd-snapshotter": true\n  },\n'
@@ -285,7 +285,7 @@ def test_daemon_json_keeps_other_features_and_its_indentation():
 
 
 def test_daemon_json_of_the_graph_driver_gets_the_snapshotters_name():
-    switch = only_switch(plan.plan(both(), host(READY, NEW._replace(daemon_json='{"storage-driver": "devicemapper"}'))))
+    switch = only_switch(plan.plan(both(), host(READY, NEW._replace(daemon_json='{"storage-driver": "devicemapper"}'))).steps)
     assert '"storage-driver": "devmapper"' in written(switch.steps, JSON)[0]
 
 
@@ -293,7 +293,7 @@ def test_daemon_json_of_the_graph_driver_gets_the_snapshotters_name():
 
 
 def test_the_way_back_of_containerds_switch():
-    switch = only_switch(plan.plan(ALONE, host(STOCK, OLD)))
+    switch = only_switch(plan.plan(ALONE, host(STOCK, OLD)).steps)
     assert switch.service == "containerd"
     # containerd does not start when config.toml imports a file that is not there.
     assert [(type(step), step.path) for step in switch.steps[:3]] == [(WriteFile, OWN), (WriteFile, CONFIG), (WriteFile, CONF)]
@@ -307,14 +307,14 @@ def test_the_way_back_of_containerds_switch():
 
 def test_the_way_back_of_a_change_brings_the_older_texts():
     older = configured(own_text=MANAGED + "\nolder\n", dropin_text=MANAGED + "\nolder dropin\n")
-    switch = only_switch(plan.plan(ALONE, host(older, OLD)))
+    switch = only_switch(plan.plan(ALONE, host(older, OLD)).steps)
     assert [(step.path, step.text) for step in switch.way_back[:2]] == [(CONF, older.dropin_text), (OWN, older.own_text)]
     assert lines(switch.way_back[2:]) == RESTART
 
 
 def test_the_way_back_of_dockers_switch():
     fresh = NEW._replace(dropin_text=MANAGED + "\nnever in force\n", daemon_json='{"debug": true}')
-    switch = only_switch(plan.plan(both(), host(READY, fresh)))
+    switch = only_switch(plan.plan(both(), host(READY, fresh)).steps)
     assert switch.service == "docker"
     assert written(switch.way_back, JSON) == ['{"debug": true}']
     assert [type(step) for step in switch.way_back if getattr(step, "path", "") == DROPIN] == [RemoveFile]
@@ -325,30 +325,30 @@ def test_the_way_back_of_dockers_switch():
 
 DEBUG = '{"debug": true}'
 MERGED = merge(DEBUG, IMAGE_STORE)
-GONE = THERE._replace(daemon_json=MERGED, former=Former("done", "overlay2", daemon_json=DEBUG), archive_free=10**12)
+GONE = THERE._replace(daemon_json=MERGED, former=SwitchRecord("done", "overlay2", daemon_json=DEBUG), archive_free=10**12)
 FORMER = both(WANTED._replace(state="former"))
 OVERLAY2 = both(WANTED._replace(state="overlay2"))
 
 
 def test_going_back_restores_daemon_json_and_carries_images_along():
-    steps = plan.plan(FORMER, host(READY, GONE._replace(images=(BUSYBOX,))))
+    steps = plan.plan(FORMER, host(READY, GONE._replace(images=(BUSYBOX,)))).steps
     assert lines(steps) == ["archive " + BUSYBOX.id, *STORED, "load " + BUSYBOX.id, RECORD]
     switch = only_switch(steps)
     assert written(switch.steps, JSON) == [DEBUG]
     assert written(switch.way_back, JSON) == [MERGED]
     assert [step.driver for step in switch.steps + switch.way_back if isinstance(step, WaitForDocker)] == ["overlay2", "devmapper"]
-    assert due(READY, NEW._replace(former=Former("back", "overlay2")), FORMER) == []
+    assert due(READY, NEW._replace(former=SwitchRecord("back", "overlay2")), FORMER) == []
 
 
 def test_going_back_to_no_daemon_json_removes_it():
-    alone = GONE._replace(daemon_json=STORE, former=Former("done", "overlay2"))
-    switch = only_switch(plan.plan(FORMER, host(READY, alone)))
+    alone = GONE._replace(daemon_json=STORE, former=SwitchRecord("done", "overlay2"))
+    switch = only_switch(plan.plan(FORMER, host(READY, alone)).steps)
     assert [type(step) for step in switch.steps if getattr(step, "path", "") == JSON] == [RemoveFile]
 
 
 def test_going_back_keeps_what_was_written_into_daemon_json_since():
     edited = merge(MERGED, {"debug": False, "features": {"buildkit": True}, "live-restore": True})
-    switch = only_switch(plan.plan(FORMER, host(READY, GONE._replace(daemon_json=edited))))
+    switch = only_switch(plan.plan(FORMER, host(READY, GONE._replace(daemon_json=edited))).steps)
     (text,) = written(switch.steps, JSON)
     assert json.loads(text) == {"debug": False, "features": {"buildkit": True}, "live-restore": True}
 
@@ -360,7 +360,7 @@ def test_going_back_refuses_containers():
 
 def test_off_the_image_store_to_overlay2_without_a_record():
     kept = STORE.replace('"features": {', '"features": {\n        "buildkit": true,')
-    switch = only_switch(plan.plan(OVERLAY2, host(READY, GONE._replace(former=None, daemon_json=kept))))
+    switch = only_switch(plan.plan(OVERLAY2, host(READY, GONE._replace(former=None, daemon_json=kept))).steps)
     off = kept.replace('snapshotter": true', 'snapshotter": false').replace('"devmapper"', '"overlay2"')
     assert written(switch.steps, JSON) == [off]  # overlay2 is no snapshotter's name
     assert written(switch.way_back, JSON) == [kept]

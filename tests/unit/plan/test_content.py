@@ -8,7 +8,7 @@ from docker_hosts import BUSYBOX, DONE, EARLY, FRESH, LOOP, OLD_POOL, RECORD, ST
 
 from module_utils.direct_lvm.apply import report
 from module_utils.direct_lvm.facts import docker_content
-from module_utils.direct_lvm.model.host import Content, Former
+from module_utils.direct_lvm.model.host import Content, SwitchRecord
 from module_utils.direct_lvm.model.steps import AssertContent, LoadImage
 from module_utils.direct_lvm.plan import plan
 from module_utils.direct_lvm.texts import switch_record
@@ -25,7 +25,8 @@ def test_what_docker_holds_is_looked_at_right_before_its_stop_and_after_it():
     assert moved[:4] == [HELD, RECORD, STOP, HELD]
     assert moved[4].startswith("move ")  # nothing is set aside before
     back = due(
-        DONE._replace(former=Former("done", "overlay2"), content=CONTENT, archive_free=10**12), WANTED._replace(state="former")
+        DONE._replace(former=SwitchRecord("done", "overlay2"), content=CONTENT, archive_free=10**12),
+        WANTED._replace(state="former"),
     )
     assert back[: back.index(STOP) + 2] == [HELD, RECORD, STOP, HELD]
 
@@ -34,9 +35,11 @@ def test_what_containerd_has_from_an_earlier_switch_is_not_missed_by_a_look_that
     """site.yml, rollback.yml, site.yml with Docker 26: containerd keeps its names, and the Docker that is left is on overlay2."""
     monkeypatch.setattr(docker_content, "PROC", str(tmp_path))
     content = Content((), (("containerd", "busybox:1", BUSYBOX.id),))
-    former = Former("back", "overlay2")
+    former = SwitchRecord("back", "overlay2")
     docker = NEW._replace(content=content, store=("/run/x.sock", "moby"), root=str(tmp_path), former=former)
-    checks = [step for step in report.flat(plan.plan(both(), image_store_host(READY, docker))) if isinstance(step, AssertContent)]
+    checks = [
+        step for step in report.flat(plan.plan(both(), image_store_host(READY, docker)).steps) if isinstance(step, AssertContent)
+    ]
     assert [step.stopped for step in checks] == [False, True]
     for step in checks:
         docker_content.check(step)
@@ -66,14 +69,14 @@ NAMES = [  # situation, what names there are where Docker goes, Docker
 
 @pytest.mark.parametrize(("names", "docker"), [row[1:] for row in NAMES], ids=[row[0] for row in NAMES])
 def test_the_record_has_the_names_that_there_are_where_docker_goes(names, docker):
-    steps = plan.plan(states.spec()._replace(docker=WANTED), host(docker._replace(images=(BUSYBOX,), archive_free=10**12)))
+    steps = plan.plan(states.spec()._replace(docker=WANTED), host(docker._replace(images=(BUSYBOX,), archive_free=10**12))).steps
     texts = [step.text for step in steps if getattr(step, "path", "") == switch_record.PATH]
     assert switch_record.parse(texts[0]).names == names
     assert [step.names for step in steps if isinstance(step, LoadImage)] == [names]
 
 
 def test_the_record_of_the_way_back_has_the_names_of_the_former_storage():
-    docker = DONE._replace(former=Former("done", "overlay2"), content=CONTENT, archive_free=10**12)
-    steps = plan.plan(states.spec()._replace(docker=WANTED._replace(state="former")), host(docker))
+    docker = DONE._replace(former=SwitchRecord("done", "overlay2"), content=CONTENT, archive_free=10**12)
+    steps = plan.plan(states.spec()._replace(docker=WANTED._replace(state="former")), host(docker)).steps
     texts = [step.text for step in steps if getattr(step, "path", "") == switch_record.PATH]
     assert switch_record.parse(texts[0]).names == (("busybox:1", BUSYBOX.id),)

@@ -62,6 +62,6 @@ def test_the_way_out_of_a_pool_in_use_says_what_it_costs_and_names_the_pool_ever
 
 @pytest.mark.parametrize("wanted", ["passdown", "nopassdown", "ignore"])
 def test_a_new_pool_is_made_with_what_is_wanted_whatever_lvm_conf_says(wanted):
-    steps = plan.plan(states.spec(discards=wanted), states.host("bookworm", "00-blank"))
+    steps = plan.plan(states.spec(discards=wanted), states.host("bookworm", "00-blank")).steps
     (convert,) = [step.argv for step in steps if getattr(step, "argv", ("",))[0] == "lvconvert"]
     assert convert[convert.index("--discards") + 1] == wanted

@@ -26,7 +26,7 @@ from module_utils.direct_lvm.facts import docker, docker_root
 from module_utils.direct_lvm.host import commands
 from module_utils.direct_lvm.images import images
 from module_utils.direct_lvm.model.errors import CommandFailed, Refused
-from module_utils.direct_lvm.model.host import Former
+from module_utils.direct_lvm.model.host import SwitchRecord
 from module_utils.direct_lvm.model.spec import DockerStorage
 from module_utils.direct_lvm.plan import docker_storage, plan
 from module_utils.direct_lvm.texts import daemon_json, docker_conflicts, docker_inspect
@@ -125,7 +125,7 @@ def test_docker_from_a_snap_is_not_taken_for_no_docker(tmp_path, monkeypatch, en
 
 
 def test_a_users_own_docker_is_told_of():
-    said = plan.warnings(states.spec()._replace(docker=WANTED), host(FRESH._replace(rootless=("/run/user/1000/docker.sock",))))
+    said = plan.plan(states.spec()._replace(docker=WANTED), host(FRESH._replace(rootless=("/run/user/1000/docker.sock",)))).warnings
     assert "without root (/run/user/1000/docker.sock): what that one holds stays in its user's home folder" in " ".join(said)
 
 
@@ -159,7 +159,7 @@ def test_what_is_a_file_system_of_its_own_cannot_be_set_aside(info, name):
 def test_a_mount_point_that_stays_where_it_is_hinders_nobody():
     assert CORE[-1] in due(FRESH._replace(mounted=("containers",)))
     aside = DONE._replace(
-        root_state=("containers.before-direct-lvm",), former=Former("done", "devicemapper"), mounted=("containers",)
+        root_state=("containers.before-direct-lvm",), former=SwitchRecord("done", "devicemapper"), mounted=("containers",)
     )
     with pytest.raises(Refused, match="file system of its own"):
         due(aside, BACK)
@@ -175,7 +175,7 @@ def test_a_folder_is_no_mount_point(tmp_path):
 
 def left(found, wanted=WANTED):
     """The warnings about what does not come across."""
-    said = plan.warnings(states.spec()._replace(docker=wanted), host(found))
+    said = plan.plan(states.spec()._replace(docker=wanted), host(found)).warnings
     return [line for line in said if "come across" in line or "plugins" in line]
 
 
@@ -199,7 +199,7 @@ def test_what_does_not_come_across_is_told_before(facts, words):
         assert len(said) == len(words)
         assert all(word in line for word, line in zip(words, said))
     assert left(DONE._replace(**facts)) == []  # it is there
-    assert left(FRESH._replace(former=Former("back", "overlay2"), **facts), BACK) == []  # it is back
+    assert left(FRESH._replace(former=SwitchRecord("back", "overlay2"), **facts), BACK) == []  # it is back
 
 
 def test_the_image_store_has_a_build_cache_of_its_own():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from module_utils.direct_lvm.apply.spec import read_watched
 from module_utils.direct_lvm.model.errors import Refused
-from module_utils.direct_lvm.model.host import ADDRESS, Containerd, Docker, DockerInfo, Former, Unit
+from module_utils.direct_lvm.model.host import ADDRESS, Containerd, Docker, DockerInfo, SwitchRecord, Unit
 from module_utils.direct_lvm.plan import health, plan
 
 POOL = states.ARTICLE
@@ -141,7 +141,7 @@ SITUATIONS = {
         ["critical engine containerd's devmapper snapshotter does not work: containerd.service is failed. See: ctr plugins ls"],
     ),
     "switch cut off": (
-        finished(docker=ON_POOL._replace(former=Former("begun", "overlay2"))),
+        finished(docker=ON_POOL._replace(former=SwitchRecord("begun", "overlay2"))),
         ["warning engine A switch of Docker's storage was cut off half-way."],
     ),
     "the worst comes first": (
@@ -241,7 +241,7 @@ def test_a_pool_in_trouble_is_told_with_the_command_that_helps(changes, free, to
 
 def test_a_run_tells_only_what_it_does_not_put_right_itself():
     host = states.tagged(finished(monitored=False, profile="", data_percent=95.0))
-    (told,) = plan.warnings(states.spec(autoextend_threshold=100), host)
+    (told,) = plan.plan(states.spec(autoextend_threshold=100), host).warnings
     assert told.startswith("Data of pool vgdocker/thinpool is 95.0 % full. ")
     assert len(health.findings(OFF, host)) == 3
 

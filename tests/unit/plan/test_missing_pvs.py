@@ -30,16 +30,18 @@ from docker_hosts import (
 )  # fmt: skip
 
 from module_utils.direct_lvm.model.errors import Refused
-from module_utils.direct_lvm.model.host import Former
+from module_utils.direct_lvm.model.host import SwitchRecord
 from module_utils.direct_lvm.model.names import MANAGED
-from module_utils.direct_lvm.model.steps import Move, RemoveFile, Switch, WaitForDocker, WriteFile
+from module_utils.direct_lvm.model.steps import Move, RemoveFile, Transaction, WaitForDocker, WriteFile
 from module_utils.direct_lvm.plan import docker_switch, plan
 from module_utils.direct_lvm.texts import own_files
 from module_utils.direct_lvm.texts.daemon_json import merge
 
 
 def way_back(docker):
-    (switch,) = [step for step in plan.plan(states.spec()._replace(docker=WANTED), host(docker)) if isinstance(step, Switch)]
+    (switch,) = [
+        step for step in plan.plan(states.spec()._replace(docker=WANTED), host(docker)).steps if isinstance(step, Transaction)
+    ]
     return switch.way_back + switch.afterwards
 
 
@@ -78,7 +80,7 @@ IN_DAEMON_JSON = '{"storage-opts": ["dm.thinpooldev=/dev/mapper/old-pool"]}'
 )
 def test_the_way_back_to_an_older_pool_names_it(arguments, daemon_json, dropin):
     found = FRESH._replace(info=OLD_POOL, daemon_json=daemon_json, unit=UNIT._replace(arguments=arguments))
-    assert docker_switch.former_of(found) == Former("begun", "devicemapper", "old-pool", dropin, daemon_json)
+    assert docker_switch.former_of(found) == SwitchRecord("begun", "devicemapper", "old-pool", dropin, daemon_json)
 
 
 def test_folders_of_both_sides_with_one_name_are_told_apart():
@@ -96,8 +98,8 @@ def test_rollback_carries_images_along_and_is_done_once():
     assert steps[:3] == [ARCHIVE[0], RECORD, STOP]
     assert "move /var/lib/docker/devicemapper /var/lib/docker/devicemapper.direct-lvm" in steps
     assert steps[-2:] == [LOAD[0], RECORD]
-    assert due(FRESH._replace(former=Former("back", "overlay2")), BACK) == []
-    assert due(FRESH._replace(former=Former("back", "overlay2", pending=(BUSYBOX,))), BACK) == [LOAD[0], RECORD]
+    assert due(FRESH._replace(former=SwitchRecord("back", "overlay2")), BACK) == []
+    assert due(FRESH._replace(former=SwitchRecord("back", "overlay2", pending=(BUSYBOX,))), BACK) == [LOAD[0], RECORD]
 
 
 def test_rollback_refuses_what_it_cannot_do():
@@ -119,11 +121,11 @@ def test_rollback_from_a_pool_that_is_dead_leaves_behind_what_only_it_has():
     )
     with pytest.raises(Refused, match="Or, when it does not start any more, .*\n?.*\ndocker_storage_containers: discard\n"):
         due(dead, BACK)
-    steps = plan.plan(states.spec()._replace(docker=BACK._replace(containers="discard")), host(dead))
+    steps = plan.plan(states.spec()._replace(docker=BACK._replace(containers="discard")), host(dead)).steps
     assert lines(steps)[:2] == [RECORD, STOP]
     assert "what only the pool has is left behind" in steps[0].why
     assert '"back"' in steps[1].steps[-1].text
-    owed = dead._replace(former=Former("done", "overlay2", pending=(BUSYBOX,)))
+    owed = dead._replace(former=SwitchRecord("done", "overlay2", pending=(BUSYBOX,)))
     assert due(owed, BACK._replace(containers="discard"))[-2:] == [LOAD[0], RECORD]
 
 
@@ -149,7 +151,7 @@ def test_rollback_keeps_what_was_written_into_daemon_json_since_the_switch(wante
     """Wherever an earlier rollback was killed: before or after it wrote daemon.json, before or after the drop-in."""
     on_pool = merge(since, OURS) if wanted is JSON else since
     dropin = own_files.docker_dropin(states.ARTICLE, wanted, UNIT.command)
-    former = Former("done", "overlay2", daemon_json=before)
+    former = SwitchRecord("done", "overlay2", daemon_json=before)
     down = {"info": None, "problem": "docker.service is inactive", "former": former._replace(state="begun")}
     there = DONE._replace(former=former, archive_free=10**12, root_state=("devicemapper", "overlay2"))
     for docker in (
@@ -158,8 +160,8 @@ def test_rollback_keeps_what_was_written_into_daemon_json_since_the_switch(wante
         there._replace(daemon_json=since, dropin_text=dropin, **down),
         there._replace(daemon_json=since, dropin_text=None, **down),
     ):
-        found = plan.plan(states.spec()._replace(docker=wanted._replace(state="former")), host(docker))
-        (switch,) = [step for step in found if isinstance(step, Switch)]
+        found = plan.plan(states.spec()._replace(docker=wanted._replace(state="former")), host(docker)).steps
+        (switch,) = [step for step in found if isinstance(step, Transaction)]
         text = docker.daemon_json
         for step in switch.steps:
             if getattr(step, "path", "") == docker.daemon_json_path:
@@ -173,8 +175,10 @@ TO_OVERLAY2 = [RECORD, STOP, "/etc/docker/daemon.json", DROPIN, *CORE, RECORD]
 
 
 def on_overlay2(docker):
-    """The Switch of a Docker that goes to overlay2."""
-    (switch,) = [step for step in plan.plan(states.spec()._replace(docker=OVERLAY2), host(docker)) if isinstance(step, Switch)]
+    """The Transaction of a Docker that goes to overlay2."""
+    (switch,) = [
+        step for step in plan.plan(states.spec()._replace(docker=OVERLAY2), host(docker)).steps if isinstance(step, Transaction)
+    ]
     return switch
 
 
@@ -197,7 +201,7 @@ def test_from_the_pool_to_overlay2_without_a_record():
 def test_from_the_pool_to_overlay2_with_the_record_of_loop_files():
     """The loop files come back into their place, where Docker does not look for them: overlay2 is named."""
     aside_now = tuple(name + ".before-direct-lvm" for name in SAME)
-    loop = GOING_BACK._replace(former=Former("done", "devicemapper"), root_state=("devicemapper", *aside_now))
+    loop = GOING_BACK._replace(former=SwitchRecord("done", "devicemapper"), root_state=("devicemapper", *aside_now))
     moves = [step for step in due(loop, OVERLAY2) if step.startswith("move ")]
     assert moves == [
         *("move /var/lib/docker/{0} /var/lib/docker/{0}.direct-lvm".format(name) for name in SAME[:2]),
@@ -208,7 +212,7 @@ def test_from_the_pool_to_overlay2_with_the_record_of_loop_files():
 
 def test_overlay2_is_left_alone_and_done_once():
     assert due(FRESH, OVERLAY2) == []
-    assert due(FRESH._replace(former=Former("back", "overlay2")), OVERLAY2) == []
+    assert due(FRESH._replace(former=SwitchRecord("back", "overlay2")), OVERLAY2) == []
     for text in ("{", "[]"):
         with pytest.raises(Refused, match="daemon.json is not valid JSON"):
             due(GOING_BACK._replace(former=None, daemon_json=text), OVERLAY2)
@@ -225,11 +229,11 @@ def test_cleanup_removes_what_the_former_storage_left():
     assert due(DONE._replace(former=None), clean) == []
     down = DONE._replace(info=None, problem="docker.service is failed")
     for docker, why in (
-        (FRESH._replace(former=Former("back", "overlay2")), "docker info: Storage Driver is overlay2"),
-        (DONE._replace(former=Former("done", "x", pending=(BUSYBOX,))), "1 images are still to be loaded"),
-        (DONE._replace(former=Former("begun", "x")), "its switch was cut off"),
+        (FRESH._replace(former=SwitchRecord("back", "overlay2")), "docker info: Storage Driver is overlay2"),
+        (DONE._replace(former=SwitchRecord("done", "x", pending=(BUSYBOX,))), "1 images are still to be loaded"),
+        (DONE._replace(former=SwitchRecord("begun", "x")), "its switch was cut off"),
         (down, "docker.service is failed"),
-        (down._replace(former=Former("done", "x", pending=(BUSYBOX,))), "docker.service is failed"),
+        (down._replace(former=SwitchRecord("done", "x", pending=(BUSYBOX,))), "docker.service is failed"),
     ):
         with pytest.raises(Refused) as refusal:
             due(docker, clean)

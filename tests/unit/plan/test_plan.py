@@ -168,7 +168,7 @@ def test_an_inactive_pool_beside_a_stray_metadata_lv_is_looked_at_before_anythin
 
 def test_thin_check_has_the_time_to_read_large_metadata_when_the_pool_is_activated():
     host = states.tagged(states.host("bookworm", "13-complete-inactive"))
-    bounds = {step.argv: step.timeout for step in plan.plan(states.spec(), host) if isinstance(step, Command)}
+    bounds = {step.argv: step.timeout for step in plan.plan(states.spec(), host).steps if isinstance(step, Command)}
     assert bounds[tuple(ON_POOL.split())] == 6 * 3600
     assert bounds[tuple(MONITOR.split())] is None
 
@@ -218,7 +218,7 @@ def test_a_second_disk_extends_the_vg_and_the_pool():
 def test_a_grown_disk_is_resized_and_the_pool_with_it():
     host = states.tagged(states.host("bookworm", "07-complete-profile-attached"))
     pv = host.lvm.pvs[0]._replace(dev_size=60 * states.GIB)
-    due = plan.plan(states.spec(), host._replace(lvm=host.lvm._replace(pvs=(pv,))))
+    due = plan.plan(states.spec(), host._replace(lvm=host.lvm._replace(pvs=(pv,)))).steps
     assert shown(due)[0] == "pvresize /dev/vdb"
     assert "lvextend --extents +7296 vgdocker/thinpool" in shown(due)
 
@@ -283,16 +283,16 @@ def test_a_second_pool_with_the_same_profile(text, due):
 
 def test_the_same_facts_give_the_same_plan():
     host = states.host("bookworm", "00-blank")
-    assert plan.plan(states.spec(), host) == plan.plan(states.spec(), host)
+    assert plan.plan(states.spec(), host).steps == plan.plan(states.spec(), host).steps
 
 
 def test_the_article_can_never_extend_itself_and_the_default_can():
     host = states.host("bookworm", "00-blank")
-    (sentence,) = plan.warnings(states.spec(), host)
+    (sentence,) = plan.plan(states.spec(), host).warnings
     assert "needs 1824 extents" in sentence
     assert "232 free" in sentence
     default = states.spec()._replace(pool=states.ARTICLE)
-    assert plan.warnings(default, host) == ()
+    assert plan.plan(default, host).warnings == ()
     with pytest.raises(Refused, match="autoextend can never run"):
         plan.plan(states.spec(require_autoextend=True), host)
 
@@ -308,7 +308,7 @@ def test_a_pool_that_is_there_and_can_never_extend_itself_is_refused_where_that_
 
 
 def test_autoextend_switched_off_is_no_reason_to_warn():
-    assert plan.warnings(states.spec(autoextend_threshold=100), states.host("bookworm", "00-blank")) == ()
+    assert plan.plan(states.spec(autoextend_threshold=100), states.host("bookworm", "00-blank")).warnings == ()
 
 
 def with_stray(tag=None, **changes):
@@ -329,7 +329,7 @@ def with_stray(tag=None, **changes):
     ids=["inactive", "after-a-boot", "killed-while-it-was-activated"],
 )
 def test_the_spare_that_a_killed_lvconvert_left_half_made_is_looked_at_and_removed(host, steps):
-    assert shown(plan.plan(states.spec(), host))[: len(steps)] == steps
+    assert shown(plan.plan(states.spec(), host).steps)[: len(steps)] == steps
 
 
 @pytest.mark.parametrize(
@@ -343,11 +343,11 @@ def test_the_spare_that_a_killed_lvconvert_left_half_made_is_looked_at_and_remov
     ids=["in-use", "with-a-tag", "in-an-adopted-vg", "in-a-vg-adopted-before"],
 )
 def test_an_lv_that_may_be_the_operators_is_left_alone(host, changes):
-    assert not [line for line in shown(plan.plan(states.spec(**changes), host)) if "lvol0" in line]
+    assert not [line for line in shown(plan.plan(states.spec(**changes), host).steps) if "lvol0" in line]
 
 
 @pytest.mark.parametrize(("host", "adopt"), [(with_stray(), True), (with_stray(ADOPTED_TAG), False)], ids=["now", "before"])
 def test_what_looks_like_a_spare_in_an_adopted_vg_is_told(host, adopt):
-    (sentence,) = [one for one in plan.warnings(states.spec(adopt_vg=adopt), host) if "lvol0" in one]
+    (sentence,) = [one for one in plan.plan(states.spec(adopt_vg=adopt), host).warnings if "lvol0" in one]
     assert "lvremove vgdocker/lvol0" in sentence
-    assert not [one for one in plan.warnings(states.spec(), with_stray()) if "lvol0" in one]
+    assert not [one for one in plan.plan(states.spec(), with_stray()).warnings if "lvol0" in one]

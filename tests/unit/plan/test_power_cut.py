@@ -14,7 +14,7 @@ from docker_hosts import JSON, OFF, ON_POOL, OVERLAY, UNIT, WANTED
 from module_utils.direct_lvm.apply import apply
 from module_utils.direct_lvm.facts import docker, docker_root
 from module_utils.direct_lvm.model.host import Docker
-from module_utils.direct_lvm.model.steps import Command, Move, RemoveFile, Switch, WriteFile
+from module_utils.direct_lvm.model.steps import Command, Move, RemoveFile, Transaction, WriteFile
 from module_utils.direct_lvm.plan import plan
 from module_utils.direct_lvm.texts import switch_record
 
@@ -111,13 +111,13 @@ class Machine:
 
     def run(self, wanted, stop=None):
         """Plan, carry out, stop before the step of that number. Whether there was such a step."""
-        steps = plan.plan(states.spec()._replace(docker=wanted._replace(dropin=self.dropin)), self.observe())
-        flat = [one for step in steps for one in (step.steps if isinstance(step, Switch) else (step,))]
+        steps = plan.plan(states.spec()._replace(docker=wanted._replace(dropin=self.dropin)), self.observe()).steps
+        flat = [one for step in steps for one in (step.steps if isinstance(step, Transaction) else (step,))]
         for number, step in enumerate(flat):
             if number == stop:
                 return True
             if isinstance(step, (Move, WriteFile, RemoveFile)):
-                apply.one(step, apply.Done())
+                apply.run_step(step, apply.Done())
             elif isinstance(step, Command) and step.argv[1] == "stop":
                 self.side = ""
             elif isinstance(step, Command) and step.argv[1] == "start":
@@ -172,5 +172,5 @@ def test_every_folder_is_where_its_docker_looks_for_it(tmp_path, monkeypatch, st
         machine.run(wanted._replace(**after))
         assert machine.side == ("pool" if after is TO_POOL else start.split("-")[0]), stop
         again = states.spec()._replace(docker=wanted._replace(dropin=machine.dropin, **after))
-        assert plan.plan(again, machine.observe()) == (), stop
+        assert plan.plan(again, machine.observe()).steps == (), stop
     assert stop > 5

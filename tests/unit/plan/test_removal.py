@@ -8,7 +8,7 @@ from pools_in_use import ALL, ON_POOL, SPEC, due
 from module_utils.direct_lvm.model.errors import Refused
 from module_utils.direct_lvm.model.host import Docker, Unit
 from module_utils.direct_lvm.model.names import ADOPTED_TAG, TAG
-from module_utils.direct_lvm.model.steps import Switch
+from module_utils.direct_lvm.model.steps import Transaction
 from module_utils.direct_lvm.plan import plan
 from module_utils.direct_lvm.texts.containerd_config import with_import
 
@@ -151,7 +151,7 @@ def test_a_profile_that_another_pool_has_stays():
     ids=["foreign-lv", "given-up", "another-pool-of-ours", "given-up-and-emptied-by-its-owner"],
 )
 def test_what_stays_is_told(host, told):
-    assert plan.warnings(SPEC, host) == ("VG vgdocker stays: " + told,)
+    assert plan.plan(SPEC, host).warnings == ("VG vgdocker stays: " + told,)
 
 
 def test_in_an_adopted_vg_only_the_pool_and_what_carries_our_tag_go():
@@ -308,7 +308,7 @@ def test_containerd_gives_the_pool_up_first(host, spec, steps):
 
 
 def test_config_toml_is_as_it_was_and_the_way_back_brings_the_import():
-    (switch,) = [step for step in plan.plan(BOTH, given(EMPTY)) if isinstance(step, Switch)]
+    (switch,) = [step for step in plan.plan(BOTH, given(EMPTY)).steps if isinstance(step, Transaction)]
     assert switch.service == "containerd"
     assert (switch.steps[0].path, switch.steps[0].text) == (CONFIG, DEBIAN)
     # containerd does not start when config.toml imports a file that is not there.

@@ -41,7 +41,7 @@ CONTAINERS = tuple(Container(name * 64, name, "app:1", "Up" if name == "a" else 
 def due(found, spec=SPEC):
     """The steps as short lines."""
     lines = []
-    for line in report.describe(plan.plan(spec, found)):
+    for line in report.describe(plan.plan(spec, found).steps):
         lines.append(" ".join(line["argv"]) if "argv" in line else line["check"])
     return lines
 
@@ -174,13 +174,15 @@ def test_an_activation_that_fails_at_its_check_tells_of_the_repair():
     found = host(docker("failed", None), active=False)
     found = found._replace(disks=states.host("bookworm", "07-complete-profile-attached").disks)
     (activate,) = [
-        step for step in plan.plan(states.spec(devices=("/dev/vdb",)), found) if step.argv[:3] == ("lvchange", "--activate", "y")
+        step
+        for step in plan.plan(states.spec(devices=("/dev/vdb",)), found).steps
+        if step.argv[:3] == ("lvchange", "--activate", "y")
     ]
     assert "repair.yml -e thin_pool_repair_confirmed=true" in activate.if_it_fails
 
 
 def test_a_repair_that_fails_tells_how_the_pool_is_made_afresh():
-    (switch,) = plan.plan(SPEC, host(docker(), check_needed=True))
+    (switch,) = plan.plan(SPEC, host(docker(), check_needed=True)).steps
     (check,) = [step for step in switch.steps if isinstance(step, IfFails)]
     assert check.steps[-1].if_it_fails.splitlines()[-2:] == [
         "ansible-playbook playbooks/remove.yml -e thin_pool_remove_data=true",
@@ -196,25 +198,25 @@ def test_a_foreign_pool_is_refused():
 
 
 def test_whatever_fails_docker_is_started_again():
-    (switch,) = plan.plan(SPEC, host(docker(), check_needed=True))
+    (switch,) = plan.plan(SPEC, host(docker(), check_needed=True)).steps
     back = report.describe(switch.way_back)
     assert [" ".join(line.get("argv", [line.get("check")])) for line in back] == [OFF + "_tmeta", ON, *DOCKER]
     assert [step.ok for step in switch.way_back[:2]] == [None, None]
 
 
 def test_what_a_repair_keeps_is_told_and_left_alone():
-    told = plan.warnings(SPEC, host(docker(), extra="thinpool_meta0"))
+    told = plan.plan(SPEC, host(docker(), extra="thinpool_meta0")).warnings
     assert "lvremove vgdocker/thinpool_meta0" in " ".join(told)
-    assert plan.warnings(SPEC, host(docker())) == ()
+    assert plan.plan(SPEC, host(docker())).warnings == ()
     present = states.spec(devices=("/dev/vdb",))
     found = host(docker(), extra="thinpool_meta0")
     found = found._replace(disks=states.host("bookworm", "07-complete-profile-attached").disks)
-    assert plan.plan(present, found) == ()
-    assert "lvremove vgdocker/thinpool_meta0" in " ".join(plan.warnings(present, found))
+    assert plan.plan(present, found).steps == ()
+    assert "lvremove vgdocker/thinpool_meta0" in " ".join(plan.plan(present, found).warnings)
 
 
 def test_no_engine_is_chosen_for_a_repair():
-    assert plan.engine(SPEC, host(docker(), check_needed=True)) is None
+    assert plan.plan(SPEC, host(docker(), check_needed=True)).engine is None
 
 
 # --- carrying out --------------------------------------------------------------------------------------------
@@ -222,7 +224,7 @@ def test_no_engine_is_chosen_for_a_repair():
 
 def the_check():
     """The step of a planned repair that checks."""
-    (switch,) = plan.plan(SPEC, host(docker(), check_needed=True))
+    (switch,) = plan.plan(SPEC, host(docker(), check_needed=True)).steps
     (check,) = [step for step in switch.steps if isinstance(step, IfFails)]
     return check
 
@@ -243,7 +245,7 @@ def test_metadata_are_repaired_only_when_the_check_finds_damage(monkeypatch, rc,
 
     monkeypatch.setattr(commands, "run", run)
     done = apply.Done()
-    assert apply.carry_out((the_check(),), done)
+    assert apply.execute((the_check(),), done)
     assert called == ran
     assert [step.argv[0] for step in done] == ran
     assert [step.argv[0] for step in done if step.kind == REPAIR] == ran[2:]
@@ -260,7 +262,7 @@ def test_a_check_that_gives_no_verdict_is_no_damage(monkeypatch, rc):
 
     monkeypatch.setattr(commands, "run", run)
     with pytest.raises(CommandFailed):
-        apply.carry_out((the_check(),), apply.Done())
+        apply.execute((the_check(),), apply.Done())
     assert ran == ["thin_check"]
 
 
@@ -288,7 +290,7 @@ def block(tmp_path, monkeypatch):
 def test_only_thin_devices_of_the_pool_are_taken_down_and_one_in_use_is_told(block):
     assert thin_devices.names("pool") == ("docker-1-base", "docker-1-busy")
     with pytest.raises(Refused, match="docker-1-busy of pool pool is in use: Device or resource busy"):
-        apply.one(RemoveThinDevices("pool", "test"), apply.Done())
+        apply.run_step(RemoveThinDevices("pool", "test"), apply.Done())
     assert block == [
         "umount --all-targets /dev/mapper/docker-1-base",
         "dmsetup remove --retry docker-1-base",

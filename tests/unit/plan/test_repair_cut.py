@@ -105,8 +105,8 @@ class Machine:
 
     def repair(self):
         """One run. Whether anything was due."""
-        steps = plan.plan(SPEC, self.observe())
-        apply.carry_out(steps, apply.Done())
+        steps = plan.plan(SPEC, self.observe()).steps
+        apply.execute(steps, apply.Done())
         return bool(steps)
 
 

@@ -8,7 +8,7 @@ from pools_on_disks import NEW, pool_on
 from module_utils.direct_lvm.apply import apply, report
 from module_utils.direct_lvm.model.names import ADOPTED_TAG, TAG
 from module_utils.direct_lvm.model.steps import UntilMoved
-from module_utils.direct_lvm.plan import plan
+from module_utils.direct_lvm.plan import plan, replacement
 
 PVCREATE, VGEXTEND = "pvcreate --uuid new --norestorefile /dev/vdc", "vgextend vgdocker /dev/vdc"
 BEGIN = "pvmove --background --interval 5 /dev/vdb /dev/vdc"
@@ -27,7 +27,7 @@ def spec(**changes):
 def due(host, wanted=None):
     """The steps as short lines."""
     lines = []
-    for line, step in zip(report.describe(plan.plan(wanted or spec(), host)), plan.plan(wanted or spec(), host)):
+    for line, step in zip(report.describe(plan.plan(wanted or spec(), host).steps), plan.plan(wanted or spec(), host).steps):
         lines.append("until %s has moved" % step.device if isinstance(step, UntilMoved) else " ".join(line.get("argv", ())))
     return lines
 
@@ -157,22 +157,24 @@ def test_a_pool_that_nobody_extends_is_moved_however_full():
     ids=["to-be-emptied", "being-emptied", "empty", "out"],
 )
 def test_that_it_cannot_grow_meanwhile_is_told(host, told):
-    found = [sentence for sentence in plan.warnings(spec(), filled(host, data_percent=40.0)) if "cannot grow while" in sentence]
+    found = [
+        sentence for sentence in plan.plan(spec(), filled(host, data_percent=40.0)).warnings if "cannot grow while" in sentence
+    ]
     assert len(found) == told
     assert all("/dev/vdb is emptied" in sentence and "data are 40.0 % full" in sentence for sentence in found)
-    assert not any("cannot grow while" in sentence for sentence in plan.warnings(spec(replace=False, adopt_vg=True), host))
+    assert replacement.warning(spec(replace=False, adopt_vg=True).pool, host) is None
 
 
 def test_somebody_elses_move_is_no_reason_when_nothing_is_due():
     host = pool_on("/dev/vdb", NEW, moving=40.0)
     vg = host.lvm.vgs[0]._replace(extents=7679, free=0)  # so that the pool has its size
     host = host._replace(lvm=host.lvm._replace(vgs=(vg,)))
-    assert shown(plan.plan(spec(replace=False, adopt_vg=True), host)) == []
+    assert shown(plan.plan(spec(replace=False, adopt_vg=True), host).steps) == []
 
 
 def test_the_run_ends_well_where_a_move_has_to_be_waited_for():
     done = apply.Done()
-    assert apply.carry_out((UntilMoved("/dev/vdb", "test"), "never reached"), done)
+    assert apply.execute((UntilMoved("/dev/vdb", "test"), "never reached"), done)
     assert done == []
 
 

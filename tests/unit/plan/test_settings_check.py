@@ -32,7 +32,7 @@ def refusal(found, spec=None):
 @pytest.mark.parametrize("state", ["00-blank", "02-vg", MADE])
 def test_settings_as_they_are_shipped_are_no_reason(state):
     assert refusal(host(state)) is None
-    assert [line for line in plan.warnings(states.spec(), host(state)) if "lvm.conf" in line] == []
+    assert [line for line in plan.plan(states.spec(), host(state)).warnings if "lvm.conf" in line] == []
 
 
 REFUSED = [
@@ -117,8 +117,8 @@ WARNED = [
 def test_warned(changes, what):
     assert refusal(host(MADE, **changes)) is None
     assert [what in line for line in settings_check.warnings(states.spec(), host(MADE, **changes))] == [True]
-    assert any(what in line for line in plan.warnings(states.spec(), host(MADE, **changes)))
-    assert not any(what in line for line in plan.warnings(states.spec(), host(MADE, **changes)._replace(settings=None)))
+    assert any(what in line for line in plan.plan(states.spec(), host(MADE, **changes)).warnings)
+    assert not any(what in line for line in plan.plan(states.spec(), host(MADE, **changes)._replace(settings=None)).warnings)
 
 
 def test_nothing_is_warned_of_when_the_list_has_the_pool_or_another_lv_is_off():

@@ -9,12 +9,12 @@ from hypothesis import given
 from odd import judge, odd_answers, survives
 
 from module_utils.direct_lvm.model.errors import Refused
-from module_utils.direct_lvm.model.host import Former
+from module_utils.direct_lvm.model.host import SwitchRecord
 from module_utils.direct_lvm.texts import switch_record
 
 
 def test_the_record_is_read_as_it_was_written():
-    former = Former("begun", "devicemapper", "old-pool", "text\n", None, (BUSYBOX, DANGLING))
+    former = SwitchRecord("begun", "devicemapper", "old-pool", "text\n", None, (BUSYBOX, DANGLING))
     assert switch_record.parse(switch_record.render(former)) == former
     assert switch_record.parse(None) is None
     for text in ("", "[]", "{}", '{"state": 1}', switch_record.render(former._replace(state="x")), "[" * 100000):
@@ -37,14 +37,14 @@ def test_the_record_is_read_as_it_was_written():
     ids=["infinite", "huge", "negative", "text", "no-id", "no-tag", "tags-of-letters", "no-tags"],
 )
 def test_an_image_of_the_record_that_is_none_is_refused(odd):
-    former = Former("done", "overlay2", pending=(BUSYBOX,))
+    former = SwitchRecord("done", "overlay2", pending=(BUSYBOX,))
     record = json.loads(switch_record.render(former))
     record["pending"][0].update(odd)
     with pytest.raises(Refused, match="the record of Docker's former storage, cannot be read"):
         switch_record.parse(json.dumps(record))
 
 
-@given(odd_answers([json.loads(switch_record.render(Former("done", "overlay2", "p", "d", "{}", (BUSYBOX, DANGLING))))]))
+@given(odd_answers([json.loads(switch_record.render(SwitchRecord("done", "overlay2", "p", "d", "{}", (BUSYBOX, DANGLING))))]))
 def test_any_node_of_the_record_may_be_odd(answer):
     text = json.dumps(answer)
     if survives(lambda: switch_record.parse(text)):

@@ -4,12 +4,12 @@ import pytest
 
 from module_utils.direct_lvm.model.engines import ENGINES, Engine
 from module_utils.direct_lvm.model.host import Container, Image
-from module_utils.direct_lvm.model.steps import ArchiveImage, Command, KeepContainer, LoadImage, Switch, UntilMoved
-from module_utils.direct_lvm.plan import plan
+from module_utils.direct_lvm.model.plan import STORAGE, Plan
+from module_utils.direct_lvm.model.steps import ArchiveImage, Command, KeepContainer, LoadImage, Transaction, UntilMoved
 
 IMAGE, CONTAINER = Image("sha256:1", ("app:1",), 7), Container("c1", "web", "app:1", "Up", True)
 MAKE = Command(("pvcreate", "/dev/sdb"), "test")
-SWITCH = Switch((Command(("systemctl", "stop", "docker.service"), "test"),), (), "test")
+SWITCH = Transaction((Command(("systemctl", "stop", "docker.service"), "test"),), (), "test")
 LOAD = LoadImage("unix:///x", IMAGE, "/x", True, "test")
 
 
@@ -25,11 +25,11 @@ LOAD = LoadImage("unix:///x", IMAGE, "/x", True, "test")
     ],
 )
 def test_the_roles_that_carry_steps_out(steps, engine, roles):
-    assert list(plan.roles(steps, engine and Engine(engine, "test"))) == roles
+    assert list(Plan(steps, engine=engine and Engine(engine, "test")).roles) == roles
 
 
 def test_each_engine_has_its_roles():
-    assert set(plan.STORAGE) == set(ENGINES)
+    assert set(STORAGE) == set(ENGINES)
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_each_engine_has_its_roles():
     ids=["nothing", "pool-and-switch", "an-image", "a-container", "a-disk"],
 )
 def test_whether_something_is_due_between_pool_and_switch(steps, between):
-    assert plan.between(steps) == between
+    assert Plan(steps).between == between
