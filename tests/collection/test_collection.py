@@ -74,6 +74,15 @@ def test_site_finds_its_roles_and_reaches_the_module(call):
     assert "thin_pool_devices is empty: no disk to make the thin pool from." in refused.stdout + refused.stderr
 
 
+def test_status_finds_its_filter(call):
+    """This machine may have LVM or not: the report is written either way."""
+    folder = call.place.parents[2] / "status"
+    variables = json.dumps({"ansible_become": False, "ansible_python_interpreter": sys.executable, "status_dir": str(folder)})
+    done = call("ansible-playbook", "-i", "localhost,", "-c", "local", "-e", variables, "lvmops.direct_lvm.status")
+    (row,) = json.loads((folder / "status.json").read_text())["hosts"]
+    assert (row["host"], done.returncode) == ("localhost", 0), done.stdout
+
+
 def test_the_changelog_tells_of_this_version(call):
     version = json.loads((call.place / "MANIFEST.json").read_text())["collection_info"]["version"]
     assert 'id="v%s"' % version.replace(".", "-") in (call.place / "CHANGELOG.md").read_text()

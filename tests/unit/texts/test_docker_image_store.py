@@ -26,7 +26,7 @@ SITUATIONS = {  # unit, daemon.json, what the EnvironmentFile adds: words of the
         unit(),
         OPTIONS,
         "",
-        [("dm.thinpooldev=/dev/mapper/x, dm.fs=xfs", JSON, "take `storage-opts`")],
+        [("dm.thinpooldev=/dev/mapper/x, dm.fs=xfs", JSON, "Take `storage-opts`")],
     ),
     "graph-drivers-options-on-the-command-line": (
         unit(),
