@@ -22,6 +22,7 @@ from ..model.errors import CommandFailed, Refused
 from ..model.host import CONFIG, Docker, Unit
 from ..model.names import OURS, device_name
 from ..model.quoting import paste
+from ..model.spec import CLEAN_UP, PROVISION, ROLL_BACK
 from ..texts import docker_conflicts, docker_words, own_files, programs, switch_record, units
 from ..texts.containerd_config import config_paths
 from ..texts.docker_info import is_image_store, parse_info_json, parse_info_text, parse_version, podman, storage_kind
@@ -52,8 +53,8 @@ class Setup(NamedTuple):
     containerd: str = CONFIG
 
 
-def observe_docker(wanted, pool=None):
-    """Docker on this host, as a Docker. wanted: DockerStorage on a Pool; its dropin is "" when nothing is.
+def observe_docker(wanted, pool=None, goal=PROVISION):
+    """Docker on this host, as a Docker. wanted: DockerStorage on a Pool; its dropin is "" when nothing is.  goal: of the Spec.
 
     One process (systemctl) and one more (docker info) in the desired state. The installed program's version and the
     content are asked only when a switch would be due: a restart starts the installed program, not the running one. The
@@ -92,8 +93,8 @@ def observe_docker(wanted, pool=None):
         client=commands.find("docker") is not None,
     )
     settled = info is not None and is_settled(info, wanted, pool, unit, dropin_text)
-    if not settled or wanted.state != "on_pool" or found.begun():
-        found = observe_more(found, wanted)
+    if not settled or goal in (ROLL_BACK, CLEAN_UP) or found.begun():
+        found = observe_more(found, wanted, goal)
     elif not wanted.dropin and info.containers:  # images are not: Docker asks the snapshotter for their sizes, and it may be broken
         found = found._replace(containers=images.list_containers(found.host))
     if found.version is not None and wanted.dropin:
@@ -106,7 +107,7 @@ def observe_docker(wanted, pool=None):
     return found
 
 
-def observe_more(found, wanted):
+def observe_more(found, wanted, goal=PROVISION):
     """The Docker with what only a switch needs to know: the program on disk, content, archives, folders."""
     if wanted.dropin:  # nothing is switched to report, or to remove a pool
         found = observe_content(found, wanted)  # first: what comes after this is new
@@ -131,7 +132,7 @@ def observe_more(found, wanted):
         archive_free=images.free_bytes(wanted.archive_dir),
         archive_unfit=archive_folder.problem(wanted.archive_dir),
         root_state=state,
-        left=leftovers(found, wanted) if wanted.state == "cleaned" and found.former else (),
+        left=leftovers(found, wanted) if goal == CLEAN_UP and found.former else (),
         mounted=docker_root.mount_points(found.root),
         build_cache=docker_root.has_build_cache(found.root),
         plugins=docker_root.plugins(found.root),

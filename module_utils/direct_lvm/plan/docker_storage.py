@@ -309,7 +309,7 @@ def plan_back(spec, host):
     """
     found, wanted, former = host.docker, spec.docker, host.docker.former
     image_store = engines.is_image_store(wanted.engine, found.version)
-    if wanted.state == "overlay2" and not (former and former.driver == "overlay2"):
+    if wanted.roll_back_to == "overlay2" and not (former and former.driver == "overlay2"):
         if found.info is not None and found.info.driver == "overlay2" and former is None:
             return []
         former = docker_switch.overlay2(found)

@@ -34,6 +34,7 @@ from ..model.names import (
     STRAY,
 )
 from ..model.quoting import paste
+from ..model.spec import ROLL_BACK
 from ..model.steps import AssertContent, Command, Move, RemoveFile, StartContainers, Switch, WaitForDocker, WriteFile
 from ..texts import own_files, switch_record
 from ..texts.daemon_json import given_back, merge, paths, without
@@ -149,7 +150,7 @@ def former_side(spec, found, former, image_store):
 
 def own_keys(spec, image_store):
     """The keys of daemon.json that a switch sets. With a drop-in it sets none, and Docker starts with no storage key there."""
-    whole = image_store or spec.docker.state == "overlay2"
+    whole = image_store or (spec.goal == ROLL_BACK and spec.docker.roll_back_to == "overlay2")
     settings = own_files.IMAGE_STORE if whole else own_files.docker_settings(spec.pool, spec.docker)
     return tuple(sorted({*paths(settings), ("storage-driver",), ("storage-opts",)}))
 

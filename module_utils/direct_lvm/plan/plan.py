@@ -9,7 +9,7 @@ __metaclass__ = type
 from ..model import engines, geometry
 from ..model.errors import Refused
 from ..model.quoting import paste
-from ..model.spec import CLEAN_UP, REMOVE, REPAIR, ROLL_BACK
+from ..model.spec import CLEAN_UP, GROW, REMOVE, REPAIR, REPLACE, ROLL_BACK
 from ..model.steps import ArchiveImage, IfFails, KeepContainer, RemoveFile, Switch, UntilMoved, WriteFile
 from . import (
     containerd_storage,
@@ -45,6 +45,8 @@ def plan(spec, host):
 def due(spec, host):
     """plan() without the look at what stands where its files go."""
     check_tools(host)
+    if spec.goal in (GROW, REPLACE):
+        thin_pool.check_exists(spec.pool, host.lvm)
     settings_check.check(spec, host)
     if spec.goal == REMOVE:
         return tuple(removal.plan_remove(spec, host))

@@ -109,7 +109,7 @@ def test_the_engine_of_a_spec(engine, containerd, version, expected):
     else:
         chosen = plan.engine(spec, host)
         assert (chosen and chosen.name) == expected
-    assert plan.engine(spec._replace(state="absent"), host) is None
+    assert plan.engine(spec._replace(goal="remove"), host) is None
 
 
 GRAPH = DockerInfo("20.10.24", "devicemapper", (("Pool Name", "vgdocker-thinpool"),), "/var/lib/docker", 0, 0)
