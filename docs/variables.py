@@ -81,12 +81,13 @@ def told(option):
 
 
 def roles():
-    """[(name, argument spec)] of the roles that have variables."""
+    """[(name, argument spec)] of the roles' entry points that have variables: thin_pool, thin_pool (remove) ..."""
     names = sorted(path.name for path in (ROOT / "roles").iterdir())
     specs = []
     for name in sorted(names, key=lambda role: ORDER.index(role) if role in ORDER else len(ORDER)):
         text = (ROOT / "roles" / name / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
-        specs.append((name, yaml.safe_load(text)["argument_specs"]["main"]))
+        for entry, spec in yaml.safe_load(text)["argument_specs"].items():
+            specs.append((name if entry == "main" else "%s (%s)" % (name, entry), spec))
     return [(name, spec) for name, spec in specs if spec["options"]]
 
 

@@ -30,13 +30,13 @@ def install(guest):
         guest.put(folder, THERE)
 
 
-def parameters(devices=("/dev/vdb",), docker=False, check=False, state="present", lock_timeout=600, containerd=None, **pool):
+def parameters(devices=("/dev/vdb",), docker=False, check=False, goal="provision", lock_timeout=600, containerd=None, **pool):
     """The module's parameters as it reads them.
 
     docker: whether Docker moves too, or a dictionary of its parameters.  containerd: a dictionary of its parameters;
     given with Docker too.
     """
-    wanted = {"pool": dict(pool, devices=list(devices)), "state": state}
+    wanted = {"pool": dict(pool, devices=list(devices)), "goal": goal}
     if docker:
         wanted["docker"] = docker if isinstance(docker, dict) else {}
     if containerd is not None:

@@ -12,10 +12,8 @@ module: direct_lvm
 short_description: Put a host's containers on an LVM thin pool
 version_added: "0.1.0"
 description:
-  - Takes the whole desired state (disks, volume group, thin pool, autoextend policy and, when asked, Docker's storage)
-    and carries out what is missing, or says in one sentence why it will not.
-  - Observes the host, plans, carries the plan out with pvcreate, vgcreate, lvcreate, lvconvert and lvchange, then
-    observes and plans again. Only an empty second plan is a success.
+  - Takes the whole desired state (disks, volume group, thin pool, autoextend policy, Docker's storage) and carries out what is
+    missing, or says why not. It observes, plans, carries out, observes and plans again. Only an empty second plan is a success.
   - A disk is used only when it is blank. Nothing that may be somebody else's is changed.
 author:
   - The direct-lvm contributors (@lvmops)
@@ -26,9 +24,7 @@ options:
     required: true
     suboptions:
       devices:
-        description:
-          - Disks, partitions or md arrays that make up the volume group.
-          - May be empty only together with O(pool.adopt_vg=true).
+        description: Disks, partitions or md arrays that make up the volume group. Only with O(pool.adopt_vg=true) may it be empty.
         type: list
         elements: str
         required: true
@@ -101,17 +97,11 @@ options:
         type: bool
         default: false
       remove_data:
-        description: With O(state=absent), whether a pool may be removed that holds data of a former set-up. They are lost then.
-        type: bool
-        default: false
-      replace:
-        description:
-          - Whether a disk of the volume group that O(pool.devices) does not name is emptied onto the others (pvmove) and taken out.
-          - The move goes on in the background and the module returns; RV(to_come) is what a later call has to do then.
+        description: With O(goal=remove), whether a pool that holds data may be removed. The data is lost then.
         type: bool
         default: false
   docker:
-    description: Who uses the pool. Without it Docker is left as it is.
+    description: Who uses the pool. Without it Docker is left as it is. Ignored with the goals V(grow), V(replace) and V(repair).
     type: dict
     suboptions:
       engine:
@@ -171,19 +161,15 @@ options:
         description: Whether archived images are loaded. Without it they stay noted for a later call.
         type: bool
         default: true
-      state:
-        description:
-          - Where Docker belongs. V(on_pool) is the thin pool.
-          - V(former) goes back to what Docker had before it was switched; V(overlay2) goes there, whatever it had before;
-            V(cleaned) removes what the former storage left.
-          - With these three the pool is not looked at.
+      roll_back_to:
+        description: With O(goal=roll_back), the storage that Docker had before, or overlay2 whatever it had.
         type: str
-        choices: [on_pool, former, overlay2, cleaned]
-        default: on_pool
+        choices: [previous, overlay2]
+        default: previous
   containerd:
-    description:
-      - containerd's devmapper snapshotter. Without O(docker) it is configured, and Docker is left as it is.
-      - With O(docker) it may be left out; its defaults count then.
+    description: >-
+      containerd's devmapper snapshotter. Without O(docker), it is configured and Docker is left as it is. With O(docker) it may be
+      omitted; then its defaults apply.
     type: dict
     suboptions:
       config_file:
@@ -199,9 +185,7 @@ options:
         type: path
         default: /var/lib/containerd/devmapper
       base_image_size:
-        description:
-          - Size of the file system of each image and container, thin. An image that is larger cannot be unpacked.
-          - Images that exist keep theirs.
+        description: Size of the thin file system of new images and containers. A larger image cannot be unpacked.
         type: str
         default: 10GB
       discard_blocks:
@@ -225,23 +209,36 @@ options:
         description: Seconds to wait for containerd to answer after a restart.
         type: int
         default: 120
-  state:
+  goal:
     description:
-      - V(absent) removes pool, volume group, PV labels and profile, as far as they carry the module's tag and are not used.
+      - V(provision) creates or grows the pool and puts the engine on it, if O(docker) or O(containerd) is given.
+      - V(grow) and V(replace) change the pool alone, and refuse a host without one. V(replace) moves the data off each disk of the
+        volume group that O(pool.devices) does not name (pvmove), and removes the disk. The move continues in the background, and
+        RV(to_come) is what a later call has to do then.
+      - V(roll_back) moves Docker back to O(docker.roll_back_to). V(clean_up) removes what its previous storage left.
+      - V(remove) removes pool, volume group, PV labels and profile, if they carry the module's tag and nothing uses them.
         A volume group that holds anything else stays, without the tag.
-      - V(repaired) checks the metadata of a pool that is not active, or not well, and has LVM repair them when they are damaged.
-        Docker, and containerd when it uses the pool, are stopped meanwhile.
+      - V(repair) checks the metadata of a pool that is not active or not healthy, and has LVM repair damage.
+        Docker, and containerd if it uses the pool, are stopped meanwhile.
     type: str
-    choices: [present, absent, repaired]
-    default: present
+    choices: [provision, grow, replace, roll_back, clean_up, remove, repair]
+    default: provision
+  plan_only_for:
+    description:
+      - If the plan has such steps, return it and change nothing. V(any) step; V(long_steps), an image to archive or load, a
+        container to keep, a disk to empty; V(docker_restart), a restart of Docker, for a caller with work of its own around it.
+    type: list
+    elements: str
+    choices: [any, long_steps, docker_restart]
+    default: []
   lock_timeout:
     description: Seconds to wait for another run of this module on the same host.
     type: int
     default: 600
   command_timeout:
-    description:
-      - Seconds after which a command that hangs (LVM, a probe of a disk) is stopped, with everything that it started.
-      - A command in which thin_check reads all of a pool's metadata has six hours.
+    description: >-
+      Seconds after which a command that hangs (LVM, a probe of a disk) is stopped, with everything that it started.
+      A command in which thin_check reads all of a pool's metadata has six hours.
     type: int
     default: 120
   variables:
@@ -278,7 +275,6 @@ EXAMPLES = r"""
   lvmops.direct_lvm.direct_lvm:
     pool:
       devices: [/dev/sdb]
-      autoextend_threshold: 70
 """
 
 RETURN = r"""
@@ -315,9 +311,6 @@ engine:
   description: The storage engine of this host, as C(name), and the reason, as C(why). C(null) when only the pool is wanted.
   type: dict
   returned: success
-  sample:
-    name: docker-devmapper
-    why: Docker 26.1.5 has no graph driver devicemapper any more
 restarts:
   description: The services that are restarted by the steps, C(docker) or C(containerd).
   type: list
@@ -325,8 +318,8 @@ restarts:
   returned: success
 roles:
   description:
-    - The roles that carry the steps out with O(state=present), in order. Each does what those before it left undone, so the last
-      one is enough, unless RV(between).
+    - The roles that carry out the steps of O(goal=provision), in order. Each does what those before it left undone, so the last
+      one is enough, unless RV(between). Empty unless the steps were left to a later call, see O(plan_only_for).
   type: list
   elements: str
   returned: success
@@ -339,7 +332,7 @@ downtime:
   type: float
   returned: when something was carried out
 repaired:
-  description: Whether the pool's metadata were found damaged, and LVM has repaired them. Only O(state=repaired) does.
+  description: Whether the pool's metadata were found damaged, and LVM has repaired them. Only O(goal=repair) does.
   type: bool
   returned: when something was carried out
 waiting_for:
@@ -351,10 +344,16 @@ way_out:
   description: After a refusal, what the operator can do about it.
   type: str
   returned: failure
+begun:
+  description: Whether a step was attempted. A failure without it left the host as it was.
+  type: bool
+  returned: always
+before:
+  description: V(engine), V(pool) and V(docker) of RV(host) before the run.
+  type: dict
+  returned: when something was carried out
 host:
-  description:
-    - The host as it is after the run (in check mode before it), as M(lvmops.direct_lvm.direct_lvm_info) returns it, without what
-      only that module tells (C(vg.move), C(warnings), C(danger)).
+  description: The host after the run (in check mode before it), as M(lvmops.direct_lvm.direct_lvm_info) returns it.
   type: dict
   returned: when the host could be looked at
 """
@@ -374,17 +373,19 @@ from ..module_utils.direct_lvm.model.quoting import safe
 def main():
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    result = {"changed": False, "steps": [], "waiting_for": []}
+    result = {"changed": False, "begun": False, "steps": [], "waiting_for": []}
+    only = module.params["plan_only_for"]
     try:
         check_variables(module.params["variables"])
         spec = read_spec(module.params)
         files.must_be_root()
         commands.bound, commands.bound_variable = module.params["command_timeout"], "thin_pool_command_timeout"
-        if module.check_mode:
-            warnings = converge(spec, result, module.check_mode, module._diff)
-        else:
+        looks = module.check_mode or "any" in only
+        warnings = converge(spec, result, module.check_mode, module._diff, only if looks else ["any"])
+        if result["steps"] and not looks:  # a host in the desired state is not even locked; another may have been at work since
+            result["steps"] = []
             with files.only_one_run(module.params["lock_timeout"]):
-                warnings = converge(spec, result, module.check_mode, module._diff)
+                warnings = converge(spec, result, False, module._diff, only)
     except Refused as refusal:
         module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
     except (CommandFailed, apply.SwitchFailed, OSError) as failure:

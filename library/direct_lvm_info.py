@@ -65,38 +65,36 @@ EXAMPLES = r"""
 RETURN = r"""
 host:
   description:
-    - V(vg) (name, size, free, ours, devices, and moving, the pvmove under way, with device, percent, and watched, whether LVM
-      sees to its going on), V(pool) (name, device, size, metadata_size, chunk_size, zero, discards, data_percent, metadata_percent,
-      active, monitored, profile, profile_file, health, check_needed, growth_steps_left, growth_need), V(docker) (version,
-      has_devicemapper, active, driver, status, root, images, containers, volumes, switch, pending, problem), V(containerd)
-      (active, snapshotter, problem), and V(engine), the one that uses the pool (devicemapper, docker-devmapper, containerd).
+    - M(lvmops.direct_lvm.direct_lvm) returns the same value. V(vg) (name, size, free, ours, devices, moves), V(pool) (name, device,
+      size, metadata_size, chunk_size, zero, discards, data_percent, metadata_percent, active, monitored, profile, profile_file,
+      health, check_needed, growth_steps_left, growth_need), V(docker) (version, has_devicemapper, active, driver, status, root,
+      images, containers, volumes, switch, pending, problem), V(containerd) (active, snapshotter, problem), and V(engine), the one
+      that uses the pool (devicemapper, docker-devmapper, containerd).
     - V(docker.has_devicemapper) is false for a version from which Docker has removed that storage driver, null when it cannot be
       told.
-    - V(vg.move) is for whoever waits for a pvmove. Its C(percent) is 100 when there is nothing to wait for, and less until LVM has
-      let go of the disk; its C(sentence) says why a disk that still holds data is not empty.
+    - V(vg.moves) has, per disk of the volume group, C(under_way), whether LVM has a pvmove of it, C(percent), 100 when there is
+      nothing to wait for and less until LVM has let go of the disk, and C(sentence), why a disk that still holds data is not empty.
     - Each is null while it is missing. Sizes in bytes.
+    - V(block_devices) is the type (C(disk), C(lvm), ...) of each device-mapper name and disk, as C(lsblk) shows them. Null unless
+      O(lsblk=true), or M(lvmops.direct_lvm.direct_lvm) has changed the host.
     - V(warnings) are sentences for the operator, the critical ones first. V(danger) says how bad it is (C(critical) or
       C(warning)) per subject (C(data), C(metadata), C(reserve), C(monitoring), C(pool), C(engine)). Both are empty if all is well.
   type: dict
   returned: always
-block_devices:
-  description: The type (C(disk), C(lvm), ...) of each device-mapper name and disk, as C(lsblk) shows them.
-  type: dict
-  returned: when O(lsblk=true)
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.direct_lvm.apply import report
 from ..module_utils.direct_lvm.apply.arguments import INFO_ARGUMENTS
+from ..module_utils.direct_lvm.apply.converge import lsblk
 from ..module_utils.direct_lvm.apply.spec import read_watched
 from ..module_utils.direct_lvm.facts import containerd, docker, lvm
-from ..module_utils.direct_lvm.host import commands, files
+from ..module_utils.direct_lvm.host import files
 from ..module_utils.direct_lvm.model.errors import CommandFailed, Refused
 from ..module_utils.direct_lvm.model.host import Host
 from ..module_utils.direct_lvm.model.names import profile_path
 from ..module_utils.direct_lvm.model.spec import ContainerdStorage, DockerStorage
-from ..module_utils.direct_lvm.plan import health
 
 
 def main():
@@ -117,20 +115,10 @@ def main():
         if pools:
             seen = containerd.observe_containerd(ContainerdStorage(), host.docker)
             host = host._replace(snapshotter_pools=pools, containerd=seen)
-        asked = {}
-        if params["lsblk"]:
-            lines = commands.run(["lsblk", "--raw", "--noheadings", "--output", "NAME,TYPE"]).out.splitlines()
-            asked["block_devices"] = dict(line.partition(" ")[::2] for line in lines)
+        block_devices = lsblk() if params["lsblk"] else None
     except (Refused, CommandFailed, OSError) as failure:
         module.fail_json(msg=str(failure))
-    findings = health.findings(pool, host)
-    judgement = {"warnings": [finding.sentence for finding in findings], "danger": health.danger(findings)}
-    shown = report.summary(pool, host)
-    if shown["vg"]:
-        if shown["vg"]["moving"]:
-            shown["vg"]["moving"]["watched"] = watched
-        shown["vg"]["move"] = report.move(shown["vg"]["moving"])
-    module.exit_json(changed=False, host=dict(shown, **judgement), **asked)
+    module.exit_json(changed=False, host=report.summary(pool, host, watched, block_devices))
 
 
 if __name__ == "__main__":

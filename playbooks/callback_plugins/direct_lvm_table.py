@@ -24,8 +24,8 @@ LONGEST = 400  # characters of a cell; what a host returns has no bound of its o
 
 MODULES = ("direct_lvm", "lvmops.direct_lvm.direct_lvm")
 HEADINGS = ("host", "was", "is now", "Docker down", "")
-# What a host had and has, seconds of downtime, whether it changed, how many steps were due, what went wrong.
-NOTHING = {"was": "", "now": "", "down": 0.0, "changed": False, "due": 0, "problem": ""}
+# What a host had and has, seconds of downtime, whether work had begun and changed it, how many steps were due, what went wrong.
+NOTHING = {"was": "", "now": "", "down": 0.0, "begun": False, "changed": False, "due": 0, "problem": ""}
 
 
 class CallbackModule(CallbackBase):
@@ -61,13 +61,15 @@ class CallbackModule(CallbackBase):
         host = mapping(returned.get("host"))
         if host.get("docker") or host.get("engine") or not row["now"]:  # a call for the pool alone does not look at Docker
             row["now"] = storage(host) if host else row["now"]
-            row["was"] = row["was"] or row["now"]
+            before = mapping(returned.get("before"))
+            row["was"] = row["was"] or (storage(before) if before else row["now"])
         row["down"] += seconds(returned.get("downtime"))
-        if result._task.check_mode:
+        if not result._task.check_mode and returned.get("changed") is True:
+            row["changed"] = True
+        else:  # planned, or in the desired state
             steps = returned.get("steps")
             row["due"] = max(row["due"], len(steps) if isinstance(steps, list) else 0)
-        else:
-            row["changed"] = row["changed"] or returned.get("changed", False) is True
+        row["begun"] = row["begun"] or row["changed"] or returned.get("begun") is True
 
     def v2_runner_on_ok(self, result):
         """A task that went well."""
@@ -84,7 +86,7 @@ class CallbackModule(CallbackBase):
             items = items if isinstance(items, list) else []
             answer = next((item for item in items if mapping(item).get("failed")), answer)  # of a loop, the item
             ours = result._task.action in MODULES
-            kind = "refused" if ours and not row["changed"] else "FAILED" if ours else "FAILED in `%s`" % result._task.get_name()
+            kind = "refused" if ours and not row["begun"] else "FAILED" if ours else "FAILED in `%s`" % result._task.get_name()
             # The first is the reason; a later one is how the play ends for it.
             row["problem"] = row["problem"] or "%s: %s" % (kind, first_line(answer.get("msg", "")))
 
@@ -114,7 +116,7 @@ class CallbackModule(CallbackBase):
             self._display.banner("STORAGE")
             for line in lines:
                 self._display.display("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
-        self._display.display("%d host%s already configured, nothing changed" % (same, "s"[: same != 1]))
+        self._display.display("%d host%s already configured, unchanged" % (same, "s"[: same != 1]))
 
 
 def storage(host):

@@ -82,7 +82,7 @@ def test_an_image_that_is_made_at_the_stop_comes_along(before):
 
     before.ssh("docker tag app:1 pool:1; rm /root/once")
     before.ssh(AT_THE_STOP, stdin="[ -e /root/once ] || docker tag app:1 later:1; touch /root/once")
-    answer = remote.run(before, docker={"state": "former"})
+    answer = remote.run(before, goal="roll_back", docker=True)
     assert answer["changed"], answer
     assert driver(before) == "overlay2"
     assert names(before) == ([""], ["app:1", "late:1", "later:1", "pool:1"])

@@ -63,8 +63,8 @@ def disks(*names):
 
 
 def moving(guest):
-    """What direct_lvm_info says of a move."""
-    return remote.run(guest, module="direct_lvm_info")["host"]["vg"]["moving"]
+    """What direct_lvm_info says of the move away from the old disk."""
+    return remote.run(guest, module="direct_lvm_info")["host"]["vg"]["moves"][OLD]
 
 
 # --- replace -------------------------------------------------------------------------------------------------
@@ -96,11 +96,11 @@ def test_a_disk_is_replaced_while_a_container_writes(guest):
 
 
 def test_a_move_that_was_killed_or_lost_its_power_goes_on(guest):
-    wanted = {"devices": [NEW], "replace": True}
+    wanted = {"devices": [NEW], "goal": "replace"}
     guest.ssh(SLOWER)
     begun = remote.run(guest, **wanted)
     assert [step["argv"][0] for step in begun["steps"]] == ["pvcreate", "vgextend", "pvmove"], begun
-    assert begun["host"]["vg"]["moving"]["device"] == OLD
+    assert begun["host"]["vg"]["moves"][OLD]["under_way"]
     refused = remote.run(guest, devices=[OLD, NEW])
     assert "a pvmove from /dev/vdb is under way" in refused["msg"], refused
     pollers = "pgrep -x lvmpolld; pgrep -f '[l]vpoll --interval'"
@@ -118,7 +118,7 @@ def test_a_move_that_was_killed_or_lost_its_power_goes_on(guest):
     guest.wait()
     on = remote.run(guest, **wanted)
     assert ["lvchange", "--activate", "y", "vgdocker/thinpool"] in [step.get("argv") for step in on["steps"]], on
-    assert moving(guest), "the pool is there before the move is over"
+    assert moving(guest)["under_way"], "the pool is there before the move is over"
     assert remote.run(guest, module="direct_lvm_info")["host"]["pool"]["active"]
     remote.play(guest, "replace", *disks(NEW))
     remote.play(guest, "site", *disks(NEW), "-e", "verify_smoke_test=false")  # Docker had given up without its pool
@@ -236,12 +236,12 @@ def test_whole_metadata_are_only_checked_and_docker_comes_back_when_the_check_ca
     )
     guest.ssh("rm -r %s; systemctl daemon-reload; lvchange -an vgdocker/thinpool" % trap)
     guest.ssh("mkdir -p /opt/shim; cat > /opt/shim/thin_check; chmod 755 /opt/shim/thin_check", stdin="#!/bin/sh\nexit 127\n")
-    failed = remote.run(guest, before="PATH=/opt/shim:$PATH", state="repaired", containerd={})
+    failed = remote.run(guest, before="PATH=/opt/shim:$PATH", goal="repair", containerd={})
     assert "`thin_check" in failed["msg"], failed
     assert "Docker runs again" in failed["msg"], failed
     assert intact(guest)
     guest.ssh(TAKE_DOWN)
-    done = remote.run(guest, state="repaired", containerd={})
+    done = remote.run(guest, goal="repair", containerd={})
     assert done["changed"], done
     assert "lvconvert" not in str(done["steps"]), done
     assert guest.ssh("lvs --noheadings -o lv_active vgdocker/thinpool").stdout.strip() == "active"

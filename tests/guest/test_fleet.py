@@ -76,10 +76,10 @@ def test_two_succeed_one_is_refused_and_the_rerun_touches_nothing(guests, tmp_pa
     rc, printed = play(guests, tmp_path, "-e", json.dumps(variables))
     assert rc != 0
     assert printed.count("changed=0") == 4
-    assert "2 hosts already configured, nothing changed" in printed
+    assert "2 hosts already configured, unchanged" in printed
     assert len(marks.read_text().splitlines()) == 4
 
     rc, printed = play(guests, tmp_path, "--limit", "fleet-a,fleet-c")
     assert rc == 0
     assert "STORAGE" not in printed
-    assert "2 hosts already configured, nothing changed" in printed
+    assert "2 hosts already configured, unchanged" in printed

@@ -160,7 +160,7 @@ def test_a_pool_made_under_hostile_settings_is_the_same_pool(blank):
     assert went_well(blank)["changed"] is False
     assert went_well(blank, devices=DISKS)["changed"]
     assert went_well(blank, devices=DISKS)["changed"] is False
-    assert went_well(blank, devices=DISKS, state="absent")["changed"]
+    assert went_well(blank, devices=DISKS, goal="remove")["changed"]
     assert blank.ssh("pvs").stdout == ""
 
 

@@ -168,15 +168,15 @@ def test_a_second_disk_and_a_disk_that_grew_make_the_pool_larger_and_none_is_tak
 def test_the_vg_is_ours_from_its_first_commit_on(blank):
     assert "died" in remote.run(blank, before=shim(blank, "vgcreate", 'real "$@"; kill -9 $PPID'))
     assert "direct-lvm" in blank.ssh("vgs --noheadings -o vg_tags vgdocker").stdout.strip().split(",")
-    assert went_well(blank, state="absent")["changed"]
+    assert went_well(blank, goal="remove")["changed"]
     assert blank.ssh("pvs; vgs").stdout == ""
 
 
 def test_absent_removes_the_pool_the_vg_the_labels_and_the_profile(converged):
-    assert went_well(converged, state="absent")["changed"]
+    assert went_well(converged, goal="remove")["changed"]
     left = "pvs; vgs; lvs; wipefs /dev/vdb; ls /etc/lvm/profile | grep docker; dmsetup ls | grep vg"
     assert converged.ssh(left, check=False).stdout == ""
-    assert not went_well(converged, state="absent")["changed"]
+    assert not went_well(converged, goal="remove")["changed"]
     assert went_well(converged)["changed"]  # the disk is blank again
 
 
@@ -185,17 +185,17 @@ def test_a_foreign_vg_is_refused_until_adopted_and_its_lv_is_left_alone_even_by_
     checksum = "sha256sum < /dev/vgdocker/theirs"
     before, layout = blank.ssh(checksum).stdout, blank.ssh("vgs -o+vg_tags; lvs").stdout
     is_refused(blank, "was not made by this tool", "thin_pool_adopt_vg: true")
-    assert not went_well(blank, state="absent")["changed"]
+    assert not went_well(blank, goal="remove")["changed"]
     assert blank.ssh("vgs -o+vg_tags; lvs").stdout == layout
     wanted = {"devices": [], "adopt_vg": True, "data_size": "60%VG"}
     assert went_well(blank, **wanted)["host"]["pool"]["active"]
     assert not went_well(blank, **wanted)["changed"]
-    removed = went_well(blank, state="absent", **wanted)
+    removed = went_well(blank, goal="remove", **wanted)
     assert "VG vgdocker stays: it holds theirs" in str(removed["warnings"])
     assert blank.ssh("lvs --noheadings -o lv_name vgdocker").stdout.split() == ["theirs"]
     assert blank.ssh(checksum).stdout == before
     blank.ssh("lvremove -qy vgdocker/theirs")
-    assert not went_well(blank, state="absent", **wanted)["changed"]  # the VG is its owner's again, empty or not
+    assert not went_well(blank, goal="remove", **wanted)["changed"]  # the VG is its owner's again, empty or not
     assert blank.ssh("vgs --noheadings -o vg_name,vg_tags").stdout.split() == ["vgdocker"]
 
 
@@ -281,7 +281,7 @@ def test_a_killed_run_leaves_no_lock(blank):
     blank.ssh("cat > /tmp/args.json", stdin=remote.parameters())
     started = "exec setsid python3 -m ansible.modules.direct_lvm /tmp/args.json > /dev/null 2>&1 < /dev/null"
     blank.ssh("cd %s; (%s) & while flock -n %s true; do sleep 0.1; done; kill -9 $!" % (remote.THERE, started, LOCK))
-    assert went_well(blank, lock_timeout=60, state="absent")["host"]["vg"] is None  # its last command may still run
+    assert went_well(blank, lock_timeout=60, goal="remove")["host"]["vg"] is None  # its last command may still run
 
 
 def test_the_lock_of_a_killed_run_is_held_while_its_lvm_command_works(blank):
@@ -367,11 +367,11 @@ def touched(trace):
 
 def test_a_host_that_is_as_wanted_is_not_written_to_and_costs_three_processes(converged):
     assert went_well(converged, docker=True)["host"]["docker"]["driver"] == "devicemapper"
-    for check, ours in ((False, {LOCK}), (True, set())):
+    for check in (False, True):
         assert not went_well(converged, docker=True, check=check, before=TRACE)["changed"]
         changed, written, programs = touched(converged.ssh("cat /tmp/trace").stdout)
-        # Standard input of what is started: the lock, or /dev/null where none is taken.
-        assert {path for path in changed if not re.fullmatch(LVMS_OWN, path)} - {"/dev/null"} == ours
+        # Standard input of what is started is /dev/null: no lock is taken.
+        assert {path for path in changed if not re.fullmatch(LVMS_OWN, path)} - {"/dev/null"} == set()
         assert [path for path in written if path.startswith("/") and not path.startswith("/run/dmeventd-")] == []
         assert [argv[0] for argv in programs] == ["python3", "lvm", "systemctl", "docker"]
 

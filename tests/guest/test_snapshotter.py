@@ -90,7 +90,7 @@ def test_there_back_and_away_by_the_playbooks(before):
     assert list(merged) == ["log-driver", "features", "storage-driver"]
     again = remote.site(guest)
     assert "changed=0" in again
-    on_the_host = again.partition("PLAY [Tell by the exit code")[0]
+    on_the_host = again.partition("PLAY [Report in the exit code")[0]
     assert on_the_host.count("TASK") - on_the_host.count("skipping") <= 2  # one remote call
 
     guest.ssh("docker tag app:1 late:1")

@@ -66,9 +66,9 @@ def driver(guest):
     return info["Driver"], dict(info["DriverStatus"]).get("Pool Name")
 
 
-def module(guest, **docker):
+def module(guest, goal="provision", **docker):
     """The module's answer with other parameters of Docker's storage."""
-    return remote.run(guest, docker=docker or True)
+    return remote.run(guest, goal=goal, docker=docker or True)
 
 
 def test_there_and_back_by_the_playbooks(before):
@@ -81,7 +81,7 @@ def test_there_and_back_by_the_playbooks(before):
     assert held(guest) == content
     again = remote.site(guest)
     assert "changed=0" in again
-    on_the_host = again.partition("PLAY [Tell by the exit code")[0]
+    on_the_host = again.partition("PLAY [Report in the exit code")[0]
     assert on_the_host.count("TASK") - on_the_host.count("skipping") <= 2  # one remote call
 
     guest.ssh("docker tag app:2 late:1")  # made on the pool
@@ -89,7 +89,7 @@ def test_there_and_back_by_the_playbooks(before):
     assert driver(guest)[0] == "overlay2"
     assert guest.ssh("test ! -e %s; docker image inspect late:1 > /dev/null; docker rmi late:1 > /dev/null" % DROPIN)
     assert held(guest) == content
-    assert not module(guest, state="former")["changed"]
+    assert not module(guest, goal="roll_back")["changed"]
 
     assert module(guest)["changed"]
     listed = remote.play(guest, "cleanup")
@@ -97,7 +97,7 @@ def test_there_and_back_by_the_playbooks(before):
     assert guest.ssh("ls -d /var/lib/docker/overlay2").stdout
     remote.play(guest, "cleanup", "-e", "docker_storage_cleanup_confirmed=true")
     assert guest.ssh("ls /var/lib/docker").stdout.split().count("overlay2") == 0
-    assert "nothing to go back to" in module(guest, state="former")["msg"]
+    assert "nothing to go back to" in module(guest, goal="roll_back")["msg"]
     guest.ssh("docker rmi late:1 > /dev/null")  # the pool's own images were there still
     assert held(guest) == content
 
@@ -134,7 +134,7 @@ def test_containers_are_refused_or_discarded_with_a_record(before):
     kept = guest.ssh("docker images --format '{{.Repository}}:{{.Tag}}' direct-lvm/batch").stdout.strip()
     assert guest.ssh("docker run --rm --pull never %s cat /kept" % kept).stdout == "kept\n"
     assert set(content.splitlines()) <= set(held(guest).splitlines())
-    back = module(guest, state="former")
+    back = module(guest, goal="roll_back")
     assert not back.get("failed"), back
     assert guest.ssh("docker ps -a --format '{{.Names}}' | sort").stdout.split() == ["batch", "web"]
 
@@ -161,7 +161,7 @@ def test_settings_in_daemon_json(before):
     text = guest.ssh("cat /etc/docker/daemon.json").stdout
     assert list(json.loads(text)) == ["log-driver", "storage-driver", "storage-opts"]
     assert not module(guest, **wanted)["changed"]
-    assert module(guest, state="former", **wanted)["changed"]
+    assert module(guest, goal="roll_back", **wanted)["changed"]
     assert held(guest) == content
 
 
@@ -245,7 +245,7 @@ def test_from_devicemapper_and_back(before, made, then, why, shown):
     assert why in " ".join(step["why"] for step in done["steps"]), done
     assert driver(guest) == ("devicemapper", "vgdocker-thinpool")
     assert guest.ssh(read).stdout == content
-    assert module(guest, state="former")["changed"]
+    assert module(guest, goal="roll_back")["changed"]
     assert shown in guest.ssh("docker info 2>/dev/null").stdout
     assert guest.ssh(read).stdout == content
     assert module(guest)["changed"]

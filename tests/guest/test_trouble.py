@@ -287,7 +287,7 @@ def test_full_metadata_are_extended_and_checked_by_a_repair(guest):
 def test_full_metadata_in_a_full_group_get_a_disk_first(guest):
     fill(guest)
     guest.ssh("lvcreate -y -q -an -Zn -Wn -l 100%FREE -n theirs vgdocker")
-    refused = remote.run(guest, state="repaired", containerd={}, check=True, **POOL)
+    refused = remote.run(guest, goal="repair", containerd={}, check=True, **POOL)
     assert "has no room to extend them" in refused["msg"], refused
     paste(guest, commands(refused["way_out"]))
     paste(guest, ["ansible-playbook playbooks/repair.yml " + REPAIR])
@@ -309,7 +309,7 @@ def test_a_missing_spare_is_made_room_for_as_the_refusal_says(guest):
     start(guest)
     guest.ssh("lvremove -y vgdocker/$(lvs -a --noheadings -o lv_name vgdocker | tr -d '[] ' | grep pmspare)")
     guest.ssh("lvcreate -y -q -an -Zn -Wn -l 100%FREE -n theirs vgdocker")
-    refused = remote.run(guest, state="repaired", containerd={}, check=True, **POOL)
+    refused = remote.run(guest, goal="repair", containerd={}, check=True, **POOL)
     assert "has no spare of that size" in refused["msg"], refused
     paste(guest, commands(refused["way_out"]))
     paste(guest, ["ansible-playbook playbooks/repair.yml " + REPAIR])

@@ -63,7 +63,7 @@ class Controller:
         others: further hosts, by their variables.
         """
         here = {"ansible_connection": "local", "ansible_python_interpreter": shutil.which("python3"), "ansible_become": False}
-        shared = {"thin_pool_vg": "needs", "thin_pool_profile_name": str(self.folder / "host"), "thin_pool_devices": ["/dev/sdb"]}
+        shared = {"thin_pool_vg": "moves", "thin_pool_profile_name": str(self.folder / "host"), "thin_pool_devices": ["/dev/sdb"]}
         shared.update(verify_smoke_test=False, fleet_drain_seconds=0)
         balancer = dict(here, ansible_connection="elsewhere")
         hosts = {"liar": variables, **(others or {})}

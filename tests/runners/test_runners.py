@@ -79,7 +79,7 @@ def test_ansible_pull_from_a_repository_by_file_url(tmp_path, host):
     where = ["--url", "file://%s" % (tmp_path / "project.git"), "--directory", tmp_path / "checkout"]
     done = inside(host, "ansible-pull", *where, "--inventory", inventory(tmp_path, localhost={}), "playbooks/site.yml")
     assert done.returncode == 0, done.stdout
-    assert "1 host already configured, nothing changed" in done.stdout
+    assert "1 host already configured, unchanged" in done.stdout
     assert re.search(r"^localhost +: ok=1 +changed=0 +unreachable=0 +failed=0 ", done.stdout, re.M), done.stdout
 
 

@@ -28,19 +28,22 @@ def site(tmp_path):
     hook = tmp_path / "hook.yml"
     hook.write_text(HOOK)
 
-    def run(kinds, *arguments):
+    def run(kinds, *arguments, hooks=True):
         hosts = {}
         for number, kind in enumerate(kinds.split()):
             name = "%s-%d" % (kind, number)
             hosts[name] = {"thin_pool_vg": kind, "thin_pool_profile_name": str(tmp_path / name), "ansible_connection": "local"}
+            if kind == "lost":
+                hosts[name]["ansible_connection"] = "lost"
             if kind == "gone":
                 hosts[name] = {"ansible_host": "127.0.77.254", "ansible_port": 2222}
         shared = {"thin_pool_devices": ["/dev/sdb"], "ansible_become": False, "verify_smoke_test": False}
-        shared.update(docker_storage_after_switch=[str(hook)], ansible_python_interpreter=shutil.which("python3"))
+        shared.update(ansible_python_interpreter=shutil.which("python3"), docker_storage_after_switch=[str(hook)] if hooks else [])
         inventory = tmp_path / "inventory.json"
         inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": shared}}))
         environment = dict(os.environ, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_NOCOLOR="1")
         environment.update(ANSIBLE_LIBRARY="%s:%s" % (STUBS, ROOT / "library"))
+        environment.update(ANSIBLE_CONNECTION_PLUGINS=str(STUBS.parent / "connection_plugins"))
         argv = ["ansible-playbook", "-i", str(inventory), "playbooks/site.yml", *arguments]
         done = subprocess.run(
             argv, cwd=str(ROOT), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
@@ -68,7 +71,7 @@ def test_one_is_changed_and_the_others_are_told_why_not(site, tmp_path):
     assert "refused: /dev/sdb holds ext4." in rows["refused-1"]
     assert "not reached: " in rows["gone-3"]
     assert "ok-0" not in rows
-    assert "1 host already configured, nothing changed" in printed
+    assert "1 host already configured, unchanged" in printed
     assert hooks(tmp_path) == ["needs-2"]
 
 
@@ -96,29 +99,58 @@ def test_too_many_failures_begin_no_further_batch(site, tmp_path):
     assert hooks(tmp_path) == ["breaks-0", "breaks-2", "needs-1"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "before", "apart"),
-    [("needs", [], False), ("moves", [], True), ("needs", ["hook.yml"], True)],
-    ids=["nothing in between", "a disk to be emptied", "a hook before the switch"],
-)
-def test_pool_and_switch_are_one_call_unless_something_is_due_in_between(site, tmp_path, kind, before, apart):
-    hooks_before = {"docker_storage_before_switch": [str(tmp_path / name) for name in before]}
-    code, printed, rows = site(kind, "-e", json.dumps(hooks_before))
+ONE_CALL = ["preflight"]
+ROLES = ["preflight", "thin_pool", "docker_storage", "verify"]
+CALLS = {  # kind of host, the hooks before and after the switch, the roles that call the module or look at the host
+    "nothing in between": ("needs", [], [], ONE_CALL),
+    "a disk to be emptied": ("moves", [], [], ROLES),
+    "a hook before the switch": ("needs", ["hook.yml"], [], ROLES),
+    "a hook after the switch": ("needs", [], ["hook.yml"], ["preflight", "docker_storage", "verify"]),
+}
+CALLING = r"TASK \[(\w+) : (?:Look at the host|Create or grow|Complete the pool|Ask LVM)[^\n]*\n(?:changed|ok): "
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_one_call_does_all_unless_something_is_due_in_between(site, tmp_path, case):
+    kind, before, after, calls = CALLS[case]
+    both = {"docker_storage_before_switch": before, "docker_storage_after_switch": after}
+    both = {name: [str(tmp_path / hook) for hook in hooks] for name, hooks in both.items()}
+    code, printed, rows = site(kind, "-e", json.dumps(both))
     assert code == 0, printed
-    assert "devicemapper on stub-thinpool" in rows[kind + "-0"]
-    assert ("TASK [thin_pool : " in printed) == apart
+    assert re.search(r"overlay2 +devicemapper on stub-thinpool", rows[kind + "-0"]), printed
+    assert re.findall(CALLING, printed) == calls, printed
+    assert ("make /dev/sdb a physical volume" in printed) == (calls == ONE_CALL), printed
+    assert "devicemapper is on /dev/mapper/stub-thinpool" in printed.replace("\n", " "), printed
+    assert hooks(tmp_path) == ([kind + "-0"] if before or after else [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("breaks", "FAILED: Docker did not come up"),
+        ("fails", "FAILED: `pvcreate /dev/sdb`"),
+        ("lost", "closed by remote host"),
+    ],
+)
+def test_a_failure_of_the_one_call_begins_no_further_batch(site, kind, row):
+    """Whether a step was carried out is not known of the first one, nor of a host whose connection was lost."""
+    code, printed, rows = site(kind + " needs", *batches(1), hooks=False)
+    assert code == 2, printed
+    assert row in rows[kind + "-0"], printed
+    assert rows["needs-1"].split()[1:] == ["not", "begun"], printed
+    assert "Report in the exit code" not in printed  # it was not left out
 
 
 def test_a_rerun_changes_nobody(site):
     assert site("needs needs")[0] == 0
     code, printed, _rows = site("needs needs")
     assert code == 0, printed
-    assert "2 hosts already configured, nothing changed" in printed
+    assert "2 hosts already configured, unchanged" in printed
 
 
 def test_check_mode_does_not_call_wanted_what_is_to_be_changed(site, tmp_path):
     code, printed, rows = site("needs ok", "--check")
     assert code == 0, printed
     assert "to be changed, 1 step" in rows["needs-0"]
-    assert "1 host already configured, nothing changed" in printed
+    assert "1 host already configured, unchanged" in printed
     assert not (tmp_path / "needs-0").exists()

@@ -8,7 +8,7 @@ from module_utils.direct_lvm.model.spec import ContainerdStorage
 
 DEVICE = "vgdocker-thinpool"
 SPEC = states.spec(devices=())._replace(
-    state="repaired", containerd=ContainerdStorage("/etc/containerd/conf.d/direct-lvm.toml", "", "", "")
+    goal="repair", containerd=ContainerdStorage("/etc/containerd/conf.d/direct-lvm.toml", "", "", "")
 )
 
 

@@ -6,7 +6,7 @@ import states
 
 from module_utils.direct_lvm.apply import report
 from module_utils.direct_lvm.model.host import Container, Docker, DockerInfo, Image, SwitchRecord, Unit
-from module_utils.direct_lvm.model.spec import DockerStorage
+from module_utils.direct_lvm.model.spec import PROVISION, DockerStorage
 from module_utils.direct_lvm.plan import plan
 from module_utils.direct_lvm.texts import own_files, switch_record
 
@@ -63,6 +63,6 @@ def lines(steps):
     return shown
 
 
-def due(docker, wanted=WANTED, **there):
+def due(docker, wanted=WANTED, goal=PROVISION, **there):
     """The planned lines for Docker on a host whose pool is finished."""
-    return lines(plan.plan(states.spec()._replace(docker=wanted), host(docker, **there)).steps)
+    return lines(plan.plan(states.spec()._replace(docker=wanted, goal=goal), host(docker, **there)).steps)

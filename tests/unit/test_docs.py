@@ -45,7 +45,7 @@ def commands(prompt):
 def options():
     """The names of all variables of the roles."""
     specs = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in ROOT.glob("roles/*/meta/argument_specs.yml")]
-    return {name for spec in specs for name in spec["argument_specs"]["main"]["options"]}
+    return {name for spec in specs for entry in spec["argument_specs"].values() for name in entry["options"]}
 
 
 def words_of(playbook):

@@ -87,7 +87,7 @@ def test_a_failure_tells_to_run_again_only_where_work_had_begun(library, monkeyp
         result["changed"] = done
         raise module.commands.CommandFailed(["lvs"], "did not finish within 120 s and was stopped")
 
-    ended = FakeModule(command_timeout=120, lock_timeout=0, variables=[])
+    ended = FakeModule(command_timeout=120, lock_timeout=0, plan_only_for=[], variables=[])
     monkeypatch.setattr(module, "AnsibleModule", lambda **_given: ended)
     monkeypatch.setattr(module, "read_spec", lambda _params: None)
     monkeypatch.setattr(module.files, "must_be_root", lambda: None)
@@ -97,3 +97,40 @@ def test_a_failure_tells_to_run_again_only_where_work_had_begun(library, monkeyp
         module.main()
     assert ended.answer["msg"].startswith("`lvs` did not finish within 120 s and was stopped.")
     assert ("The next run continues from here." in ended.answer["msg"]) == continues
+
+
+@pytest.mark.parametrize(
+    ("due", "only", "check_mode", "looks"),
+    [
+        (False, [], False, ["any"]),
+        (True, [], False, ["any", "locked"]),
+        (True, ["long_steps"], False, ["any", "locked long_steps"]),
+        (True, ["any"], False, ["any"]),
+        (True, [], True, [""]),
+    ],
+    ids=["nothing-due", "due", "due-for-a-caller", "plan-only", "check-mode"],
+)
+def test_a_host_is_locked_only_when_something_is_due_and_then_looked_at_again(library, monkeypatch, due, only, check_mode, looks):
+    module = library("direct_lvm")
+    seen, locked = [], []
+
+    @contextlib.contextmanager
+    def lock(_timeout):
+        locked.append("locked")
+        yield
+
+    def converge(_spec, result, _check_mode, _diff, plan_only_for):
+        assert result["steps"] == []
+        seen.append(" ".join(locked + plan_only_for))
+        result["steps"] = ["a step"] if due else []
+        return ()
+
+    ended = FakeModule(check_mode, command_timeout=120, lock_timeout=0, plan_only_for=only, variables=[])
+    monkeypatch.setattr(module, "AnsibleModule", lambda **_given: ended)
+    monkeypatch.setattr(module, "read_spec", lambda _params: None)
+    monkeypatch.setattr(module.files, "must_be_root", lambda: None)
+    monkeypatch.setattr(module.files, "only_one_run", lock)
+    monkeypatch.setattr(module, "converge", converge)
+    with pytest.raises(Ended):
+        module.main()
+    assert seen == looks

@@ -25,7 +25,10 @@ DOCUMENTED = {
 
 @pytest.mark.parametrize("role", ROLES)
 def test_defaults_are_the_argument_specs_defaults(role):
-    options = load("roles", role, "meta", "argument_specs.yml")["argument_specs"]["main"]["options"]
+    entries = load("roles", role, "meta", "argument_specs.yml")["argument_specs"]
+    assert {entry for entry in entries if not (ROOT / "roles" / role / "tasks" / (entry + ".yml")).exists()} == set()
+    options = {name: option for entry in entries.values() for name, option in entry["options"].items()}
+    assert len(options) == sum(len(entry["options"]) for entry in entries.values())
     specified = {name: option["default"] for name, option in options.items() if "default" in option}
     assert load("roles", role, "defaults", "main.yml") == specified
     for name, option in options.items():
@@ -46,7 +49,7 @@ def test_the_models_defaults_are_the_modules_defaults():
         for name in ("pool", "docker", "containerd")
     }
     given["pool"]["devices"] = ["/dev/sdb"]
-    spec = read_spec(dict(given, state="present", lock_timeout=600, command_timeout=120))
+    spec = read_spec(dict(given, goal="provision", lock_timeout=600, command_timeout=120))
     assert spec.pool == Pool(devices=("/dev/sdb",))
     assert spec.docker == DockerStorage("auto", given["docker"]["dropin"])
     assert spec.containerd == ContainerdStorage(given["containerd"]["config_file"], given["containerd"]["dropin"])
@@ -134,7 +137,7 @@ def test_tasks_use_only_options_that_our_modules_have():
     ("task", "names"),
     [
         pytest.param("direct_lvm: {pool: {devices: [/dev/sdb]}, docker: '{{ desired }}'}", [], id="all-known"),
-        pytest.param("direct_lvm: {pol: {}, state: present}", ["pol"], id="option"),
+        pytest.param("direct_lvm: {pol: {}, goal: provision}", ["pol"], id="option"),
         pytest.param("direct_lvm: {pool: {device: [/dev/sdb]}}", ["pool.device"], id="suboption"),
         pytest.param("direct_lvm: {pool: {wipe: [{device: a, signatur: b}]}}", ["pool.wipe.signatur"], id="suboption-in-a-list"),
         pytest.param("direct_lvm: {docker: {options: {dm.basesize: 20G}}}", [], id="free-form"),
@@ -176,7 +179,7 @@ def desired(**changes):
         for name, role in (("pool", "thin_pool"), ("docker", "docker_storage"), ("containerd", "containerd_storage"))
     }
     given["docker"] = dict(given["docker"], load_images=True, verify_archives=True)
-    return read_spec(dict(given, state="present", lock_timeout=600, command_timeout=120))
+    return read_spec(dict(given, goal="provision", lock_timeout=600, command_timeout=120))
 
 
 def test_the_profile():

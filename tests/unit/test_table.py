@@ -22,7 +22,18 @@ PARTS = st.fixed_dictionaries(
 )
 HOST = JSON | st.fixed_dictionaries({"engine": JSON, "docker": JSON | PARTS, "pool": JSON | PARTS})
 ANSWER = st.fixed_dictionaries(
-    {}, optional={"host": HOST, "steps": JSON, "downtime": JSON, "changed": JSON, "msg": JSON, "results": JSON, "failed": JSON}
+    {},
+    optional={
+        "host": HOST,
+        "before": HOST,
+        "begun": JSON,
+        "steps": JSON,
+        "downtime": JSON,
+        "changed": JSON,
+        "msg": JSON,
+        "results": JSON,
+        "failed": JSON,
+    },
 )
 WELL = {"host": {"engine": "devicemapper", "pool": {"device": "/dev/mapper/a"}, "docker": {}}, "changed": True, "downtime": 1.5}
 
@@ -65,6 +76,9 @@ def test_any_answer_leaves_the_others_rows_as_they_are_and_is_printable(answer, 
     ("field", "value"),
     [
         ("host", ["no object"]),
+        ("before", ["no object"]),
+        ("before", {"docker": 5}),
+        ("begun", "yes"),
         ("host", {"engine": "x", "pool": {"device": 5}}),
         ("host", {"docker": "text"}),
         ("host", {"docker": {"status": 5, "driver": ["a"]}}),
@@ -82,6 +96,17 @@ def test_an_odd_value_costs_no_other_row(field, value):
     lines = shown(("odd", "failed", dict(WELL, **{field: value})), ("well", "ok", WELL))
     assert any(line.startswith("well") and line.endswith("1.5 s") for line in lines)
     assert any(line.startswith("odd") for line in lines)
+
+
+def test_what_a_host_had_is_told_when_one_call_did_all():
+    before = {"engine": None, "pool": None, "docker": {"driver": "overlay2", "version": "20.10", "status": {}}}
+    assert shown(("a", "ok", dict(WELL, before=before)))[2].split() == ["a", "overlay2", "devicemapper", "on", "a", "1.5", "s"]
+
+
+@pytest.mark.parametrize(("begun", "word"), [(True, "FAILED"), (False, "refused")])
+def test_a_failure_is_a_refusal_only_before_the_first_step(begun, word):
+    lines = shown(("a", "failed", dict(WELL, changed=False, begun=begun, msg="no")))
+    assert lines[2].endswith("%s: no" % word)
 
 
 def test_a_message_commands_no_terminal():

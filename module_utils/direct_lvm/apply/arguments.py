@@ -6,6 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+from ..model.spec import GOALS, PROVISION
 
 POOL = {
     "devices": {"type": "list", "elements": "str", "required": True},
@@ -28,7 +29,6 @@ POOL = {
     "require_autoextend": {"type": "bool", "default": False},
     "error_when_full": {"type": "bool", "default": False},
     "remove_data": {"type": "bool", "default": False},
-    "replace": {"type": "bool", "default": False},
     "discards": {"type": "str", "choices": ["passdown", "nopassdown", "ignore"], "default": "passdown"},
 }
 
@@ -44,7 +44,7 @@ DOCKER = {
     "keep_archives": {"type": "bool", "default": True},
     "verify_archives": {"type": "bool", "default": True},
     "load_images": {"type": "bool", "default": True},
-    "state": {"type": "str", "choices": ["on_pool", "former", "overlay2", "cleaned"], "default": "on_pool"},
+    "roll_back_to": {"type": "str", "choices": ["previous", "overlay2"], "default": "previous"},
 }
 
 CONTAINERD = {
@@ -63,7 +63,8 @@ ARGUMENTS = {
     "pool": {"type": "dict", "required": True, "options": POOL},
     "docker": {"type": "dict", "options": DOCKER},
     "containerd": {"type": "dict", "options": CONTAINERD},
-    "state": {"type": "str", "choices": ["present", "absent", "repaired"], "default": "present"},
+    "goal": {"type": "str", "choices": list(GOALS), "default": PROVISION},
+    "plan_only_for": {"type": "list", "elements": "str", "choices": ["any", "long_steps", "docker_restart"], "default": []},
     "lock_timeout": {"type": "int", "default": 600},
     "command_timeout": {"type": "int", "default": 120},
     "variables": {"type": "list", "elements": "str", "default": []},

@@ -6,7 +6,9 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+from ..facts.lvm import is_moving
 from ..facts.observe import ask_settings, observe
+from ..host import commands
 from ..model.errors import Changed, Refused
 from ..model.steps import REPAIR, LoadImage, Transaction, UntilMoved
 from ..plan import plan
@@ -15,15 +17,15 @@ from . import apply, report
 ROUNDS = 5  # looks at a host on which Docker's content changes while it is being switched
 
 
-def converge(spec, result, check_mode=False, with_diff=False):
+def converge(spec, result, check_mode=False, with_diff=False, plan_only_for=()):
     """Observe, plan, carry out, observe and plan again; in check mode only plan. Returns the warnings.
 
-    with_diff: whether the answer gets the texts of the files that change.
+    with_diff: whether the answer gets the texts of the files that change.  plan_only_for: the option of that name.
     result: the module's answer, filled as it goes, so that a failure tells how far it came.
     Raises Refused, CommandFailed, apply.SwitchFailed and OSError.
     """
     host = observe(spec)
-    result["host"] = report.summary(spec.pool, host)
+    result["host"] = summary(spec, host)
     result["waiting_for"] = [disk.asked for disk in host.disks if disk.path is None]
     due = plan.plan(spec, host)
     if due.steps and host.settings is None:
@@ -35,11 +37,14 @@ def converge(spec, result, check_mode=False, with_diff=False):
     result["roles"], result["between"] = list(due.roles), due.between
     if with_diff:
         result["diff"] = report.diff(steps)
-    if check_mode:
+    leaves = plans_only(due, plan_only_for)
+    if check_mode or leaves:
         apply.recheck_devices(steps)
-    if check_mode or not steps:
-        result.update(changed=bool(steps), steps=report.describe(steps), loads=loads(spec, host))
+    if check_mode or leaves or not steps:
+        result.update(changed=bool(steps and not leaves), steps=report.describe(steps), loads=loads(spec, host))
+        result["roles"] = result["roles"] if leaves else []
         return due.warnings
+    result.update(begun=True, roles=[], before={name: result["host"][name] for name in ("engine", "pool", "docker")})
     done = apply.Done()
     try:
         carry_out(spec, steps, done)
@@ -47,7 +52,7 @@ def converge(spec, result, check_mode=False, with_diff=False):
         result.update(changed=bool(done), steps=report.describe(done), downtime=round(done.downtime, 1))
         result["repaired"] = any(step.kind == REPAIR for step in done)
     after = observe(spec)._replace(settings=host.settings)
-    result["host"] = report.summary(spec.pool, after)
+    result["host"] = summary(spec, after, lsblk())
     result["loads"] = loads(spec, after)
     due = plan.plan(spec, after)
     needed = report.describe(due.steps)
@@ -58,6 +63,26 @@ def converge(spec, result, check_mode=False, with_diff=False):
             + "; ".join(" ".join(step["argv"]) if step["kind"] == "command" else step["why"] for step in needed)
         )
     return due.warnings + tuple(done.sentences)
+
+
+def plans_only(due, plan_only_for):
+    """Whether a Plan is left to a later call. plan_only_for: the module's option."""
+    holds = {"any": bool(due.steps)}
+    holds["long_steps"] = due.between or any(isinstance(step, LoadImage) for step in due.steps)
+    holds["docker_restart"] = any(isinstance(step, Transaction) and step.service == "docker" for step in due.steps)
+    return any(holds[name] for name in plan_only_for)
+
+
+def summary(spec, host, block_devices=None):
+    """The host for the answer. Whether a pvmove is seen to is asked only when there is one: it costs a look at all processes."""
+    watched = bool(host.lvm.moves_of(spec.pool.vg)) and is_moving()
+    return report.summary(spec.pool, host, watched, block_devices)
+
+
+def lsblk():
+    """{name: type} of the block devices and device-mapper devices, as lsblk shows them."""
+    lines = commands.run(["lsblk", "--raw", "--noheadings", "--output", "NAME,TYPE"]).out.splitlines()
+    return dict(line.partition(" ")[::2] for line in lines)
 
 
 def carry_out(spec, steps, done):

@@ -12,18 +12,25 @@ from ..host import files
 from ..model import engines, geometry
 from ..model.names import TAG
 from ..model.steps import Command, IfFails, RemoveFile, Transaction, WriteFile
-from ..plan.health import engine_in_use
+from ..plan import health
 from ..texts import switch_record
 
 
-def summary(pool, host):
-    """{engine, vg, pool, docker, containerd}: each None while it is missing. Sizes in bytes, percentages as LVM reports them."""
+def summary(pool, host, watched=False, block_devices=None):
+    """A host as RETURN of the module direct_lvm_info documents it. Sizes in bytes, percentages as LVM reports them.
+
+    watched: whether a process of LVM sees to a pvmove.  block_devices: what lsblk says, None when it was not asked.
+    """
+    found = health.findings(pool, host)
     return {
-        "engine": engine_in_use(pool, host),
-        "vg": vg_summary(pool, host.lvm),
+        "engine": health.engine_in_use(pool, host),
+        "vg": vg_summary(pool, host.lvm, watched),
         "pool": pool_summary(pool, host),
         "docker": docker_summary(host.docker),
         "containerd": containerd_summary(host.containerd),
+        "block_devices": block_devices,
+        "warnings": [finding.sentence for finding in found],
+        "danger": health.danger(found),
     }
 
 
@@ -38,42 +45,38 @@ def containerd_summary(containerd):
     }
 
 
-def vg_summary(pool, lvm):
-    """The volume group: size, free, disks, whether it is ours."""
+def vg_summary(pool, lvm, watched):
+    """The volume group: size, free, disks, how far each is with its pvmove, whether it is ours."""
     vg = lvm.vg(pool.vg)
     if vg is None:
         return None
+    moves, devices = lvm.moves_of(vg.name), [pv.name for pv in lvm.pvs_of(vg.name)]
     return {
         "name": vg.name,
         "size": vg.extents * vg.extent_size,
         "free": vg.free * vg.extent_size,
         "ours": TAG in vg.tags,
-        "devices": [pv.name for pv in lvm.pvs_of(vg.name)],
-        "moving": moving(vg, lvm),
+        "devices": devices,
+        "moves": {device: move(moves.get(device), watched) for device in devices},
     }
 
 
-def moving(vg, lvm):
-    """The first pvmove under way in a VG: {device, percent}, None when there is none."""
-    for device, lv in sorted(lvm.moves_of(vg.name).items()):
-        return {"device": device, "percent": lv.moved_percent}
-    return None
-
-
-def move(under_way):
-    """How a pvmove is, for whoever waits until a disk is empty: {percent, sentence}. under_way: as moving(), with watched, or None.
+def move(lv, watched):
+    """How the pvmove of a disk is, for whoever waits until it is empty: {under_way, percent, sentence}. lv: its hidden LV, or None.
 
     percent: 100 when there is nothing to wait for. As long as LVM has the move it is less, for LVM still has to let go of the disk.
-    sentence: why a disk that holds data all the same is not empty; it goes on after the words "The move from DISK".
+    sentence: why a disk that holds data all the same is not empty; it continues the words "The move from DISK".
     """
-    if under_way is None:
-        return {"percent": 100, "sentence": "has stopped: LVM has none under way any more, it was taken back or failed."}
-    percent = under_way["percent"]
-    at = "%s %%" % ("?" if percent is None else percent)
-    if not under_way["watched"]:
-        return {"percent": 100, "sentence": "has stopped at %s: no process of LVM sees to it any more." % at}
-    sentence = "is still at %s: it has not ended within the time of thin_pool_move_timeout." % at
-    return {"percent": min(percent or 0, 99), "sentence": sentence}
+    percent, under_way = 100, lv is not None
+    at = "?" if not under_way or lv.moved_percent is None else lv.moved_percent
+    if not under_way:
+        sentence = "has stopped: LVM has none under way any more, it was taken back or failed."
+    elif not watched:
+        sentence = "has stopped at %s %%: no process of LVM sees to it any more." % at
+    else:
+        sentence = "is still at %s %%: it has not ended within the time of thin_pool_move_timeout." % at
+        percent = min(lv.moved_percent or 0, 99)
+    return {"under_way": under_way, "percent": percent, "sentence": sentence}
 
 
 def pool_summary(pool, host):

@@ -11,7 +11,20 @@ import re
 
 from ..model import geometry
 from ..model.errors import Refused
-from ..model.spec import ContainerdStorage, DockerStorage, Pool, Size, Spec, Wipe
+from ..model.spec import (
+    CLEAN_UP,
+    GROW,
+    PROVISION,
+    REPAIR,
+    REPLACE,
+    ROLL_BACK,
+    ContainerdStorage,
+    DockerStorage,
+    Pool,
+    Size,
+    Spec,
+    Wipe,
+)
 from ..texts import docker_options
 from .arguments import CONTAINERD
 
@@ -47,25 +60,28 @@ def read_spec(params):
     """module.params -> Spec. Raises Refused with the first thing that is wrong."""
     for name, least in (("lock_timeout", 0), ("command_timeout", 1)):
         _between(params[name], least, DAY, "thin_pool_" + name, "seconds")
-    storage, snapshotter = params.get("docker"), params.get("containerd")
+    goal, storage, snapshotter = params["goal"], params.get("docker"), params.get("containerd")
+    if goal in (ROLL_BACK, CLEAN_UP) and not storage:
+        raise Refused("The goal %s is about Docker, and `docker` is not given." % goal, "Give the module's parameter docker.")
+    if goal in (GROW, REPLACE, REPAIR):  # these are about the pool; only a repair stops who uses it
+        storage, snapshotter = None, snapshotter if goal == REPAIR else None
     if storage and not snapshotter:  # Docker 25 and newer use it
         snapshotter = {name: option["default"] for name, option in CONTAINERD.items()}
-    needs_devices = params["state"] != "repaired" and (not storage or storage["state"] == "on_pool")
-    pool = read_pool(params["pool"], needs_devices)
+    pool = read_pool(params["pool"], goal)
     return Spec(
         pool,
         read_docker(storage) if storage else None,
         read_containerd(snapshotter) if snapshotter else None,
-        params["state"],
+        goal,
     )
 
 
-def read_pool(given, needs_devices=True):
-    """The `pool` parameter -> Pool. Raises Refused. needs_devices: whether the pool may be changed at all.
+def read_pool(given, goal=PROVISION):
+    """The `pool` parameter -> Pool. Raises Refused.
 
     Each option is the field of its name; those that are more than a choice are read here.
     """
-    pool = Pool(**given)._replace(
+    pool = Pool(replace=goal == REPLACE, **given)._replace(
         devices=tuple(_device(name, "thin_pool_devices") for name in given["devices"]),
         vg=_lvm_name(given["vg"], "thin_pool_vg", ()),
         name=_lvm_name(given["name"], "thin_pool_name", RESERVED_PARTS),
@@ -77,7 +93,8 @@ def read_pool(given, needs_devices=True):
         profile_name=_profile_name(given["profile_name"]),
         wipe=tuple(Wipe(_device(w["device"], "thin_pool_wipe"), w["signature"]) for w in given["wipe"] or ()),
     )
-    if needs_devices and not pool.devices and (pool.replace or not pool.adopt_vg):
+    needed = goal not in (ROLL_BACK, CLEAN_UP, REPAIR)  # these leave the disks alone
+    if needed and not pool.devices and (pool.replace or not pool.adopt_vg):
         raise Refused(
             "thin_pool_devices is empty: no disk to make the thin pool from.",
             'Name at least one, for example -e \'{"thin_pool_devices": ["/dev/sdb"]}\'; `lsblk` lists a host\'s disks.',

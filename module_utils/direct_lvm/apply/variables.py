@@ -10,16 +10,18 @@ from .arguments import CONTAINERD, DOCKER, POOL
 
 OPTIONS = (("thin_pool_", POOL), ("docker_storage_", DOCKER), ("containerd_storage_", CONTAINERD))
 OTHERS = {  # prefix: the names behind it that are no option of the module
-    "thin_pool_": "state device_timeout move_timeout lock_timeout command_timeout repair_confirmed",
+    "thin_pool_": "device_timeout move_timeout lock_timeout command_timeout repair_confirmed",
     "docker_storage_": "before_switch after_switch cleanup_confirmed",
     "containerd_storage_": "",
     "image_archive_": "dir keep commit_containers",
+    "preflight_": "goal",
 }
 INTERNAL = {  # what the roles and playbooks make themselves
-    "thin_pool_": "desired made move left leaving repaired",
-    "docker_storage_": "desired named_by_fact hooks_before hooks_after switch failure",
+    "thin_pool_": "desired leaving left looks move repaired replaced",
+    "docker_storage_": "desired failure goal hooks_after hooks_before named_by_fact switch",
     "containerd_storage_": "desired",
     "image_archive_": "",
+    "preflight_": "hooks look_goal look_plan_only_for plan roles",
 }
 BY_THE_ROLES = ("verify_archives", "load_images")  # options that no variable sets
 RENAMED = {
@@ -27,6 +29,12 @@ RENAMED = {
     "docker_storage_archive_dir": "image_archive_dir",
     "docker_storage_commit_containers": "image_archive_commit_containers",
     "docker_storage_keep_archives": "image_archive_keep",
+}
+BY_PLAYBOOK = {  # what a playbook says since: the names of those that do
+    "docker_storage_state": "rollback.yml, cleanup.yml or upgrade.yml",
+    "preflight_docker": "grow.yml",
+    "thin_pool_replace": "replace.yml",
+    "thin_pool_state": "remove.yml or repair.yml",
 }
 ALIKE = 0.75  # of difflib's ratio, without the prefix: one letter or two
 
@@ -46,12 +54,19 @@ def check_variables(names):
     known = settable()
     internal = {prefix + name for prefix, made in INTERNAL.items() for name in made.split()}
     for name in sorted(set(names) - set(known) - internal):
-        right = RENAMED.get(name) or nearest(name, known)
-        if right:
+        if instead(name, known):
             raise Refused(
                 "%s is not a variable of this tool, so it would have no effect." % printable(name),
-                "Use %s instead. To find where it is set: grep -rn %s group_vars host_vars inventory" % (paste(right), paste(name)),
+                "%s To find where it is set: grep -rn %s group_vars host_vars inventory" % (instead(name, known), paste(name)),
             )
+
+
+def instead(name, known):
+    """The sentence that tells what to do instead of setting this variable; "" when it is no fault."""
+    if name in BY_PLAYBOOK:
+        return "Remove it, and run playbooks/%s, which needs no variable for that." % BY_PLAYBOOK[name]
+    right = RENAMED.get(name) or nearest(name, known)
+    return "Use %s instead." % paste(right) if right else ""
 
 
 def nearest(name, known):

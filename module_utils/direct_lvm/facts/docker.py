@@ -18,6 +18,7 @@ from ..model.errors import CommandFailed, Refused
 from ..model.host import CONFIG, Docker, Unit
 from ..model.names import OURS, device_name
 from ..model.quoting import paste
+from ..model.spec import CLEAN_UP, PROVISION, ROLL_BACK
 from ..texts import docker_conflicts, docker_words, own_files, programs, switch_record, units
 from ..texts.containerd_config import config_paths
 from ..texts.docker_info import is_image_store, parse_info_json, parse_info_text, parse_version, podman, storage_kind
@@ -48,8 +49,9 @@ class Setup(NamedTuple):
     containerd: str = CONFIG
 
 
-def observe_docker(desired, pool=None):
+def observe_docker(desired, pool=None, goal=PROVISION):
     """Docker on this host, as a Docker. desired: DockerStorage on a Pool; its dropin is "" where nothing is to be configured.
+    goal: of the Spec.
 
     One process (systemctl) and one more (docker info) in the desired state. The installed program's version and the
     content are asked only when a switch would be due: a restart starts the installed program, not the running one. The
@@ -88,8 +90,8 @@ def observe_docker(desired, pool=None):
         client=commands.find("docker") is not None,
     )
     settled = info is not None and is_settled(info, desired, pool, unit, dropin_text)
-    if not settled or desired.state != "on_pool" or docker.begun():
-        docker = observe_more(docker, desired)
+    if not settled or goal in (ROLL_BACK, CLEAN_UP) or docker.begun():
+        docker = observe_more(docker, desired, goal)
     elif not desired.dropin and info.containers:  # not images: Docker asks the snapshotter for sizes, and it may be broken
         docker = docker._replace(containers=images.list_containers(docker.host))
     if docker.version is not None and desired.dropin:
@@ -104,7 +106,7 @@ def observe_docker(desired, pool=None):
     return docker
 
 
-def observe_more(docker, desired):
+def observe_more(docker, desired, goal=PROVISION):
     """The Docker with what only a switch needs to know: the program on disk, content, archives, folders."""
     if desired.dropin:  # nothing is switched to report, or to remove a pool
         docker = observe_content(docker, desired)  # first: what comes after this is new
@@ -126,7 +128,7 @@ def observe_more(docker, desired):
         archive_free=images.free_bytes(desired.archive_dir),
         archive_unfit=archive_folder.problem(desired.archive_dir),
         root_state=state,
-        left=leftovers(docker, desired) if desired.state == "cleaned" and docker.former else (),
+        left=leftovers(docker, desired) if goal == CLEAN_UP and docker.former else (),
         mounted=docker_root.mount_points(docker.root),
         build_cache=docker_root.has_build_cache(docker.root),
         plugins=docker_root.plugins(docker.root),

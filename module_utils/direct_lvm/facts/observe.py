@@ -8,7 +8,7 @@ from ..host import commands, files
 from ..model import engines
 from ..model.host import Host, Missing
 from ..model.names import profile_path
-from ..model.spec import PROVISION, REMOVE, REPAIR, DockerStorage
+from ..model.spec import GROW, PROVISION, REMOVE, REPAIR, REPLACE, DockerStorage
 from ..texts import docker_info, switch_record
 from . import containerd, disks, docker, lvm, lvm_settings
 
@@ -47,7 +47,7 @@ def observe(spec):
     due = unusable or (spec.goal != REMOVE and report.lv(pool.vg, pool.name) is None)  # else it is asked when steps are due
     if pool.replace and in_place - listed and not has_target("dm_mirror"):
         missing += (MIRROR_TARGET,)
-    seen = docker.observe_docker(storage, pool) if storage else None
+    seen = docker.observe_docker(storage, pool, spec.goal) if storage else None
     asked = spec.docker.engine if spec.docker and spec.goal != REMOVE else "containerd"
     snapshotter = None
     if spec.containerd and engines.needs_containerd(asked, seen.version):
@@ -78,7 +78,7 @@ def mkfs(spec, seen, snapshotter):
     containerd makes one for each image, and tells only then. Docker makes one in a new pool: xfs, or ext4 where there is no
     mkfs.xfs (moby, devmapper/deviceset.go, determineDefaultFS), or the one that dm.fs names.
     """
-    if spec.goal != PROVISION:
+    if spec.goal not in (PROVISION, GROW, REPLACE):
         return ()
     if snapshotter is not None:
         kinds = (spec.containerd.fs_type,) if snapshotter.installed else ()

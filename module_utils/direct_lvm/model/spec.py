@@ -8,7 +8,15 @@ __metaclass__ = type
 
 from typing import NamedTuple, Optional, Tuple
 
-PROVISION, REMOVE, REPAIR, ROLL_BACK, CLEAN_UP = "provision", "remove", "repair", "roll back", "clean up"
+PROVISION, GROW, REPLACE, ROLL_BACK, CLEAN_UP, REMOVE, REPAIR = GOALS = (
+    "provision",
+    "grow",
+    "replace",
+    "roll_back",
+    "clean_up",
+    "remove",
+    "repair",
+)
 
 
 class Size(NamedTuple):
@@ -45,7 +53,10 @@ class Wipe(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """The wanted thin pool. chunk_size in bytes; the rest as in lvm.conf(5) and lvmthin(7)."""
+    """The desired thin pool. chunk_size in bytes; the rest as in lvm.conf(5) and lvmthin(7).
+
+    replace: whether disks of the VG that devices does not name are emptied and taken out, which is the goal REPLACE.
+    """
 
     devices: Tuple[str, ...]
     vg: str = "vgdocker"
@@ -67,7 +78,7 @@ class Pool(NamedTuple):
 
 
 class DockerStorage(NamedTuple):
-    """The wanted storage of Docker. engine is 'auto' or one of engines.ENGINES.
+    """The desired storage of Docker. engine is 'auto' or one of engines.ENGINES.
 
     dropin: the path of our drop-in of docker.service, "" when nothing is desired.
     config: where the storage settings go, 'dropin' (the command line) or 'daemon_json' (the drop-in then only orders).
@@ -77,8 +88,7 @@ class DockerStorage(NamedTuple):
     archive_dir: the folder of the image archives.  keep_archives: whether they stay once they are loaded.
     verify_archives: whether archives that are there already are read before Docker changes its storage.
     load_images: whether archived images are loaded in this run.
-    state: where Docker belongs: 'on_pool'; 'former', what it had before; 'overlay2'; 'cleaned', on the pool, and nothing of the
-        former driver is left.
+    roll_back_to: with the goal ROLL_BACK, 'previous', the storage that it had before, or 'overlay2'.
     """
 
     engine: str
@@ -92,7 +102,7 @@ class DockerStorage(NamedTuple):
     keep_archives: bool = True
     verify_archives: bool = True
     load_images: bool = True
-    state: str = "on_pool"
+    roll_back_to: str = "previous"
 
     @property
     def fs(self):
@@ -104,19 +114,10 @@ class Spec(NamedTuple):
     """The desired state of one host. docker None: Docker is left as it is.
 
     containerd: always set beside docker, whose engine decides whether it is used.  docker and containerd None: the pool only.
-    state: of the pool: 'present', 'absent', or 'repaired', its metadata are checked and nothing else is done.
+    goal: what the run is for, one of GOALS.
     """
 
     pool: Pool
     docker: Optional[DockerStorage] = None
     containerd: Optional[ContainerdStorage] = None
-    state: str = "present"
-
-    @property
-    def goal(self):
-        """What a run is for: PROVISION, REMOVE, REPAIR, ROLL_BACK or CLEAN_UP."""
-        if self.state != "present":
-            return REMOVE if self.state == "absent" else REPAIR
-        if self.docker and self.docker.state != "on_pool":
-            return CLEAN_UP if self.docker.state == "cleaned" else ROLL_BACK
-        return PROVISION
+    goal: str = PROVISION

@@ -283,7 +283,7 @@ def plan_back(spec, host):
     """
     docker, desired, former = host.docker, spec.docker, host.docker.former
     image_store = engines.is_image_store(desired.engine, docker.version)
-    if desired.state == "overlay2" and not (former and former.driver == "overlay2"):
+    if desired.roll_back_to == "overlay2" and not (former and former.driver == "overlay2"):
         if docker.info is not None and docker.info.driver == "overlay2" and former is None:
             return []
         former = docker_switch.overlay2(docker)

@@ -21,6 +21,7 @@ from ..model.errors import Refused
 from ..model.host import Content, SwitchRecord
 from ..model.names import CONTAINERD_STORE, DRIVER_FOLDERS, FORMER, LOOP_FILE, MANAGED, OURS, SAME_DRIVER_FOLDERS, STRAY
 from ..model.quoting import paste
+from ..model.spec import ROLL_BACK
 from ..model.steps import (
     AssertContent,
     Command,
@@ -131,7 +132,7 @@ def former_side(spec, docker, former, image_store):
     Of daemon.json only what the switch sets goes back: whatever else somebody wrote into it since stays.
     """
     moves = ((), ()) if image_store else moves_to_former(docker, former)
-    whole = image_store or spec.docker.state == "overlay2"
+    whole = image_store or (spec.goal == ROLL_BACK and spec.docker.roll_back_to == "overlay2")
     settings = own_files.IMAGE_STORE if whole else own_files.docker_settings(spec.pool, spec.docker)
     # With a drop-in the switch sets none, and Docker starts with no storage key in daemon.json.
     keys = tuple(sorted({*paths(settings), ("storage-driver",), ("storage-opts",)}))

@@ -6,7 +6,7 @@ from ..model import engines, geometry
 from ..model.errors import Refused
 from ..model.plan import Plan
 from ..model.quoting import paste
-from ..model.spec import CLEAN_UP, REMOVE, REPAIR, ROLL_BACK
+from ..model.spec import CLEAN_UP, GROW, REMOVE, REPAIR, REPLACE, ROLL_BACK
 from ..model.steps import IfFails, RemoveFile, Transaction, WriteFile
 from . import (
     containerd_storage,
@@ -25,6 +25,8 @@ from . import (
 def plan(spec, host):
     """The model.plan.Plan of a Host. Raises Refused, before any step: a host is changed as a whole or not at all."""
     check_tools(host)
+    if spec.goal in (GROW, REPLACE):
+        thin_pool.check_exists(spec.pool, host.lvm)
     settings_check.check(spec, host)
     if spec.goal == REMOVE:
         due = Plan(removal.plan_remove(spec, host), removal.left(spec, host))

@@ -29,6 +29,12 @@ def plan_pool(pool, host, capacity):
     return creation(pool, host.lvm, capacity)
 
 
+def check_exists(pool, lvm):
+    """Raise Refused when there is no pool to grow, or to replace the disks of."""
+    if lvm.lv(pool.vg, pool.name) is None:
+        raise Refused("There is no pool %s." % full(pool), "To create one: ansible-playbook playbooks/site.yml")
+
+
 def check_names(pool, lvm):
     """Refuse what stands in the way under the pool's names, whoever made it."""
     lv, meta = lvm.lv(pool.vg, pool.name), lvm.lv(pool.vg, metadata_name(pool))

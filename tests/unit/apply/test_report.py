@@ -6,6 +6,8 @@ import pathlib
 import re
 
 import pytest
+import states
+from pools_on_disks import pool_on
 
 from module_utils.direct_lvm.apply import apply, report
 from module_utils.direct_lvm.model import steps as every
@@ -34,6 +36,11 @@ def test_a_private_file_is_not_shown(tmp_path):
 
 
 STOPPED = "has stopped at %s %%: no process of LVM sees to it any more."
+NO_MOVE = {
+    "under_way": False,
+    "percent": 100,
+    "sentence": "has stopped: LVM has none under way any more, it was taken back or failed.",
+}
 STILL = "is still at %s %%: it has not ended within the time of thin_pool_move_timeout."
 
 
@@ -50,13 +57,21 @@ STILL = "is still at %s %%: it has not ended within the time of thin_pool_move_t
     ],
 )
 def test_how_a_move_is(percent, watched, shown, sentence):
-    under_way = {"device": "/dev/sdb", "percent": percent, "watched": watched}
-    assert report.move(under_way) == {"percent": shown, "sentence": sentence}
+    host = pool_on("/dev/vdb", "/dev/vdc", moving=40.0)
+    lvs = tuple(lv._replace(moved_percent=percent) if lv.moved_from else lv for lv in host.lvm.lvs)
+    moves = report.summary(states.ARTICLE, host._replace(lvm=host.lvm._replace(lvs=lvs)), watched)["vg"]["moves"]
+    assert moves == {"/dev/vdb": {"under_way": True, "percent": shown, "sentence": sentence}, "/dev/vdc": NO_MOVE}
 
 
-def test_without_a_move_there_is_nothing_to_wait_for():
-    stopped = {"percent": 100, "sentence": "has stopped: LVM has none under way any more, it was taken back or failed."}
-    assert report.move(None) == stopped
+@pytest.mark.parametrize("watched", [True, False])
+def test_without_a_move_there_is_nothing_to_wait_for(watched):
+    assert report.summary(states.ARTICLE, pool_on("/dev/vdb"), watched)["vg"]["moves"] == {"/dev/vdb": NO_MOVE}
+
+
+def test_the_host_tells_what_an_operator_must_know():
+    told = report.summary(states.ARTICLE, states.host("bookworm", "00-blank"), block_devices={"vdb": "disk"})
+    assert told["warnings"] == ["There is no thin pool vgdocker/thinpool. Run playbooks/site.yml."]
+    assert (told["danger"], told["block_devices"]) == ({"pool": "warning"}, {"vdb": "disk"})
 
 
 SECRET = "http://user:s3cret@proxy.example.com:3128"

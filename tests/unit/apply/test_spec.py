@@ -12,7 +12,20 @@ from module_utils.direct_lvm.apply.spec import RESERVED_PARTS, read_spec
 from module_utils.direct_lvm.model.errors import Refused
 from module_utils.direct_lvm.model.host import Disk, Signature
 from module_utils.direct_lvm.model.lvm_report import Lvm
-from module_utils.direct_lvm.model.spec import CLEAN_UP, PROVISION, REMOVE, REPAIR, ROLL_BACK, ContainerdStorage, Pool, Size, Wipe
+from module_utils.direct_lvm.model.spec import (
+    CLEAN_UP,
+    GOALS,
+    GROW,
+    PROVISION,
+    REMOVE,
+    REPAIR,
+    REPLACE,
+    ROLL_BACK,
+    ContainerdStorage,
+    Pool,
+    Size,
+    Wipe,
+)
 from module_utils.direct_lvm.plan import blank, plan
 from module_utils.direct_lvm.texts import own_files
 from module_utils.direct_lvm.texts.containerd_config import with_import
@@ -33,7 +46,6 @@ GOOD_POOL = {
     "require_autoextend": False,
     "error_when_full": False,
     "remove_data": False,
-    "replace": False,
     "discards": "passdown",
 }
 GOOD_DOCKER = {
@@ -48,7 +60,7 @@ GOOD_DOCKER = {
     "keep_archives": True,
     "verify_archives": True,
     "load_images": True,
-    "state": "on_pool",
+    "roll_back_to": "previous",
 }
 GOOD_CONTAINERD = {
     "config_file": "/etc/containerd/conf.d/direct-lvm.toml",
@@ -63,8 +75,8 @@ GOOD_CONTAINERD = {
 }
 
 
-def read(docker=None, containerd=None, lock_timeout=600, command_timeout=120, **changes):
-    params = {"state": "present", "lock_timeout": lock_timeout, "command_timeout": command_timeout}
+def read(docker=None, containerd=None, goal=PROVISION, lock_timeout=600, command_timeout=120, **changes):
+    params = {"goal": goal, "lock_timeout": lock_timeout, "command_timeout": command_timeout}
     params.update(docker=docker and dict(GOOD_DOCKER, **docker), containerd=containerd and dict(GOOD_CONTAINERD, **containerd))
     return read_spec(dict(params, pool=dict(GOOD_POOL, **changes)))
 
@@ -74,28 +86,44 @@ def test_good_input_is_read():
     assert (spec.pool.chunk_size, spec.pool.data_size.percent, spec.docker.engine) == (524288, 75, "devicemapper")
 
 
-@pytest.mark.parametrize(("state", "goal"), [("present", PROVISION), ("absent", REMOVE), ("repaired", REPAIR)])
-def test_the_goal_of_a_pools_state(state, goal):
-    params = {"state": state, "lock_timeout": 600, "command_timeout": 120, "pool": dict(GOOD_POOL, devices=[])}
-    if state == "repaired":
-        spec = read_spec(params)
-    else:
+# What is read with each goal: whether disks are needed, whether Docker and containerd count.
+READ = [
+    (PROVISION, True, True, True),
+    (GROW, True, False, False),
+    (REPLACE, True, False, False),
+    (ROLL_BACK, False, True, True),
+    (CLEAN_UP, False, True, True),
+    (REMOVE, True, True, True),
+    (REPAIR, False, False, True),
+]
+
+
+def test_each_goal_has_a_row():
+    assert [row[0] for row in READ] == list(GOALS)
+
+
+@pytest.mark.parametrize(("goal", "disks", "docker", "containerd"), READ)
+def test_what_counts_for_a_goal(goal, disks, docker, containerd):
+    given = {"docker": {"engine": "auto"}, "containerd": {"fs_type": "xfs"}}
+    spec = read(goal=goal, **given)
+    assert (spec.goal, spec.pool.replace) == (goal, goal == REPLACE)
+    assert (spec.docker is not None, spec.containerd is not None) == (docker, containerd)
+    if disks:
         with pytest.raises(Refused, match="thin_pool_devices is empty"):
-            read_spec(params)
-        spec = read_spec(dict(params, pool=GOOD_POOL))
-    assert spec.goal == goal
+            read(goal=goal, devices=[], **given)
+    else:
+        assert read(goal=goal, devices=[], **given) == spec._replace(pool=spec.pool._replace(devices=()))
 
 
-@pytest.mark.parametrize(
-    ("state", "goal"), [("on_pool", PROVISION), ("former", ROLL_BACK), ("overlay2", ROLL_BACK), ("cleaned", CLEAN_UP)]
-)
-def test_the_goal_of_dockers_state(state, goal):
-    assert read(docker={"state": state}).goal == goal
+@pytest.mark.parametrize("goal", [ROLL_BACK, CLEAN_UP])
+def test_a_goal_of_docker_needs_docker(goal):
+    with pytest.raises(Refused, match="The goal %s is about Docker, and `docker` is not given" % goal):
+        read(goal=goal)
 
 
 BAD_POOL = [
     ("no-device", {"devices": []}, "no disk to make the thin pool from"),
-    ("nothing-to-replace-by", {"devices": [], "adopt_vg": True, "replace": True}, "no disk to make the thin pool from"),
+    ("nothing-to-replace-by", {"devices": [], "adopt_vg": True, "goal": REPLACE}, "no disk to make the thin pool from"),
     ("option-like-device", {"devices": ["--force"]}, "is not a device name"),
     ("escaping-device", {"devices": ["/dev/../etc/passwd"]}, "is not a device name"),
     ("relative-device", {"devices": ["disk/by-id/x"]}, "is not a device name"),
@@ -241,7 +269,7 @@ NAMED = st.builds("/dev/{}".format, st.text(alphabet="ab1/:,#=@~%\\.-_+", min_si
 NUMBERS = st.one_of(st.integers(), st.integers(-1, 101), st.just(10**400))
 VALUES = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.text()), lambda inner: st.lists(inner, max_size=2))
 WIPES = st.lists(st.fixed_dictionaries({"device": st.one_of(st.text(), DEVICES), "signature": st.text()}), max_size=3)
-FLAGS = ["zero", "adopt_vg", "require_autoextend", "error_when_full", "remove_data", "replace"]
+FLAGS = ["zero", "adopt_vg", "require_autoextend", "error_when_full", "remove_data"]
 POOLS = dict(
     dict.fromkeys(("vg", "name", "data_size", "metadata_size", "chunk_size", "profile_name"), TEXTS),
     devices=st.lists(st.one_of(st.text(), DEVICES), max_size=3),
@@ -263,7 +291,7 @@ DOCKERS = {
     "keep_archives": st.booleans(),
     "verify_archives": st.booleans(),
     "load_images": st.booleans(),
-    "state": st.sampled_from(["on_pool", "former", "overlay2", "cleaned"]),
+    "roll_back_to": st.sampled_from(["previous", "overlay2"]),
 }
 CONTAINERDS = {
     "config_file": st.one_of(st.text(), NEARLY.map("/etc/containerd/conf.d/{}.toml".format)),
@@ -276,12 +304,8 @@ CONTAINERDS = {
     "fs_options": TEXTS,
     "start_timeout": NUMBERS,
 }
-MODULE = {"lock_timeout": NUMBERS, "command_timeout": NUMBERS}
+MODULE = {"goal": st.sampled_from(GOALS), "lock_timeout": NUMBERS, "command_timeout": NUMBERS}
 TAG = re.compile(r"[A-Za-z0-9_+.\-/=!:&#]{1,1024}\Z")  # lvm(8), VALID NAMES
-
-
-def test_going_back_needs_no_disks():
-    assert read(docker={"state": "former"}, devices=[]).goal == ROLL_BACK
 
 
 def taken(changes, containerd=None):

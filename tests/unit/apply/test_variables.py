@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from module_utils.direct_lvm.apply.variables import INTERNAL, OTHERS, check_variables, settable
+from module_utils.direct_lvm.apply.variables import BY_PLAYBOOK, INTERNAL, OTHERS, check_variables, settable
 from module_utils.direct_lvm.model.errors import Refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -38,6 +38,16 @@ def test_a_misspelt_variable_is_refused_with_the_right_name(name, right):
     assert refusal.value.way_out.startswith("Use %s instead." % right)
 
 
+@pytest.mark.parametrize("name", sorted(BY_PLAYBOOK))
+def test_what_a_playbook_says_is_no_variable_any_more(name):
+    with pytest.raises(Refused) as refusal:
+        check_variables(["thin_pool_vg", name])
+    assert refusal.value.what.startswith(name + " is not a variable of this tool")
+    playbooks = re.findall(r"\w+\.yml", refusal.value.way_out)
+    assert playbooks
+    assert [one for one in playbooks if not (ROOT / "playbooks" / one).exists()] == []
+
+
 def made():
     """The names with one of the prefixes that roles and playbooks define, register or read."""
     text = "".join(path.read_text() for folder in ("roles", "playbooks") for path in (ROOT / folder).rglob("*.yml"))
@@ -50,7 +60,8 @@ def test_every_variable_of_the_roles_is_known():
     internal = {prefix + name for prefix, names in INTERNAL.items() for name in names.split()}
     assert internal <= made()
     specs = [yaml.safe_load(path.read_text()) for path in ROOT.glob("roles/*/meta/argument_specs.yml")]
-    options = {name for spec in specs for name in spec["argument_specs"]["main"]["options"] if name.startswith(tuple(OTHERS))}
+    entries = [entry for spec in specs for entry in spec["argument_specs"].values()]
+    options = {name for entry in entries for name in entry["options"] if name.startswith(tuple(OTHERS))}
     assert options <= set(settable())
 
 

@@ -369,4 +369,4 @@ def test_a_daemon_that_is_active_is_not_said_to_be_down(state, word):
     with pytest.raises(Refused, match=r"^Docker %s \(x\) and its data root holds containers" % word):
         due(silent)
     with pytest.raises(Refused, match=r"^Docker %s \(x\), so what it holds cannot be told" % word):
-        due(silent._replace(former=SwitchRecord("done", "overlay2")), WANTED._replace(state="former"))
+        due(silent._replace(former=SwitchRecord("done", "overlay2")), goal="roll_back")

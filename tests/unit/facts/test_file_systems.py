@@ -9,7 +9,7 @@ from module_utils.direct_lvm.facts import containerd, disks, docker, lvm, observ
 from module_utils.direct_lvm.host import commands
 from module_utils.direct_lvm.model.errors import Refused
 from module_utils.direct_lvm.model.host import Docker
-from module_utils.direct_lvm.model.spec import DockerStorage
+from module_utils.direct_lvm.model.spec import PROVISION, ROLL_BACK, DockerStorage
 from module_utils.direct_lvm.plan import plan
 
 XFS = SNAPSHOTTER._replace(fs_type="xfs")
@@ -33,7 +33,7 @@ GRAPH = Docker("20.10.24", info=ON_IT._replace(driver="overlay2", status=()))
         ((WANTED, XFS), (GRAPH, STOCK), [], "mkfs.ext4"),
         ((WANTED._replace(options=(("dm.fs", "xfs"),)), XFS), (GRAPH, STOCK), ["mkfs.ext4"], "mkfs.xfs"),
         ((WANTED._replace(options=(("dm.fs", "xfs"),)), XFS), (GRAPH._replace(info=ON_POOL), STOCK), [], None),
-        ((WANTED._replace(state="former"), XFS), (THERE, READY), [], None),
+        ((WANTED, XFS, ROLL_BACK), (THERE, READY), [], None),
         ((None, None), (None, None), [], None),
     ],
     ids=[
@@ -60,10 +60,10 @@ def test_what_is_missing(monkeypatch, wanted, found, there, lacking):
     monkeypatch.setattr(commands, "find", lambda name: "/sbin/" + name if name in tools else None)
     monkeypatch.setattr(lvm, "ask", lambda: state.lvm)
     monkeypatch.setattr(disks, "observe_disk", lambda name, probe=True: state.disks[0])
-    monkeypatch.setattr(docker, "observe_docker", lambda _wanted, _pool: found[0])
+    monkeypatch.setattr(docker, "observe_docker", lambda *_given: found[0])
     monkeypatch.setattr(containerd, "observe_containerd", lambda *_given, **_options: found[1])
     monkeypatch.setattr(containerd, "configured_pools", lambda *_asked: ())
-    spec = states.spec()._replace(docker=wanted[0], containerd=wanted[1])
+    spec = states.spec()._replace(docker=wanted[0], containerd=wanted[1], goal=(*wanted[2:], PROVISION)[0])
     host = observe.observe(spec)
     assert [part.name for part in host.missing] == ([lacking] if lacking else [])
     if lacking:

@@ -26,7 +26,7 @@ class Machine:
         monkeypatch.setattr(lvm, "ask", self.ask)
         monkeypatch.setattr(files, "read_text", lambda _path: None)
         monkeypatch.setattr(disks, "observe_disk", lambda asked, probe=True: Disk(asked, asked, size=30 * states.GIB))
-        monkeypatch.setattr(docker, "observe_docker", lambda _wanted, _pool: Docker(None))
+        monkeypatch.setattr(docker, "observe_docker", lambda *_given: Docker(None))
         monkeypatch.setattr(containerd, "configured_pools", lambda *_asked: ())
         monkeypatch.setattr(observe.os.path, "isdir", lambda _path: False)
 
@@ -102,7 +102,7 @@ def test_an_lvm_that_is_told_to_watch_nothing_is_refused_before_a_pool_is_made(m
     told = machine.refuses()
     assert "activation/monitoring=0" in told
     assert "monitoring = 1" in told
-    observe.observe(states.spec()._replace(state="absent"))  # what is to be removed need not be watched
+    observe.observe(states.spec()._replace(goal="remove"))  # what is to be removed need not be watched
 
 
 def test_what_lvm_says_of_a_new_disk_is_asked_at_once_for_all_and_its_settings_with_it(machine):

@@ -108,7 +108,7 @@ def test_the_engine_of_a_spec(engine, containerd, version, expected):
     else:
         chosen = plan.engine(spec, host)
         assert (chosen and chosen.name) == expected
-    assert plan.plan(spec._replace(state="absent"), host).engine is None
+    assert plan.plan(spec._replace(goal="remove"), host).engine is None
 
 
 GRAPH = DockerInfo("20.10.24", "devicemapper", (("Pool Name", "vgdocker-thinpool"),), "/var/lib/docker", 0, 0)

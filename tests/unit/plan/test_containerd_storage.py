@@ -326,8 +326,8 @@ def test_the_way_back_of_dockers_switch():
 DEBUG = '{"debug": true}'
 MERGED = merge(DEBUG, IMAGE_STORE)
 GONE = THERE._replace(daemon_json=MERGED, former=SwitchRecord("done", "overlay2", daemon_json=DEBUG), archive_free=10**12)
-FORMER = both(WANTED._replace(state="former"))
-OVERLAY2 = both(WANTED._replace(state="overlay2"))
+FORMER = both()._replace(goal="roll_back")
+OVERLAY2 = both(WANTED._replace(roll_back_to="overlay2"))._replace(goal="roll_back")
 
 
 def test_going_back_restores_daemon_json_and_carries_images_along():

@@ -24,10 +24,7 @@ def test_what_docker_holds_is_looked_at_right_before_its_stop_and_after_it():
     moved = due(FRESH._replace(info=LOOP, content=CONTENT))
     assert moved[:4] == [HELD, RECORD, STOP, HELD]
     assert moved[4].startswith("move ")  # nothing is set aside before
-    back = due(
-        DONE._replace(former=SwitchRecord("done", "overlay2"), content=CONTENT, archive_free=10**12),
-        WANTED._replace(state="former"),
-    )
+    back = due(DONE._replace(former=SwitchRecord("done", "overlay2"), content=CONTENT, archive_free=10**12), goal="roll_back")
     assert back[: back.index(STOP) + 2] == [HELD, RECORD, STOP, HELD]
 
 
@@ -77,6 +74,6 @@ def test_the_record_has_the_names_that_there_are_where_docker_goes(names, docker
 
 def test_the_record_of_the_way_back_has_the_names_of_the_former_storage():
     docker = DONE._replace(former=SwitchRecord("done", "overlay2"), content=CONTENT, archive_free=10**12)
-    steps = plan.plan(states.spec()._replace(docker=WANTED._replace(state="former")), host(docker)).steps
+    steps = plan.plan(states.spec()._replace(docker=WANTED, goal="roll_back"), host(docker)).steps
     texts = [step.text for step in steps if getattr(step, "path", "") == switch_record.PATH]
     assert switch_record.parse(texts[0]).names == (("busybox:1", BUSYBOX.id),)

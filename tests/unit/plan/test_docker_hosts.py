@@ -27,14 +27,13 @@ from module_utils.direct_lvm.host import commands
 from module_utils.direct_lvm.images import images
 from module_utils.direct_lvm.model.errors import CommandFailed, Refused
 from module_utils.direct_lvm.model.host import SwitchRecord
-from module_utils.direct_lvm.model.spec import DockerStorage
+from module_utils.direct_lvm.model.spec import PROVISION, ROLL_BACK, DockerStorage
 from module_utils.direct_lvm.plan import docker_storage, plan
 from module_utils.direct_lvm.texts import daemon_json, docker_conflicts, docker_inspect
 
 TASK = WEB._replace(id="f" * 64, name="web.1.x7amskqh1rcsp7w3r9esoqv9t")
 GLOBAL = TASK._replace(name="log.qn6ocfhqyrcl6knh1ltjyz8ck.x7amskqh1rcsp7w3r9esoqv9t")
 START = "docker --host unix:///var/run/docker.sock start "
-BACK = WANTED._replace(state="former")
 SAME = ("devicemapper", "image/devicemapper", "containers")
 
 
@@ -162,7 +161,7 @@ def test_a_mount_point_that_stays_where_it_is_hinders_nobody():
         root_state=("containers.before-direct-lvm",), former=SwitchRecord("done", "devicemapper"), mounted=("containers",)
     )
     with pytest.raises(Refused, match="file system of its own"):
-        due(aside, BACK)
+        due(aside, goal="roll_back")
 
 
 def test_a_folder_is_no_mount_point(tmp_path):
@@ -173,9 +172,9 @@ def test_a_folder_is_no_mount_point(tmp_path):
 # --- what stays behind
 
 
-def left(found, wanted=WANTED):
+def left(found, wanted=WANTED, goal=PROVISION):
     """The warnings about what does not come across."""
-    said = plan.plan(states.spec()._replace(docker=wanted), host(found)).warnings
+    said = plan.plan(states.spec()._replace(docker=wanted, goal=goal), host(found)).warnings
     return [line for line in said if "come across" in line or "plugins" in line]
 
 
@@ -194,12 +193,12 @@ STAYS = [
 
 @pytest.mark.parametrize(("facts", "words"), [row[1:] for row in STAYS], ids=[row[0] for row in STAYS])
 def test_what_does_not_come_across_is_told_before(facts, words):
-    for found, wanted in ((FRESH, WANTED), (DONE, BACK)):
-        said = left(found._replace(**facts), wanted)
+    for found, goal in ((FRESH, PROVISION), (DONE, ROLL_BACK)):
+        said = left(found._replace(**facts), goal=goal)
         assert len(said) == len(words)
         assert all(word in line for word, line in zip(words, said))
     assert left(DONE._replace(**facts)) == []  # it is there
-    assert left(FRESH._replace(former=SwitchRecord("back", "overlay2"), **facts), BACK) == []  # it is back
+    assert left(FRESH._replace(former=SwitchRecord("back", "overlay2"), **facts), goal=ROLL_BACK) == []  # it is back
 
 
 def test_the_image_store_has_a_build_cache_of_its_own():

@@ -48,7 +48,7 @@ def test_the_host_that_lvm_has_noted_is_named():
 
 
 ENGINES = {
-    "removed": (states.spec()._replace(state="absent"), moved()),
+    "removed": (states.spec()._replace(goal="remove"), moved()),
     "the-graph-drivers": (
         states.spec()._replace(docker=docker_hosts.WANTED),
         moved(docker_hosts.host(docker_hosts.FRESH)),

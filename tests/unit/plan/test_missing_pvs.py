@@ -89,17 +89,16 @@ def test_folders_of_both_sides_with_one_name_are_told_apart():
     assert {step.only_if for step in ours} == {("/var/lib/docker/%s.before-direct-lvm" % name,) for name in SAME}
 
 
-BACK = WANTED._replace(state="former")
 GOING_BACK = DONE._replace(images=(BUSYBOX,), archive_free=10**12, root_state=("devicemapper", "overlay2"))
 
 
 def test_rollback_carries_images_along_and_is_done_once():
-    steps = due(GOING_BACK, BACK)
+    steps = due(GOING_BACK, goal="roll_back")
     assert steps[:3] == [ARCHIVE[0], RECORD, STOP]
     assert "move /var/lib/docker/devicemapper /var/lib/docker/devicemapper.direct-lvm" in steps
     assert steps[-2:] == [LOAD[0], RECORD]
-    assert due(FRESH._replace(former=SwitchRecord("back", "overlay2")), BACK) == []
-    assert due(FRESH._replace(former=SwitchRecord("back", "overlay2", pending=(BUSYBOX,))), BACK) == [LOAD[0], RECORD]
+    assert due(FRESH._replace(former=SwitchRecord("back", "overlay2")), goal="roll_back") == []
+    assert due(FRESH._replace(former=SwitchRecord("back", "overlay2", pending=(BUSYBOX,))), goal="roll_back") == [LOAD[0], RECORD]
 
 
 def test_rollback_refuses_what_it_cannot_do():
@@ -109,7 +108,7 @@ def test_rollback_refuses_what_it_cannot_do():
         (GOING_BACK._replace(info=None, problem="docker.service is failed", unit=OFF), "Docker is not running"),
     ):
         with pytest.raises(Refused, match=sentence):
-            due(docker, BACK)
+            due(docker, goal="roll_back")
 
 
 def test_rollback_from_a_pool_that_is_dead_leaves_behind_what_only_it_has():
@@ -120,18 +119,18 @@ def test_rollback_from_a_pool_that_is_dead_leaves_behind_what_only_it_has():
         root_state=("devicemapper", "overlay2", "image/devicemapper", "image/overlay2", "containers"),
     )
     with pytest.raises(Refused, match="Or, when it does not start any more, .*\n?.*\ndocker_storage_containers: discard\n"):
-        due(dead, BACK)
-    steps = plan.plan(states.spec()._replace(docker=BACK._replace(containers="discard")), host(dead)).steps
+        due(dead, goal="roll_back")
+    steps = plan.plan(states.spec()._replace(docker=WANTED._replace(containers="discard"), goal="roll_back"), host(dead)).steps
     assert lines(steps)[:2] == [RECORD, STOP]
     assert "what only the pool has is left behind" in steps[0].why
     assert '"back"' in steps[1].steps[-1].text
     owed = dead._replace(former=SwitchRecord("done", "overlay2", pending=(BUSYBOX,)))
-    assert due(owed, BACK._replace(containers="discard"))[-2:] == [LOAD[0], RECORD]
+    assert due(owed, WANTED._replace(containers="discard"), "roll_back")[-2:] == [LOAD[0], RECORD]
 
 
 def test_a_broken_daemon_json_is_a_sentence_on_the_way_back_too():
     with pytest.raises(Refused, match="daemon.json is not valid JSON"):
-        due(GOING_BACK._replace(daemon_json="{"), JSON._replace(state="former"))
+        due(GOING_BACK._replace(daemon_json="{"), JSON, "roll_back")
 
 
 OURS = own_files.docker_settings(states.ARTICLE, JSON)
@@ -160,7 +159,7 @@ def test_rollback_keeps_what_was_written_into_daemon_json_since_the_switch(wante
         there._replace(daemon_json=since, dropin_text=dropin, **down),
         there._replace(daemon_json=since, dropin_text=None, **down),
     ):
-        found = plan.plan(states.spec()._replace(docker=wanted._replace(state="former")), host(docker)).steps
+        found = plan.plan(states.spec()._replace(docker=wanted, goal="roll_back"), host(docker)).steps
         (switch,) = [step for step in found if isinstance(step, Transaction)]
         text = docker.daemon_json
         for step in switch.steps:
@@ -170,14 +169,16 @@ def test_rollback_keeps_what_was_written_into_daemon_json_since_the_switch(wante
         assert (text is None) == (since is None)
 
 
-OVERLAY2 = WANTED._replace(state="overlay2")
+OVERLAY2 = WANTED._replace(roll_back_to="overlay2")
 TO_OVERLAY2 = [RECORD, STOP, "/etc/docker/daemon.json", DROPIN, *CORE, RECORD]
 
 
 def on_overlay2(docker):
     """The Transaction of a Docker that goes to overlay2."""
     (switch,) = [
-        step for step in plan.plan(states.spec()._replace(docker=OVERLAY2), host(docker)).steps if isinstance(step, Transaction)
+        step
+        for step in plan.plan(states.spec()._replace(docker=OVERLAY2, goal="roll_back"), host(docker)).steps
+        if isinstance(step, Transaction)
     ]
     return switch
 
@@ -186,7 +187,7 @@ def test_from_the_pool_to_overlay2_without_a_record():
     unknown = GOING_BACK._replace(former=None)
     ours = ["move /var/lib/docker/{0} /var/lib/docker/{0}.direct-lvm".format(name) for name in SAME[:2]]
     files, start = TO_OVERLAY2[2:-3], TO_OVERLAY2[-3:]
-    assert due(unknown, OVERLAY2) == [ARCHIVE[0], RECORD, STOP, *files, *ours, *start, LOAD[0], RECORD]
+    assert due(unknown, OVERLAY2, "roll_back") == [ARCHIVE[0], RECORD, STOP, *files, *ours, *start, LOAD[0], RECORD]
     switch = on_overlay2(unknown)
     assert [step.text for step in switch.steps if getattr(step, "path", "").endswith(".json")][:1] == [
         '{\n    "storage-driver": "overlay2"\n}\n'
@@ -202,7 +203,7 @@ def test_from_the_pool_to_overlay2_with_the_record_of_loop_files():
     """The loop files come back into their place, where Docker does not look for them: overlay2 is named."""
     aside_now = tuple(name + ".before-direct-lvm" for name in SAME)
     loop = GOING_BACK._replace(former=SwitchRecord("done", "devicemapper"), root_state=("devicemapper", *aside_now))
-    moves = [step for step in due(loop, OVERLAY2) if step.startswith("move ")]
+    moves = [step for step in due(loop, OVERLAY2, "roll_back") if step.startswith("move ")]
     assert moves == [
         *("move /var/lib/docker/{0} /var/lib/docker/{0}.direct-lvm".format(name) for name in SAME[:2]),
         *("move /var/lib/docker/{0}.before-direct-lvm /var/lib/docker/{0}".format(name) for name in SAME[:2]),
@@ -211,22 +212,21 @@ def test_from_the_pool_to_overlay2_with_the_record_of_loop_files():
 
 
 def test_overlay2_is_left_alone_and_done_once():
-    assert due(FRESH, OVERLAY2) == []
-    assert due(FRESH._replace(former=SwitchRecord("back", "overlay2")), OVERLAY2) == []
+    assert due(FRESH, OVERLAY2, "roll_back") == []
+    assert due(FRESH._replace(former=SwitchRecord("back", "overlay2")), OVERLAY2, "roll_back") == []
     for text in ("{", "[]"):
         with pytest.raises(Refused, match="daemon.json is not valid JSON"):
-            due(GOING_BACK._replace(former=None, daemon_json=text), OVERLAY2)
+            due(GOING_BACK._replace(former=None, daemon_json=text), OVERLAY2, "roll_back")
 
 
 def test_cleanup_removes_what_the_former_storage_left():
-    clean = WANTED._replace(state="cleaned")
     left = (("/var/lib/docker/overlay2", 4096), ("/var/lib/docker/image/overlay2", 4096))
-    assert due(DONE._replace(left=left), clean) == [
+    assert due(DONE._replace(left=left), goal="clean_up") == [
         "remove /var/lib/docker/overlay2",
         "remove /var/lib/docker/image/overlay2",
         RECORD,
     ]
-    assert due(DONE._replace(former=None), clean) == []
+    assert due(DONE._replace(former=None), goal="clean_up") == []
     down = DONE._replace(info=None, problem="docker.service is failed")
     for docker, why in (
         (FRESH._replace(former=SwitchRecord("back", "overlay2")), "docker info: Storage Driver is overlay2"),
@@ -236,5 +236,5 @@ def test_cleanup_removes_what_the_former_storage_left():
         (down._replace(former=SwitchRecord("done", "x", pending=(BUSYBOX,))), "docker.service is failed"),
     ):
         with pytest.raises(Refused) as refusal:
-            due(docker, clean)
+            due(docker, goal="clean_up")
         assert "everything that it had (%s).\nRun playbooks/site.yml" % why in str(refusal.value)

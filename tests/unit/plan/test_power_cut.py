@@ -14,6 +14,7 @@ from docker_hosts import JSON, OFF, ON_POOL, OVERLAY, UNIT, WANTED
 from module_utils.direct_lvm.apply import apply
 from module_utils.direct_lvm.facts import docker, docker_root
 from module_utils.direct_lvm.model.host import Docker
+from module_utils.direct_lvm.model.spec import PROVISION, ROLL_BACK
 from module_utils.direct_lvm.model.steps import Command, Move, RemoveFile, Transaction, WriteFile
 from module_utils.direct_lvm.plan import plan
 from module_utils.direct_lvm.texts import switch_record
@@ -109,9 +110,9 @@ class Machine:
         )
         return HOST._replace(docker=found)
 
-    def run(self, wanted, stop=None):
+    def run(self, wanted, goal, stop=None):
         """Plan, carry out, stop before the step of that number. Whether there was such a step."""
-        steps = plan.plan(states.spec()._replace(docker=wanted._replace(dropin=self.dropin)), self.observe()).steps
+        steps = plan.plan(self.spec(wanted, goal), self.observe()).steps
         flat = [one for step in steps for one in (step.steps if isinstance(step, Transaction) else (step,))]
         for number, step in enumerate(flat):
             if number == stop:
@@ -123,6 +124,10 @@ class Machine:
             elif isinstance(step, Command) and step.argv[1] == "start":
                 self.boot()
         return False
+
+    def spec(self, wanted, goal):
+        """The desired state of this host."""
+        return states.spec()._replace(docker=wanted._replace(dropin=self.dropin), goal=goal)
 
     def content(self):
         """(side, which storage made each folder that it has there)."""
@@ -138,8 +143,12 @@ STARTS = {  # what there is: daemon.json, folders; where the settings go
     "loop-in-daemon-json": (EXPLICIT, (), JSON),
     "old-pool-in-daemon-json": (EXPLICIT[:-1] + ', "storage-opts": ["dm.thinpooldev=/dev/mapper/old-pool"]}', (), JSON),
 }
-TO_POOL, BACK = {"state": "on_pool"}, {"state": "former"}
-WAYS = {"there": (), "back": (TO_POOL,), "there-again": (TO_POOL, BACK), "back-again": (TO_POOL, BACK, TO_POOL)}
+WAYS = {
+    "there": (),
+    "back": (PROVISION,),
+    "there-again": (PROVISION, ROLL_BACK),
+    "back-again": (PROVISION, ROLL_BACK, PROVISION),
+}
 
 
 @pytest.mark.parametrize("goes_on", [True, False], ids=["the-next-run-goes-on", "the-next-run-turns-round"])
@@ -148,29 +157,28 @@ WAYS = {"there": (), "back": (TO_POOL,), "there-again": (TO_POOL, BACK), "back-a
 @pytest.mark.parametrize("start", STARTS)
 def test_every_folder_is_where_its_docker_looks_for_it(tmp_path, monkeypatch, start, way, power, goes_on):
     text, drivers, wanted = STARTS[start]
-    last = BACK if way.startswith("back") else TO_POOL
-    after = last if goes_on else (TO_POOL if last is BACK else BACK)
+    last = ROLL_BACK if way.startswith("back") else PROVISION
+    after = last if goes_on else (PROVISION if last == ROLL_BACK else ROLL_BACK)
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)  # it takes most of the time, and no power is cut here
     for stop in itertools.count():
         machine = Machine(tmp_path / str(stop), text, drivers)
         monkeypatch.setattr(switch_record, "PATH", machine.record)
         seen = {machine.side: machine.content()}
         for done in WAYS[way]:
-            machine.run(wanted._replace(**done))
+            machine.run(wanted, done)
             seen.setdefault(machine.side, machine.content())
             assert machine.content() == seen[machine.side]
-        if not machine.run(wanted._replace(**last), stop):
+        if not machine.run(wanted, last, stop):
             break
         if machine.read(machine.record) is None:
             continue  # nothing was begun, so there is nothing to go back to
         if power:
             machine.boot()
-        machine.run(wanted._replace(**after))
-        assert machine.side == ("pool" if after is TO_POOL else start.split("-")[0]), stop
+        machine.run(wanted, after)
+        assert machine.side == ("pool" if after == PROVISION else start.split("-")[0]), stop
         if machine.side in seen:
             assert machine.content() == seen[machine.side], stop
-        machine.run(wanted._replace(**after))
-        assert machine.side == ("pool" if after is TO_POOL else start.split("-")[0]), stop
-        again = states.spec()._replace(docker=wanted._replace(dropin=machine.dropin, **after))
-        assert plan.plan(again, machine.observe()).steps == (), stop
+        machine.run(wanted, after)
+        assert machine.side == ("pool" if after == PROVISION else start.split("-")[0]), stop
+        assert plan.plan(machine.spec(wanted, after), machine.observe()).steps == (), stop
     assert stop > 5

@@ -6,7 +6,10 @@ from planned_steps import expect, shown
 from pools_on_disks import NEW, pool_on
 
 from module_utils.direct_lvm.apply import apply, report
+from module_utils.direct_lvm.model.errors import Refused
+from module_utils.direct_lvm.model.host import Docker
 from module_utils.direct_lvm.model.names import ADOPTED_TAG, TAG
+from module_utils.direct_lvm.model.spec import GOALS, GROW, REPLACE, DockerStorage
 from module_utils.direct_lvm.model.steps import UntilMoved
 from module_utils.direct_lvm.plan import plan, replacement
 
@@ -178,7 +181,13 @@ def test_the_run_ends_well_where_a_move_has_to_be_waited_for():
     assert done == []
 
 
-def test_the_report_tells_how_far_the_move_is():
-    host = pool_on("/dev/vdb", NEW, moving=40.0)
-    assert report.summary(spec().pool, host)["vg"]["moving"] == {"device": "/dev/vdb", "percent": 40.0}
-    assert report.summary(spec().pool, pool_on(NEW))["vg"]["moving"] is None
+@pytest.mark.parametrize("goal", GOALS)
+def test_only_a_pool_that_exists_can_grow_or_lose_a_disk(goal):
+    blank = states.host("bookworm", "00-blank")
+    try:
+        plan.plan(spec()._replace(goal=goal, docker=DockerStorage("auto", "")), blank._replace(docker=Docker(None)))
+    except Refused as refusal:
+        needs = refusal.what == "There is no pool vgdocker/thinpool."
+    else:
+        needs = False
+    assert needs == (goal in (GROW, REPLACE))

@@ -6,7 +6,7 @@ from recorded_settings import recorded
 
 from module_utils.direct_lvm.model.errors import Refused
 from module_utils.direct_lvm.model.host import Settings
-from module_utils.direct_lvm.model.spec import DockerStorage
+from module_utils.direct_lvm.model.spec import CLEAN_UP, GOALS, ROLL_BACK, DockerStorage
 from module_utils.direct_lvm.plan import plan, settings_check
 
 MADE = "07-complete-profile-attached"
@@ -60,19 +60,19 @@ def test_refused(changes, what, way_out):
 
 
 def test_docker_goes_back_whatever_lvm_is_told():
-    back = DockerStorage("auto", "", state="former")
+    docker = states.spec()._replace(docker=DockerStorage("auto", ""))
     found = host(MADE, global__metadata_read_only="1")
-    settings_check.check(states.spec()._replace(docker=back), found)
-    with pytest.raises(Refused):
-        settings_check.check(states.spec()._replace(docker=back._replace(state="on_pool")), found)
-    for others in ({"state": "absent"}, {"state": "repaired"}):
-        with pytest.raises(Refused):
-            settings_check.check(states.spec()._replace(docker=back, **others), found)
+    for goal in GOALS:
+        if goal in (ROLL_BACK, CLEAN_UP):
+            settings_check.check(docker._replace(goal=goal), found)
+        else:
+            with pytest.raises(Refused):
+                settings_check.check(docker._replace(goal=goal), found)
 
 
 def test_a_host_that_watches_nothing_is_refused():
     assert "lvmconfig --type full activation/monitoring" in refusal(host(activation__monitoring="0"))
-    absent = states.spec()._replace(state="absent")
+    absent = states.spec()._replace(goal="remove")
     assert refusal(host(MADE, activation__monitoring="0"), absent._replace(pool=absent.pool._replace(remove_data=True))) is None
 
 

@@ -4,12 +4,13 @@ import json
 
 import pytest
 from containerd_hosts import READY, both, host
-from docker_hosts import BUSYBOX, DANGLING, DONE, WANTED
+from docker_hosts import BUSYBOX, DANGLING, DONE
 from hypothesis import given
 from odd import judge, odd_answers, survives
 
 from module_utils.direct_lvm.model.errors import Refused
 from module_utils.direct_lvm.model.host import SwitchRecord
+from module_utils.direct_lvm.model.spec import CLEAN_UP, PROVISION, ROLL_BACK
 from module_utils.direct_lvm.texts import switch_record
 
 
@@ -50,5 +51,5 @@ def test_any_node_of_the_record_may_be_odd(answer):
     if survives(lambda: switch_record.parse(text)):
         former = switch_record.parse(text)
         assert switch_record.parse(switch_record.render(former)) == former
-        for docker in (WANTED, WANTED._replace(state="former"), WANTED._replace(state="cleaned")):
-            judge(host(READY, DONE._replace(former=former)), both(docker=docker))
+        for goal in (PROVISION, ROLL_BACK, CLEAN_UP):
+            judge(host(READY, DONE._replace(former=former)), both()._replace(goal=goal))
