@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The road of a whole run: observe, plan, carry out, and plan again what changed meanwhile."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from ..facts.lvm import is_moving
 from ..facts.observe import ask_settings, observe
 from ..host import commands

@@ -2,10 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The desired state of one host (Spec). Values only; sizes are bytes as int, absent is None."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 from typing import NamedTuple, Optional, Tuple
 
 PROVISION, GROW, REPLACE, ROLL_BACK, CLEAN_UP, REMOVE, REPAIR = GOALS = (
