@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from module_utils.direct_lvm.facts import lvm
-from module_utils.direct_lvm.host import commands
+from module_utils.direct_lvm.host import commands, lvm_pins
 from module_utils.direct_lvm.model import lvm_report
 from module_utils.direct_lvm.model.errors import CommandFailed, Refused
 
@@ -113,7 +113,7 @@ def test_a_host_whose_lvm_conf_has_reports_look_otherwise_is_asked_as_any_other(
     asked = []
 
     def run(argv, timeout=None, ok=(0,)):
-        asked.append(argv)
+        asked.append(lvm_pins.pinned(argv))
         return commands.Result(tuple(argv), 0, '{"report": []}', "")
 
     monkeypatch.setattr(commands, "run", run)
