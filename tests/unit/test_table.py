@@ -84,6 +84,23 @@ def test_an_odd_value_costs_no_other_row(field, value):
     assert any(line.startswith("odd") for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("docker", "told"),
+    [
+        ({"version": "20.10.24", "active": True, "driver": None, "problem": "docker is not installed"}, "Docker does not tell"),
+        ({"version": "", "active": True, "driver": None}, "Docker does not tell"),
+        ({"version": "20.10.24", "active": False, "driver": None}, "Docker down"),
+        ({"version": "20.10.24", "active": "yes", "driver": None}, "Docker down"),
+        ({"version": None, "active": False, "driver": None}, "no Docker"),
+        ({"version": "20.10.24", "active": True, "driver": "overlay2"}, "overlay2"),
+        ({}, "no Docker"),
+    ],
+    ids=["without-its-client", "of-no-known-version", "stopped", "no-answer-of-ours", "not-installed", "answers", "not-asked"],
+)
+def test_a_docker_without_its_client_is_not_called_down(docker, told):
+    assert table.storage({"docker": docker, "engine": None, "pool": None}) == told
+
+
 def test_a_message_commands_no_terminal():
     lines = shown(("odd", "failed", {"msg": json.loads('"a\\u001b]0;title\\u0007b\\u202ec\\r\\u009bd\\nsecond"')}))
     assert "refused: a?]0;title?b?c??d" in lines[2]
