@@ -127,7 +127,15 @@ def make_parents(path, base):
     return True
 
 
-def test_folders_deeper_than_any_path_or_stack_are_counted_and_go(tmp_path):
+@pytest.fixture
+def swept(tmp_path):
+    """The folder of a test, emptied by a program that manages any depth: pytest does not."""
+    yield tmp_path
+    subprocess.run(["rm", "-rf", str(tmp_path / "tree")], check=True)
+
+
+def test_folders_deeper_than_any_path_or_stack_are_counted_and_go(swept):
+    tmp_path = swept
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "z").write_bytes(b"x" * 100000)
     flat = trees.tree_size(str(tmp_path / "tree"))
