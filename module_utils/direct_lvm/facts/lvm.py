@@ -101,14 +101,21 @@ def is_moving():
     """Whether a process of LVM sees to a pvmove: without one it ends with the segment that the kernel copies just now.
 
     It is pvmove, `lvm lvpoll` (which lvmpolld starts), or in the background without lvmpolld "(lvm2)" (lvm2, become_daemon).
+    Anybody's process may be called so, and a container has a root and a file /sbin/lvm too: it counts that root runs this
+    host's own program.
     """
+    program = commands.find("lvm")
     for path in glob.glob(PROCESSES):
+        process = os.path.dirname(path)
         try:
             words = (files.read_text(path) or "").split("\0")[:2]
+            if not any(os.path.basename(word) in ("lvpoll", "pvmove") or word.startswith("(lvm2") for word in words):
+                continue
+            ours = os.stat(process).st_uid in (0, os.geteuid())
+            if ours and program and os.path.samefile(os.path.join(process, "exe"), program):
+                return True
         except OSError:  # it has ended
             continue
-        if any(os.path.basename(word) in ("lvpoll", "pvmove") or word.startswith("(lvm2") for word in words):
-            return True
     return False
 
 
