@@ -20,7 +20,7 @@ SOCAT = "socat stdio UNIX-CONNECT:/run/haproxy/admin.sock"
 DOCKER = "docker --host unix:///var/run/docker.sock "
 ID = DOCKER + "info --format {{.Swarm.NodeID}}"
 WHOSE = DOCKER + "node inspect --format {{.Description.Hostname}} {{.Status.Addr}} " + NODE
-LEFT = DOCKER + "ps --quiet --filter label=com.docker.swarm.task.id"
+LEFT = DOCKER + "ps --quiet --filter is-task=true"
 ELSEWHERE = {  # what a login may have, which has Docker's client speak to another daemon, or in another way
     "DOCKER_API_VERSION": "1.24",
     "DOCKER_CERT_PATH": "/nowhere",
