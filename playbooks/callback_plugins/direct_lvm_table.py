@@ -126,7 +126,11 @@ def storage(host):
         return printable("%s on %s" % (host["engine"], str(pool.get("device", "")).rpartition("/")[2]))
     if "Data loop file" in mapping(docker.get("status")):
         return "loop-lvm"
-    return printable(docker.get("driver") or ("no Docker" if not docker.get("version") else "Docker down"))
+    if docker.get("driver"):
+        return printable(docker["driver"])
+    if docker.get("active") is True:  # it runs; without docker-cli nobody asks it for its driver, or its version
+        return "Docker does not tell"
+    return "Docker down" if docker.get("version") else "no Docker"
 
 
 def mapping(value):

@@ -6,6 +6,7 @@ HYPOTHESIS_PROFILE=long pytest tests/unit, or pytest --hypothesis-profile=long t
 import os
 import sys
 
+import pytest
 from hypothesis import settings
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -15,3 +16,13 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 settings.register_profile("default", deadline=None, derandomize=True, database=None)
 settings.register_profile("long", deadline=None, derandomize=False, max_examples=10000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def run_folder(tmp_path_factory):
+    """A folder in place of /run, in which only root may write."""
+    from module_utils.direct_lvm.host import files  # by the path above
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "RUN", str(tmp_path_factory.mktemp("run")))
+        yield

@@ -20,7 +20,7 @@ SOCAT = "socat stdio UNIX-CONNECT:/run/haproxy/admin.sock"
 DOCKER = "docker --host unix:///var/run/docker.sock "
 ID = DOCKER + "info --format {{.Swarm.NodeID}}"
 WHOSE = DOCKER + "node inspect --format {{.Description.Hostname}} {{.Status.Addr}} " + NODE
-LEFT = DOCKER + "ps --quiet --filter label=com.docker.swarm.task.id"
+LEFT = DOCKER + "ps --quiet --filter is-task=true"
 ELSEWHERE = {  # what a login may have, which has Docker's client speak to another daemon, or in another way
     "DOCKER_API_VERSION": "1.24",
     "DOCKER_CERT_PATH": "/nowhere",
@@ -43,6 +43,7 @@ echo "$name $*" >> {folder}/told.$HOOK
 case "$name $*" in
   socat*) cat >> {folder}/told.$HOOK; cat {folder}/haproxy;;
   *\\ node\\ inspect*) echo "${{KNOWN:-manager 192.0.2.1}}";;
+  *\\ node\\ ls*) echo "${{NODES:-swarm.example.com other}}" | tr ' ' '\\n';;
   *\\ info*) [ -n "$NODE" ] && echo "$NODE" || cat {folder}/node;;
   *\\ ps*) exit "$(cat {folder}/down)";;
 esac
@@ -50,7 +51,12 @@ esac
 PLAY = {
     "hosts": "all,!balancer",
     "gather_facts": False,
-    "environment": {"HOOK": "{{ hook }}", "NODE": "{{ node | default('') }}", "KNOWN": "{{ known | default('') }}"},
+    "environment": {
+        "HOOK": "{{ hook }}",
+        "KNOWN": "{{ known | default('') }}",
+        "NODE": "{{ node | default('') }}",
+        "NODES": "{{ nodes | default('') }}",
+    },
     "tasks": [{"include_tasks": str(HOOKS / "{{ hook }}.yml")}],
 }
 pytestmark = pytest.mark.skipif(PLAYBOOK is None, reason="no Ansible here")
@@ -169,6 +175,10 @@ REFUSED = [
     ({"fleet_load_balancer": "{{ inventory_hostname }}"}, BALANCER, CONTROLLER),
     ({"fleet_swarm_manager": "localhost"}, SWARM, "localhost " + CONTROLLER),
     ({"fleet_swarm_node": "node02"}, SWARM, "The manager knows that one as manager 192.0.2.1, so the swarm got no order"),
+    ({"fleet_swarm_node": "web.dc1", "known": "web.dc2 192.0.2.1", "nodes": "web.dc2 db.dc2"}, SWARM, "as web.dc2 192.0.2.1, so"),
+    ({"fleet_swarm_node": "web.dc1", "known": "web 192.0.2.1", "nodes": "web db web"}, SWARM, "as web 192.0.2.1, so the swarm"),
+    ({"fleet_swarm_node": "web", "known": "web.dc2 192.0.2.1", "nodes": "web.dc1 web.dc2"}, SWARM, "as web.dc2 192.0.2.1, so"),
+    ({"fleet_swarm_node": "twin.dc1", "known": "twin 192.0.2.1", "nodes": "twin db"}, SWARM, "as twin 192.0.2.1, so the swarm"),
     ({"node": "--help"}, SWARM, "is no ID of a node"),
     ({"node": NODE + " x"}, SWARM, "is no ID of a node"),
 ]
@@ -180,8 +190,10 @@ def test_what_is_refused_before_anybody_is_told(fleet):
         for number, (variables, hooks, words) in enumerate(REFUSED)
         for hook in hooks
     }
-    told, failed, printed = fleet.play(hosts={name: variables for name, (variables, _words) in rows.items()})
-    assert failed == set(rows), printed
+    hosts = {name: variables for name, (variables, _words) in rows.items()}
+    hosts.update({"twin.dc%d" % number: {"hook": "load_balancer_in", "fleet_backend": "twin"} for number in (1, 2)})
+    told, failed, printed = fleet.play(hosts=hosts)
+    assert failed == set(hosts), printed
     messages = dict(re.findall(r"^fatal: \[(\S+)\]: FAILED! => (.*)", printed, re.MULTILINE))
     for name, (_variables, words) in rows.items():
         assert words in messages[name], messages[name]
@@ -190,12 +202,13 @@ def test_what_is_refused_before_anybody_is_told(fleet):
 
 
 def test_a_node_is_known_by_its_name_or_its_address(fleet):
-    known = ["swarm.example.com 192.0.2.1", "SWARM 192.0.2.1", "other 192.0.2.9"]
+    known = ["swarm.example.com 192.0.2.1", "SWARM 192.0.2.1", "other 192.0.2.9", "swarm3 192.0.2.1"]
     hosts = {
         "swarm%d.example.com" % n: {"hook": "swarm_active", "known": text, "fleet_swarm_node": "swarm"}
         for n, text in enumerate(known)
     }
     hosts["swarm2.example.com"]["ansible_host"] = "192.0.2.9"
+    hosts["swarm3.example.com"].update(fleet_swarm_node="{{ inventory_hostname }}", nodes="swarm swarm3 other")
     told, failed, printed = fleet.play(hosts=hosts)
     assert failed == set(), printed
     assert len([line for line in told["swarm_active"] if line.startswith(DOCKER + "node update")]) == len(hosts)

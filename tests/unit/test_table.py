@@ -63,6 +63,23 @@ def shown(*events):
     return callback._display.lines
 
 
+@pytest.mark.parametrize(
+    ("docker", "told"),
+    [
+        ({"version": "20.10.24", "active": True, "driver": None, "problem": "docker is not installed"}, "Docker does not tell"),
+        ({"version": "", "active": True, "driver": None}, "Docker does not tell"),
+        ({"version": "20.10.24", "active": False, "driver": None}, "Docker down"),
+        ({"version": "20.10.24", "active": "yes", "driver": None}, "Docker down"),
+        ({"version": None, "active": False, "driver": None}, "no Docker"),
+        ({"version": "20.10.24", "active": True, "driver": "overlay2"}, "overlay2"),
+        ({}, "no Docker"),
+    ],
+    ids=["without-its-client", "of-no-known-version", "stopped", "no-answer-of-ours", "not-installed", "answers", "not-asked"],
+)
+def test_a_docker_without_its_client_is_not_called_down(docker, told):
+    assert table.storage({"docker": docker, "engine": None, "pool": None}) == told
+
+
 @given(ANSWER, st.sampled_from(["ok", "failed", "unreachable"]))
 def test_any_answer_leaves_the_others_rows_as_they_are_and_is_printable(answer, kind):
     lines = shown(("odd", kind, answer), ("well", "ok", WELL))

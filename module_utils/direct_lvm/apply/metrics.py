@@ -124,14 +124,28 @@ def prepare(folder):
     return 0
 
 
+def remove(path):
+    """Remove the file with the figures, for the role. Prints "removed" when it was there. Returns 0, or 1 with why."""
+    try:
+        files.must_be_root()
+        there = os.path.lexists(path)
+        files.remove(path)
+        print("removed" if there else "absent")
+    except (Refused, OSError) as failure:
+        sys.stderr.write("%s\n" % failure)
+        return 1
+    return 0
+
+
 def main(argv=None):
     """Collect once. Returns 0, or 1 when LVM did not answer: the file says so then, and standard error says why.
 
-    --prepare FOLDER, alone: see prepare().
+    --prepare FOLDER, or --remove FILE, alone: see prepare() and remove().
     """
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["--prepare"] and len(argv) == 2:
-        return prepare(argv[1])
+    for_the_role = {"--prepare": prepare, "--remove": remove}
+    if len(argv) == 2 and argv[0] in for_the_role:
+        return for_the_role[argv[0]](argv[1])
     parser = argparse.ArgumentParser(prog="direct_lvm.metrics", description=__doc__.splitlines()[0])
     parser.add_argument("--vg", required=True)
     parser.add_argument("--pool", required=True)

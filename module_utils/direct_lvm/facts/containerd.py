@@ -5,7 +5,6 @@
 import glob
 import os
 import re
-import tempfile
 import time
 
 from ..host import commands, files
@@ -124,7 +123,7 @@ def observe_configuration(containerd, pool, desired):
         if settled or containerd.config_text is None or not containerd.program:
             return containerd
         bare = without_import(containerd.config_text, desired.config_file, containerd.config_path)
-        with tempfile.TemporaryDirectory(prefix="direct-lvm-") as folder:
+        with files.temporary_folder() as folder:
             copy = os.path.join(folder, "config.toml")
             if bare != containerd.config_text:  # ours would hide what others say
                 files.write_text(copy, absolute_imports(bare or "", containerd.config_path))
@@ -276,7 +275,7 @@ def parse_labelled(text):
 
 def check_configuration(step):
     """Let containerd itself read the files that are about to be written (steps.CheckConfiguration). Raises Refused."""
-    with tempfile.TemporaryDirectory(prefix="direct-lvm-") as folder:
+    with files.temporary_folder() as folder:
         own, config = os.path.join(folder, "own.toml"), os.path.join(folder, "config.toml")
         files.write_text(own, step.own_text)
         # As it will be, but for where our file is: imports are read wherever they lead.

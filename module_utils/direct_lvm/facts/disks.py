@@ -14,8 +14,9 @@ import re
 import stat
 import string
 
-from ..host import mountinfo
+from ..host import files, mountinfo
 from ..model.host import Disk, Signature
+from ..model.quoting import printable
 from . import signatures
 
 SYS = "/sys"
@@ -74,7 +75,10 @@ def structure(asked, path, number):
     if whole != folder:  # whoever holds the whole disk holds its partitions too
         stacked += [node for node in _links(whole, "holders") if node not in stacked]
     family = {_read(node, "dev") for node in [folder, *partitions, *stacked]}
-    mounted = _mounted()
+    try:
+        mounted = _mounted()
+    except OSError as error:
+        return Disk(asked, path=path, unreadable="the list of what is mounted cannot be read: %s" % error)
     vital = {number for point, numbers in mounted if point in SYSTEM_MOUNTS for number in numbers}
     maps = [_read(node, "dm/name") for node in stacked if _kind(node) == "mpath"]
     if not maps and "E:DM_MULTIPATH_DEVICE_PATH=1" in _read(UDEV, "b" + number).split():
@@ -103,10 +107,18 @@ def structure(asked, path, number):
 
 def _read(*parts):
     try:
-        with open(os.path.join(*parts), encoding="utf-8", errors="replace") as stream:
-            return stream.read().strip()
+        return _text(os.path.join(*parts)).strip()
     except OSError:  # an absent attribute, or one that this driver does not answer
         return ""
+
+
+def _text(path):
+    """The text of a file of the kernel's. Raises OSError for one that is not there, or that others filled past files.LIMIT."""
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        text = stream.read(files.LIMIT + 1)
+    if len(text) > files.LIMIT:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+    return text
 
 
 def _number(device):
@@ -202,12 +214,12 @@ def _numbers_of(source):
 
 
 def _mounted():
-    """[(mount point, {device numbers})]: btrfs, bcachefs and overlays have a made-up number, their source tells."""
+    """[(mount point, {device numbers})]: btrfs, bcachefs and overlays have a made-up number, their source tells. OSError."""
     filesystems = [
         {_read(device, "dev") for device in _links(folder, "devices")} for folder in glob.glob(os.path.join(SYS, "fs/btrfs/*"))
     ]
     mounts = []
-    for mount in mountinfo.parse(_read(PROC, "self/mountinfo")):
+    for mount in mountinfo.parse(_text(os.path.join(PROC, "self/mountinfo"))):
         numbers = {mount.number}
         if mount.number.startswith("0:") and mount.source.startswith("/dev/"):
             numbers = _numbers_of(mount.source)
@@ -236,11 +248,22 @@ def _opened_by(number, writing):
             continue
         same = stat.S_ISBLK(status.st_mode) and _number(status.st_rdev) == number
         if same and not (writing and flags & os.O_ACCMODE == os.O_RDONLY):
-            return "process %s (%s)" % (parts[-3], _read(PROC, parts[-3], "comm"))
+            return _process(parts[-3])
     for path in glob.glob(os.path.join(PROC, "[0-9]*/mountinfo")):  # containers and services with their own mounts
-        if any(mount.number == number for mount in mountinfo.parse(_read(path))):
-            return "a mount in the namespace of process %s (%s)" % (path.split("/")[-2], _read(os.path.dirname(path), "comm"))
+        try:
+            mounts = mountinfo.parse(_text(path))
+        except OSError as error:
+            if error.errno == errno.EFBIG:
+                return "perhaps %s, whose list of mounts is too long to be read," % _process(path.split("/")[-2])
+            continue  # it has ended
+        if any(mount.number == number for mount in mounts):
+            return "a mount in the namespace of %s" % _process(path.split("/")[-2])
     return ""
+
+
+def _process(pid):
+    """A process for the operator. It has its name from its owner, who may put a line feed or an escape into it."""
+    return "process %s (%s)" % (pid, printable(_read(PROC, pid, "comm")))
 
 
 # --- what is written on it: signatures.py reads it, here it is put into the Disk -------------------------

@@ -31,7 +31,6 @@ OWNERS = (  # labels that tell who makes containers: (label, what its value is)
     ("com.docker.swarm.service.name", "swarm service"),
     ("io.kubernetes.pod.name", "Kubernetes pod"),
 )
-SWARM_TASK = "com.docker.swarm.task.id"
 
 
 def content(root, store=None):
@@ -93,8 +92,8 @@ def check(step):
     """
     current = content(step.root, step.store)
     new = [one for one in current.containers if one not in step.content.containers]
-    tasks = [one for one in new if is_task(step.root, one)]
-    if tasks and any(is_task(step.root, one) for one in step.content.containers):
+    tasks = [one for one in new if is_task(container_config(step.root, one))]
+    if tasks and any(is_task(container_config(step.root, one)) for one in step.content.containers):
         new = [one for one in new if one not in tasks]
     described = [described_container(step.root, one) for one in new]
     running = lasting_shims(step.namespace) if step.stopped else ()
@@ -160,9 +159,13 @@ def labels_of(config):
     return labels if isinstance(labels, dict) else {}
 
 
-def is_task(root, number):
-    """Whether a container is a task of a swarm's, which makes them, and makes them anew, by itself."""
-    return SWARM_TASK in labels_of(container_config(root, number).get("Config"))
+def is_task(fields):
+    """Whether a container is a task of a swarm's, which makes them, and makes them anew, by itself. fields: of config.v2.json.
+
+    Docker notes it as Managed for what its cluster executor creates, and for nothing else (moby, daemon/create.go,
+    CreateManagedContainer; container/container.go). A label any image may set, com.docker.swarm.task.id too.
+    """
+    return fields.get("Managed") is True
 
 
 def lasting_shims(namespace):
@@ -212,7 +215,7 @@ def ended_since(root, since):
         state, config = fields.get("State"), fields.get("Config")
         if not isinstance(state, dict) or not isinstance(config, dict) or fields.get("HasBeenManuallyStopped"):
             continue
-        if SWARM_TASK not in labels_of(config) and instant(str(state.get("FinishedAt") or "")) >= moment:
+        if not is_task(fields) and instant(str(state.get("FinishedAt") or "")) >= moment:
             containers.append((str(fields.get("Created")), number))
     return tuple(number for _created, number in sorted(containers))
 

@@ -35,13 +35,6 @@ REPORTS = (
     ("pvseg", "pvseg_start"),
     ("seg", "lv_uuid,segtype,chunk_size,zero,discards,seg_monitor,thin_count,transaction_id,devices"),
 )
-# lvm.conf, or a profile in LVM_COMMAND_PROFILE, can have a report of JSON too say 0 for "no", part tags otherwise, leave fields
-# out, or be no JSON (each tried with 2.03.16), or take the brackets off hidden LVs; --config comes before both (lvm.conf(5)).
-AS_SHIPPED = (
-    'report { binary_values_as_numeric=0 list_item_separator="," compact_output=0 prefixes=0 mark_hidden_devices=1 } '
-    'log { report_command_log=0 command_names=0 prefix="  " } '
-    "global { wait_for_locks=1 }"  # 0: no answer while another command of LVM is at work
-)
 
 
 def ask():
@@ -51,7 +44,7 @@ def ask():
 
     Raises CommandFailed, and Refused when LVM is too old to answer.
     """
-    argv = ["lvm", "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix", "--config", AS_SHIPPED]
+    argv = ["lvm", "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
     for report, fields in REPORTS:
         argv += ["--configreport", report, "-o", fields]
     try:
@@ -108,14 +101,21 @@ def is_moving():
     """Whether a process of LVM sees to a pvmove: without one it ends with the segment that the kernel copies just now.
 
     It is pvmove, `lvm lvpoll` (which lvmpolld starts), or in the background without lvmpolld "(lvm2)" (lvm2, become_daemon).
+    Anybody's process may be called so, and a container has a root and a file /sbin/lvm too: it counts that root runs this
+    host's own program.
     """
+    program = commands.find("lvm")
     for path in glob.glob(PROCESSES):
+        process = os.path.dirname(path)
         try:
             words = (files.read_text(path) or "").split("\0")[:2]
+            if not any(os.path.basename(word) in ("lvpoll", "pvmove") or word.startswith("(lvm2") for word in words):
+                continue
+            ours = os.stat(process).st_uid in (0, os.geteuid())
+            if ours and program and os.path.samefile(os.path.join(process, "exe"), program):
+                return True
         except OSError:  # it has ended
             continue
-        if any(os.path.basename(word) in ("lvpoll", "pvmove") or word.startswith("(lvm2") for word in words):
-            return True
     return False
 
 

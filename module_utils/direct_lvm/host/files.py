@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import stat
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from ..model.quoting import paste, printable
 from . import commands
 
 LOCK = "/run/direct-lvm.lock"  # not /run/lock: on Debian anybody may make a file there, and hold it
+RUN = "/run"  # root's; Python's own choice of a folder for temporary files follows the caller's TMPDIR
 LIMIT = 64 << 20  # characters of a file: what others can fill, such as a process's mountinfo, must not take the host's memory
 SELINUX = "/sys/fs/selinux/enforce"  # there while SELinux is enabled, in permissive mode too (selinux(8))
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -238,6 +240,11 @@ def temporary(path, folder):
             with suppress(OSError):
                 os.unlink(name, dir_fd=folder)
             raise
+
+
+def temporary_folder():
+    """A context manager: a folder for this user only, in one where nobody else can rename it. It goes with all that is in it."""
+    return tempfile.TemporaryDirectory(prefix="direct-lvm-", dir=RUN)
 
 
 def status_of(name, folder):

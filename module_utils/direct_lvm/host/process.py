@@ -6,11 +6,21 @@ A unit may start its daemon by a script, with a path that only the script knows.
 """
 
 import os
+import re
+import socket
+import stat
+import struct
 
+from ..model.errors import Refused
 from ..texts.programs import is_daemon
+from . import files
 
 PROC = "/proc"
 LISTENING = 0x10000  # __SO_ACCEPTCON in the flags of /proc/net/unix (kernel, include/uapi/linux/net.h; net/unix/af_unix.c)
+# Num: RefCount Protocol Flags Type St Inode Path
+LINE = re.compile(r"\S+: [0-9A-F]+ [0-9A-F]+ ([0-9A-F]{8}) [0-9A-F]+ [0-9A-F]+ +([0-9]{1,20}) (/.*)\Z")
+SYSTEMD = 1  # it listens on the sockets that it hands over
+ANSWER = 5  # seconds that a socket may take to be connected
 
 
 def words(pid, name):
@@ -57,7 +67,11 @@ def children():
 
 
 def sockets(pid):
-    """The paths of the unix sockets on which a process listens, sorted; () when it cannot be told. Starts no process."""
+    """The paths of the unix sockets on which a process listens, sorted; () when it cannot be told. Starts no process.
+
+    /proc/net/unix shows each socket's name as it is. Who binds one with a line feed in it has a line of his own choice in
+    there. So a path counts only where no other user can have made it, and where the process itself answers.
+    """
     own = set()
     base = os.path.join(PROC, str(pid), "fd")
     try:
@@ -70,23 +84,43 @@ def sockets(pid):
         except OSError:  # closed meanwhile
             continue
     table = read(str(pid), os.path.join("net", "unix")).decode("utf-8", "surrogateescape") if own else ""
-    return tuple(sorted({path for inode, path in listening(table) if "socket:[%s]" % inode in own}))
+    paths = {path for inode, path in listening(table) if "socket:[%s]" % inode in own}
+    return tuple(sorted(path for path in paths if is_closed_socket(path) and listener(path) in (int(pid), SYSTEMD)))
 
 
 def listening(text):
-    """[(inode, path)] of the listening sockets with a path in /proc/net/unix: Num RefCount Protocol Flags Type St Inode Path."""
-    pairs = []
-    for line in text.split("\n")[1:]:
-        fields = line.split(None, 7)
-        if len(fields) == 8 and int(fields[3], 16) & LISTENING and fields[7].startswith("/"):
-            pairs.append((fields[6], fields[7]))
-    return pairs
+    """[(inode, path)] of the listening sockets with a path in /proc/net/unix. What is no line of the kernel's is left out."""
+    lines = filter(None, map(LINE.match, text.split("\n")))
+    return [(line.group(2), line.group(3)) for line in lines if int(line.group(1), 16) & LISTENING]
+
+
+def is_closed_socket(path):
+    """Whether a path is a socket, no link, in folders in which nobody but root can put or rename anything."""
+    place, name = os.path.split(path)
+    try:
+        with files.opened(place) as (folder, passed):
+            status = files.status_of(name, folder)
+            return status is not None and stat.S_ISSOCK(status.st_mode) and not files.weak_spot(passed, strict=True, filled=True)
+    except (OSError, Refused, ValueError):
+        return False
+
+
+def listener(path):
+    """The process that listens on a unix socket, as the kernel tells who connects (unix(7), SO_PEERCRED); 0 for none."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(ANSWER)
+        try:
+            client.connect(path)
+            return struct.unpack("iII", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII")))[0]
+        except (OSError, ValueError):
+            return 0
 
 
 def read(*parts):
-    """A file of a process as bytes, empty when there is none, or no such process."""
+    """A file of a process as bytes, empty when there is none, no such process, or more in it than files.LIMIT."""
     try:
         with open(os.path.join(PROC, *parts), "rb") as stream:
-            return stream.read()
+            data = stream.read(files.LIMIT + 1)
     except OSError:
         return b""
+    return data if len(data) <= files.LIMIT else b""

@@ -93,11 +93,7 @@ def empty(descriptor, path):
             if len(levels) == 1:
                 break
             name = levels.pop().name
-            outer = os.open("..", FOLDER, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = outer
-            if identity(outer) != levels[-1].identity:
-                raise OSError(errno.ESTALE, "the folder that held it was renamed meanwhile")
+            descriptor = leave(descriptor, levels[-1])
             with suppress(FileNotFoundError):
                 os.rmdir(name, dir_fd=descriptor)
         os.fsync(descriptor)
@@ -113,6 +109,16 @@ def empty(descriptor, path):
 def level(name, descriptor):
     """The Level of a folder that was just opened."""
     return Level(name, identity(descriptor), sorted(os.listdir(descriptor)))
+
+
+def leave(descriptor, outer):
+    """The descriptor of the folder that holds an open one, which is closed. Raises OSError when that is not the Level outer."""
+    above = os.open("..", FOLDER, dir_fd=descriptor)
+    if identity(above) != outer.identity:
+        os.close(above)
+        raise OSError(errno.ESTALE, "the folder that held it was renamed meanwhile")
+    os.close(descriptor)
+    return above
 
 
 def enter_or_unlink(name, folder):
@@ -152,14 +158,45 @@ def mount_of(descriptor):
 
 
 def tree_size(path):
-    """Bytes on disk of a file, or of a folder with everything in it, as du counts them; of a link itself."""
-    if os.path.islink(path) or not os.path.isdir(path):
-        return os.lstat(path).st_blocks * 512
-    total = 0
-    for folder, _folders, names in os.walk(path):
-        for name in [*names, "."]:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_blocks * 512
-            except OSError:  # gone meanwhile
+    """Bytes on disk of a file, or of a folder with everything in it, as du counts them; of a link itself.
+
+    It holds two descriptors however deep the folders are, as empty() does. What goes meanwhile is not counted, and nothing
+    more once a folder in which it is was renamed.
+    """
+    status = os.lstat(path)
+    total = status.st_blocks * 512
+    if not stat.S_ISDIR(status.st_mode):
+        return total
+    descriptor = os.open(path, FOLDER)
+    try:
+        levels = [level(path, descriptor)]
+        while True:
+            if levels[-1].names:
+                name = levels[-1].names.pop()
+                with suppress(OSError):
+                    status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                    total += status.st_blocks * 512
+                    if stat.S_ISDIR(status.st_mode):
+                        descriptor = enter(name, descriptor, levels)
                 continue
-    return total
+            levels.pop()
+            if not levels:
+                return total
+            try:
+                descriptor = leave(descriptor, levels[-1])
+            except OSError:
+                return total
+    finally:
+        os.close(descriptor)
+
+
+def enter(name, descriptor, levels):
+    """The descriptor of a folder in an open one, which is closed, with its Level added. Raises OSError, and changes nothing."""
+    inner = os.open(name, FOLDER, dir_fd=descriptor)
+    try:
+        levels.append(level(name, inner))
+    except OSError:
+        os.close(inner)
+        raise
+    os.close(descriptor)
+    return inner

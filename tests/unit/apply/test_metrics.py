@@ -1,6 +1,5 @@
 """The figures for Prometheus: numbers, format, failures; the alert rules as promtool judges them."""
 
-import json
 import os
 import pathlib
 import re
@@ -130,15 +129,10 @@ def test_every_recorded_state_gives_the_exposition_format(state, threshold, perc
     assert all(0 <= value <= 1 for name, value in samples(text).items() if "_ratio" in name)
 
 
-def install(names, program):
-    for name in names:
-        (program / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(str(ROOT / "module_utils" / "direct_lvm" / name), str(program / name))
-
-
 def test_the_files_that_the_role_installs_are_enough(tmp_path):
-    installed = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["pool_metrics_files"]
-    install(installed, tmp_path / "direct_lvm")
+    for name in yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["pool_metrics_files"]:
+        (tmp_path / "direct_lvm" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(str(ROOT / "module_utils" / "direct_lvm" / name), str(tmp_path / "direct_lvm" / name))
     argv = [sys.executable, "-B", "-m", "direct_lvm.apply.metrics", *ARGUMENTS, str(tmp_path / "out.prom")]
     done = subprocess.run(argv, cwd=str(tmp_path), env={"PATH": "/nowhere"}, stderr=subprocess.PIPE, universal_newlines=True)
     assert "Traceback" not in done.stderr
@@ -277,6 +271,34 @@ def test_the_folder_of_debians_prometheus_that_became_a_link_is_refused(tmp_path
     assert list((tmp_path / "etc").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("linked", "mode", "told"),
+    [(False, 0o755, "removed"), (False, 0o777, "removed"), (True, 0o755, "removed"), (True, 0o777, "")],
+    ids=["closed", "another-users", "a-link-of-roots", "a-link-of-another-users"],
+)
+def test_the_figures_are_removed_and_nothing_behind_a_link(tmp_path, monkeypatch, capsys, linked, mode, told):
+    (tmp_path / "prometheus").mkdir()
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "direct-lvm.prom").write_text("precious")
+    folder = tmp_path / "prometheus" / "node-exporter"
+    if linked:
+        folder.symlink_to(tmp_path / "etc")
+    else:
+        folder.mkdir()
+        (folder / "direct-lvm.prom").write_text("x")
+    folder.parent.chmod(mode)
+    monkeypatch.setattr(files, "must_be_root", lambda: None)
+    assert metrics.main(["--remove", str(folder / "direct-lvm.prom")]) == int(not told)
+    said = capsys.readouterr()
+    assert said.out.strip() == told
+    assert ("node-exporter is a link, and others than root may write to" in said.err) == (not told)
+    assert (folder / "direct-lvm.prom").exists() == (not told)
+    assert (tmp_path / "etc" / "direct-lvm.prom").exists() == (not linked or not told)
+    if told:
+        assert metrics.main(["--remove", str(folder / "direct-lvm.prom")]) == 0
+        assert capsys.readouterr().out == "absent\n"
+
+
 def test_the_service_reads_disks_and_writes_to_none():
     unit = render("direct-lvm-metrics.service.j2").splitlines()
     assert "DevicePolicy=closed" in unit
@@ -284,73 +306,3 @@ def test_the_service_reads_disks_and_writes_to_none():
         "DeviceAllow=/dev/mapper/control rw",  # device-mapper's ioctls: LVM opens it for both
         "DeviceAllow=block-* r",
     ]
-
-
-# --- the role, on this machine; systemctl is a stub ----------------------------------------------------------------
-
-SYSTEMCTL = """#!/bin/sh
-echo "$*" >> {folder}/told
-case "$*" in
-  *is-enabled*) echo enabled;;
-  *show*) printf 'LoadState=loaded\\nActiveState=active\\nSubState=waiting\\n';;
-esac
-"""
-PLAY = {
-    "hosts": "all",
-    "gather_facts": False,
-    "roles": ["pool_metrics"],
-    "environment": {"PATH": "{{ folder }}:{{ lookup('ansible.builtin.env', 'PATH') }}"},
-}
-
-
-@pytest.fixture
-def play(tmp_path):
-    """A function that runs the role: (how many modules ran on the host, what systemctl was told to do, what was printed)."""
-    pytest.importorskip("ansible")  # this Python's, which is the host's here
-    if not shutil.which("sha256sum"):
-        pytest.skip("no sha256sum here")
-    (tmp_path / "systemctl").write_text(SYSTEMCTL.format(folder=tmp_path))
-    (tmp_path / "systemctl").chmod(0o755)
-    (tmp_path / "units").mkdir()
-    (tmp_path / "play.yml").write_text(json.dumps([PLAY]))
-    given = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
-        "folder": str(tmp_path),
-        "pool_metrics_program": str(tmp_path / "program"),
-        "pool_metrics_python": sys.executable,
-        "pool_metrics_textfile_dir": str(tmp_path / "figures"),
-        "pool_metrics_unit_dir": str(tmp_path / "units"),
-    }
-    environment = dict(os.environ, ANSIBLE_ROLES_PATH=str(ROOT / "roles"), ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"))
-
-    def run():
-        argv = ["ansible-playbook", "-vvvv", "-i", "localhost,", str(tmp_path / "play.yml"), "-e", json.dumps(given)]
-        out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "universal_newlines": True}
-        done = subprocess.run(argv, env=environment, cwd=str(tmp_path), **out)
-        assert done.returncode == 0, done.stdout
-        told = (tmp_path / "told").read_text().splitlines() if (tmp_path / "told").exists() else []
-        (tmp_path / "told").write_text("")
-        orders = [line.split()[0] for line in told if line.split()[0] in ("daemon-reload", "restart", "start")]
-        return done.stdout.count("Using module file"), orders, done.stdout
-
-    return run
-
-
-def test_a_host_that_has_the_figures_costs_three_calls_and_a_changed_one_is_mended(play, tmp_path):
-    program = tmp_path / "program" / "direct_lvm"
-    install(yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["pool_metrics_files"], program)
-    (tmp_path / "figures").mkdir(mode=0o755)
-    given = {"pool_metrics_python": sys.executable, "pool_metrics_textfile_dir": str(tmp_path / "figures")}
-    for kind in ("service", "timer"):
-        unit = tmp_path / "units" / ("direct-lvm-metrics." + kind)
-        unit.write_text(render("direct-lvm-metrics.%s.j2" % kind, **given))
-    calls, orders, printed = play()
-    assert (calls, orders, "changed=0" in printed) == (3, [], True), printed
-
-    right = {path: path.read_text() for path in (unit, program / "apply" / "metrics.py")}
-    unit.unlink()
-    (program / "apply" / "metrics.py").write_text("raise SystemExit(1)\n")
-    _calls, orders, printed = play()
-    assert {path: path.read_text() for path in right} == right, printed
-    assert orders == ["daemon-reload", "restart"], printed

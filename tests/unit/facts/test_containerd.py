@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from states import recorded
 
 from module_utils.direct_lvm.facts import containerd
-from module_utils.direct_lvm.host import commands
+from module_utils.direct_lvm.host import commands, files
 from module_utils.direct_lvm.model.errors import CommandFailed, Refused
 from module_utils.direct_lvm.model.host import Containerd
 from module_utils.direct_lvm.model.steps import CheckConfiguration, WaitForContainerd
@@ -298,6 +298,7 @@ def test_containerd_is_given_both_files_as_they_will_be(monkeypatch, config, lin
     assert sorted(fake.read) == ["config.toml", "own.toml"]
     assert line % os.path.join(folder, "own.toml") in fake.read["config.toml"].splitlines()
     assert fake.read["own.toml"] == OURS
+    assert os.path.dirname(folder) == files.RUN  # whatever TMPDIR says
     assert not os.path.exists(folder)
 
 

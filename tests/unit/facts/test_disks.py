@@ -192,6 +192,30 @@ def test_only_a_descriptor_that_looks_like_a_device_is_asked_about(tree, monkeyp
     assert (str(folder / "3") in stated) == asked
 
 
+@pytest.mark.parametrize(
+    ("comm", "shown"),
+    [("qemu-system-x86\n", "qemu-system-x86"), ("a\nb: \x1b[2J\n", r"a\nb: \x1b[2J"), ("\u202ex\n", r"\u202ex"), ("", "")],
+    ids=["as-usual", "with-a-line-feed", "that-turns-the-writing", "ended"],
+)
+def test_a_process_is_told_by_a_name_that_prints(tree, comm, shown):
+    """In its own namespace of mounts, which any user may make, with the disk mounted."""
+    tree.write("PROC/77/mountinfo", "1 1 8:16 / /mnt rw - ext4 /dev/sdb rw\n")
+    tree.write("PROC/77/comm", comm)
+    assert disks._opened_by("8:16", writing=True) == "a mount in the namespace of process 77 (%s)" % shown
+
+
+def test_a_list_of_mounts_longer_than_any_memory_is_not_taken_for_one_without_the_disk(tree, monkeypatch):
+    tree.mounted(("8:1", "/", "/dev/sda1"))
+    tree.write("PROC/77/comm", "x\n")
+    tree.write("PROC/77/mountinfo", "1 1 8:1 / /mnt rw - ext4 /dev/sda1 rw\n" * 9)
+    assert disks._opened_by("8:16", writing=True) == ""
+    monkeypatch.setattr(disks.files, "LIMIT", 99)
+    assert disks._opened_by("8:16", writing=True) == "perhaps process 77 (x), whose list of mounts is too long to be read,"
+    assert look("8:16").unreadable is None
+    tree.mounted(*[("8:1", "/", "/dev/sda1")] * 9)
+    assert "the list of what is mounted cannot be read: [Errno 27] File too large" in look("8:16").unreadable
+
+
 def test_a_node_without_a_device(tree):
     assert "no device 8:99" in look("8:99").unreadable
 

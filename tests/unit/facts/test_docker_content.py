@@ -120,10 +120,23 @@ def test_a_container_that_is_gone_is_no_difference(root):
     root.check(planned)
 
 
-@pytest.mark.parametrize(("known", "told"), [(True, False), (False, True)], ids=["others-go-too", "the-first"])
-def test_a_task_that_a_swarm_makes_for_one_that_was_stopped_is_no_difference(root, known, told):
+TASK_LABELS = {"Image": "nginx:1", "Labels": {"com.docker.swarm.task.id": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("task", "known", "told"),
+    [
+        ({"Managed": True, "Config": TASK_LABELS}, True, False),
+        ({"Managed": True, "Config": TASK_LABELS}, False, True),
+        ({"Managed": False, "Config": TASK_LABELS}, True, True),
+        ({"Config": TASK_LABELS}, True, True),
+        ({"Managed": "true", "Config": TASK_LABELS}, True, True),
+        ({"Managed": 1, "Config": TASK_LABELS}, True, True),
+    ],
+    ids=["others-go-too", "the-first", "only-by-its-images-label", "an-older-docker", "a-text", "a-number"],
+)
+def test_a_task_that_a_swarm_makes_for_one_that_was_stopped_is_no_difference(root, task, known, told):
     """It makes it while `docker stop` still waits for others, in each round, and anew on the other side."""
-    task = {"Config": {"Image": "nginx:1", "Labels": {docker_content.SWARM_TASK: "x"}}}
     if known:  # and so may be left behind: the plan is refused otherwise
         root.container(ONE, **task)
     planned = docker_content.content(root.path)
@@ -246,9 +259,10 @@ ENDED = [  # situation, fields of config.v2.json, whether it is started again
     ("stopped-by-its-owner", {"State": {"FinishedAt": "2025-11-28T12:00:03Z"}, "HasBeenManuallyStopped": True}, False),
     (
         "a-swarm-makes-its-own-anew",
-        {"State": {"FinishedAt": "2025-11-28T12:00:03Z"}, "Config": {"Labels": {"com.docker.swarm.task.id": "x"}}},
+        {"State": {"FinishedAt": "2025-11-28T12:00:03Z"}, "Managed": True},
         False,
     ),
+    ("whose-image-says-a-swarm-did", {"State": {"FinishedAt": "2025-11-28T12:00:03Z"}, "Config": TASK_LABELS}, True),
     ("odd-fields", {"State": [], "Config": 1}, False),
     ("odd-time", {"State": {"FinishedAt": None}}, False),
     ("odd-labels", {"State": {"FinishedAt": "2025-11-28T12:00:03Z"}, "Config": {"Labels": []}}, True),

@@ -1,12 +1,14 @@
 """The parser of LVM's report, on recorded reports of four Debian releases."""
 
+import os
+
 import pytest
 import states
 from hypothesis import given
 from hypothesis import strategies as st
 
 from module_utils.direct_lvm.facts import lvm
-from module_utils.direct_lvm.host import commands
+from module_utils.direct_lvm.host import commands, lvm_pins
 from module_utils.direct_lvm.model import lvm_report
 from module_utils.direct_lvm.model.errors import CommandFailed, Refused
 
@@ -113,7 +115,7 @@ def test_a_host_whose_lvm_conf_has_reports_look_otherwise_is_asked_as_any_other(
     asked = []
 
     def run(argv, timeout=None, ok=(0,)):
-        asked.append(argv)
+        asked.append(lvm_pins.pinned(argv))
         return commands.Result(tuple(argv), 0, '{"report": []}', "")
 
     monkeypatch.setattr(commands, "run", run)
@@ -192,21 +194,52 @@ def monkeypatch_answer():
     patch.undo()
 
 
+POLL = "/usr/sbin/lvm\0lvpoll\0--interval\0005\0--polloperation\0pvmove\0vgdocker/pvmove0\0"
+
+
 @pytest.mark.parametrize(
-    ("processes", "moving"),
+    ("program", "owner", "text", "moving"),
     [
-        ([], False),
-        (["/sbin/init\0", "/bin/sh\0-c\0pvmove /dev/sdb\0", "/usr/sbin/lvmpolld\0-t\00060\0"], False),
-        (["/usr/sbin/lvm\0lvpoll\0--interval\0005\0--polloperation\0pvmove\0vgdocker/pvmove0\0"], True),
-        (["/sbin/pvmove\0/dev/sdb\0"], True),
-        (["(lvm2)\0--background\0"], True),
+        ("lvm", 0, "/sbin/init\0", False),
+        ("lvm", 0, "/bin/sh\0-c\0pvmove /dev/sdb\0", False),
+        ("lvm", 0, "/usr/sbin/lvmpolld\0-t\00060\0", False),
+        ("lvm", 0, POLL, True),
+        ("lvm", 0, "/sbin/pvmove\0/dev/sdb\0", True),
+        ("lvm", 0, "(lvm2)\0--background\0", True),
+        ("lvm", 65534, "/sbin/pvmove\0/dev/sdb\0", False),
+        ("sleep", 0, "pvmove\047\0", False),
+        ("other/lvm", 0, "/sbin/pvmove\0/dev/sdb\0", False),
+        (None, 0, "/sbin/pvmove\0/dev/sdb\0", False),
     ],
-    ids=["none", "others", "by-lvmpolld", "in-the-foreground", "without-lvmpolld"],
+    ids=[
+        *("none", "a-shell", "lvmpolld-alone", "by-lvmpolld", "in-the-foreground", "without-lvmpolld"),
+        *("another-users", "another-program-of-that-name", "of-a-container", "that-has-ended"),
+    ],
 )
-def test_whether_a_process_sees_to_a_move(tmp_path, monkeypatch, processes, moving):
-    for number, text in enumerate(processes):
-        (tmp_path / str(number)).mkdir()
-        (tmp_path / str(number) / "cmdline").write_text(text)
+def test_whether_a_process_sees_to_a_move(tmp_path, monkeypatch, program, owner, text, moving):
+    for name in ("lvm", "sleep", "other/lvm"):
+        (tmp_path / "sbin" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sbin" / name).write_text("")
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "cmdline").write_text(text)
+    if program:
+        (tmp_path / "7" / "exe").symlink_to(tmp_path / "sbin" / program)
     (tmp_path / "9" / "cmdline").mkdir(parents=True)  # cannot be read, as that of one that has just ended
+    real = os.stat
+
+    def stat(path, *given, **more):
+        status = real(path, *given, **more)
+        return os.stat_result((*status[:4], owner, *status[5:])) if path == str(tmp_path / "7") else status
+
+    monkeypatch.setattr(lvm.os, "stat", stat)
+    monkeypatch.setattr(commands, "find", lambda _name: str(tmp_path / "sbin" / "lvm"))
     monkeypatch.setattr(lvm, "PROCESSES", str(tmp_path / "[0-9]*" / "cmdline"))
     assert lvm.is_moving() == moving
+
+
+def test_without_lvm_nothing_sees_to_a_move(tmp_path, monkeypatch):
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "cmdline").write_text(POLL)
+    monkeypatch.setattr(commands, "find", lambda _name: None)
+    monkeypatch.setattr(lvm, "PROCESSES", str(tmp_path / "[0-9]*" / "cmdline"))
+    assert not lvm.is_moving()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from planned_steps import shown
 from recorded_settings import recorded
 
-from module_utils.direct_lvm.facts import lvm_settings
+from module_utils.direct_lvm.facts import lvm, lvm_settings
 from module_utils.direct_lvm.host import commands, lvm_pins
 from module_utils.direct_lvm.model.errors import CommandFailed
 from module_utils.direct_lvm.model.steps import Command
@@ -88,13 +88,23 @@ def test_each_command_of_lvm_that_is_planned_anywhere_gets_what_is_pinned():
             ("lvchange", "--activate", "y", "--config", "global/thin_check_options=[]", "vg/p"),
             ("lvchange", "--config", "global/thin_check_options=[] PINS", "--activate", "y", "vg/p"),
         ),
+        (("lvm", "vgcreate", "vg"), ("lvm", "vgcreate", "--config", "PINS", "vg")),
+        (("pvs", "-o", "pv_name", "/dev/sdb"), ("pvs", "--config", "SHIPPED", "-o", "pv_name", "/dev/sdb")),
+        (("/sbin/vgs", "vg"), ("/sbin/vgs", "--config", "SHIPPED", "vg")),
+        (("lvm", "fullreport", "--all"), ("lvm", "fullreport", "--config", "SHIPPED", "--all")),
+        (("lvm", "version"), ("lvm", "version")),
+        (("lvm",), ("lvm",)),
         (("lvmconfig", "--metadataprofile", "p"), ("lvmconfig", "--metadataprofile", "p")),
         (("thin_check", "/dev/mapper/x"), ("thin_check", "/dev/mapper/x")),
     ],
-    ids=["of-lvm", "by-its-path", "with-its-own", "asked-for-the-hosts-settings", "another-tool"],
+    ids=[
+        *("of-lvm", "by-its-path", "with-its-own", "by-lvm", "a-question", "a-question-by-its-path", "a-question-by-lvm"),
+        *("no-report", "nothing", "asked-for-the-hosts-settings", "another-tool"),
+    ],
 )
 def test_pinned(argv, due):
-    assert lvm_pins.pinned(argv) == tuple(word.replace("PINS", lvm_pins.PINS) for word in due)
+    words = {"PINS": lvm_pins.PINS, "SHIPPED": lvm_pins.AS_SHIPPED}
+    assert lvm_pins.pinned(argv) == tuple(re.sub("PINS|SHIPPED", lambda one: words[one.group()], word) for word in due)
 
 
 def test_a_command_of_lvm_is_run_with_what_is_pinned_and_told_without(monkeypatch):
@@ -114,7 +124,68 @@ def test_a_command_of_lvm_is_run_with_what_is_pinned_and_told_without(monkeypatc
         commands.run(("vgcreate", "vgdocker", "/dev/sdb"))
     assert str(failure.value) == "`vgcreate vgdocker /dev/sdb` failed with return code 5: no room"
     assert commands.run(["pvs"], ok=None).argv == ("pvs",)
-    assert argvs == [("vgcreate", "--config", lvm_pins.PINS, "vgdocker", "/dev/sdb"), ("pvs",)]
+    assert argvs == [("vgcreate", "--config", lvm_pins.PINS, "vgdocker", "/dev/sdb"), ("pvs", "--config", lvm_pins.AS_SHIPPED)]
+
+
+def sections(text):
+    """{"section/name": value} of settings as --config takes them."""
+    return {
+        "%s/%s" % (section, name): value
+        for section, inner in re.findall(r"(\w+) \{ (.*?) \}", text)
+        for name, value in re.findall(r'(\w+)=("[^"]*"|\S+)', inner)
+    }
+
+
+HOSTS = {
+    "log/command_names": "1",
+    "log/prefix": '"LVM: "',
+    "report/output_format": '"json"',
+    "report/binary_values_as_numeric": "1",
+}
+QUESTIONS = {
+    "fullreport": lambda: lvm.ask(),
+    "pvs": lambda: lvm.unusable(["/dev/sdb"]),
+    "vgs": lambda: lvm_settings.not_autoactivated("vgdocker"),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("setting", HOSTS)
+def test_a_question_is_answered_as_by_an_lvm_that_nobody_has_set_up_otherwise(monkeypatch, question, setting):
+    argvs = []
+
+    class Session:
+        returncode = 0
+
+        def __init__(self, argv, environment):
+            argvs.append(argv)
+
+        def answer(self, timeout):
+            return b'{"report": []}', b""
+
+    monkeypatch.setattr(commands, "Session", Session)
+    QUESTIONS[question]()
+    (argv,) = argvs
+    assert argv.count("--config") == 1
+    assert sections(argv[argv.index("--config") + 1])[setting] not in ("", HOSTS[setting])
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_what_is_pinned_for_reports_is_what_a_real_lvm_ships(name):
+    values = {setting: value.strip('"') for setting, value in sections(lvm_pins.AS_SHIPPED).items()}
+    assert {setting: recorded(name).get(setting, values[setting]).strip('"') for setting in values} == values
+
+
+def test_a_question_that_somebody_adds_is_pinned_too():
+    """By name, so that nobody has to think of it: each report of LVM that module_utils or library asks for."""
+    code = [path for folder in ("module_utils", "library") for path in (ROOT / folder).rglob("*.py")]
+    asked = {
+        name
+        for path in code
+        for name in re.findall(r'[(\[]"((?:lv|pv|vg)s|(?:lv|pv|vg)display|(?:lv|pv|vg)scan)",', path.read_text())
+    }
+    assert asked <= set(lvm_pins.REPORTING)
+    assert "pvs" in asked
 
 
 def test_lines_are_told_with_their_file(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -35,6 +36,20 @@ def test_a_second_run_is_refused_with_the_file_that_tells_who_has_the_lock(tmp_p
 def test_nobody_but_root_can_make_the_lock_first():
     folder = os.stat(os.path.dirname(files.LOCK))
     assert (folder.st_uid, folder.st_mode & 0o022) == (0, 0)
+
+
+@pytest.mark.skipif(not os.path.isdir("/run"), reason="no Linux host")
+def test_a_temporary_folder_is_in_one_of_roots_whatever_the_callers_environment_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)  # Python's own choice, made anew
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert tempfile.gettempdir() == str(tmp_path)
+    with files.temporary_folder() as folder:
+        assert os.path.dirname(folder) == files.RUN
+        assert os.stat(folder).st_mode & 0o077 == 0
+        assert list(tmp_path.iterdir()) == []
+    assert not os.path.exists(folder)
+    source = pathlib.Path(files.__file__).read_text()
+    assert re.search(r'^RUN = "(.*?)"', source, re.M).group(1) == os.path.dirname(files.LOCK)  # which is root's, see above
 
 
 # What runs meanwhile closes all that it inherits, as LVM does (_close_stray_fds), and sleeps on.

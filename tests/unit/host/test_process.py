@@ -101,11 +101,99 @@ def test_the_sockets_on_which_a_process_listens(tmp_path):
     assert path not in process.sockets(os.getpid())
 
 
-def test_the_recorded_sockets_of_a_containerd(tmp_path, monkeypatch):
+@pytest.fixture
+def containerd(tmp_path, monkeypatch):
+    """A recorded containerd as process 401. A function: (more lines of net/unix) -> the sockets on which it listens."""
     for name in ("fd", "net"):
         (tmp_path / "401" / name).mkdir(parents=True)
     for number, link in enumerate(recorded("containerd", "bookworm", "descriptors").split()):
         (tmp_path / "401" / "fd" / str(number)).symlink_to(link)
-    (tmp_path / "401" / "net" / "unix").write_text(recorded("containerd", "bookworm", "net-unix"))
     monkeypatch.setattr(process, "PROC", str(tmp_path))
-    assert process.sockets(401) == ("/run/site/containerd.sock", "/run/site/containerd.sock.ttrpc")
+    monkeypatch.setattr(process, "is_closed_socket", lambda path: not path.startswith("/dev/shm/"))
+    listeners = {"/run/k3s/containerd.sock": 77, "/run/systemd/private": 1}
+    monkeypatch.setattr(process, "listener", lambda path: listeners.get(path, 401))
+
+    def sockets(*more):
+        (tmp_path / "401" / "net" / "unix").write_text(recorded("containerd", "bookworm", "net-unix") + "\n".join(more))
+        return process.sockets(401)
+
+    return sockets
+
+
+SITE = ("/run/site/containerd.sock", "/run/site/containerd.sock.ttrpc")
+REAL = "000000008c46506d: 00000002 00000000 00010000 0001 01 13288 "  # as of containerd's own
+
+
+def test_the_recorded_sockets_of_a_containerd(containerd):
+    assert containerd() == SITE
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (REAL + "/dev/shm/evil.sock", SITE),
+        (REAL + "/run/k3s/containerd.sock", SITE),
+        ("0 0 0 zz 0 0 0 /y", SITE),
+        ("0: 2 0 zz 1 1 13288 /y", SITE),
+        ("0: 2 0 00010000 1 1 " + "9" * 5000 + " /y", SITE),
+        ("0: 2 0 00010000 1 1 \u0661 /y", SITE),
+        ("/aaa.sock", SITE),
+        (REAL.replace(" 00010000 ", " 00000000 ") + "/run/x.sock", SITE),
+        ("@x", SITE),
+        (REAL + "/run/systemd/private", (*SITE, "/run/systemd/private")),
+    ],
+    ids=[
+        *("in-a-folder-of-everybodys", "of-another-daemon", "flags-that-are-no-number", "flags-that-are-no-number-either"),
+        *("an-inode-that-is-none", "other-digits", "a-path-alone", "connected", "abstract", "handed-over-by-systemd"),
+    ],
+)
+def test_a_line_that_another_user_wrote_into_the_list_of_sockets_names_none(containerd, line, found):
+    """By a socket whose name has a line feed in it."""
+    assert containerd(line) == found
+
+
+@pytest.mark.parametrize("forged", ["x\n0: 2 0 00010000 1 1 %s %s", "x\n0 0 0 zz 0 0 0 /y"], ids=["of-its-inode", "no-line"])
+def test_a_name_with_a_line_feed_in_the_kernels_own_list(tmp_path, forged):
+    path, other = str(tmp_path / "api.sock"), str(tmp_path / "o")
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two, socket.socket(socket.AF_UNIX) as forger:
+        for each, name in ((one, path), (two, other)):
+            each.bind(name)
+        one.listen(1)
+        inode = os.readlink("/proc/self/fd/%d" % one.fileno())[8:-1]
+        forger.bind("\0" + (forged % (inode, other) if "%" in forged else forged)[:106])
+        assert [found for found in process.sockets(os.getpid()) if found.startswith(str(tmp_path))] == [path]
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "trusted"),
+    [("socket", 0o755, True), ("socket", 0o777, False), ("socket", 0o1777, False), ("socket", 0o775, False)]
+    + [("link", 0o755, False), ("file", 0o755, False), ("none", 0o755, False), ("linked-folder", 0o755, True)],
+)
+def test_a_socket_counts_where_nobody_else_can_put_one(tmp_path, kind, mode, trusted):
+    with socket.socket(socket.AF_UNIX) as one:
+        folder = tmp_path / "run"
+        folder.mkdir()
+        one.bind(str(tmp_path / "real.sock" if kind == "link" else folder / "api.sock") if kind not in ("file", "none") else "")
+        if kind == "link":
+            (folder / "api.sock").symlink_to(tmp_path / "real.sock")
+        if kind == "file":
+            (folder / "api.sock").write_text("")
+        if kind == "linked-folder":
+            (tmp_path / "var").symlink_to(folder)
+        folder.chmod(mode)
+        assert process.is_closed_socket(str(tmp_path / ("var" if kind == "linked-folder" else "run") / "api.sock")) == trusted
+
+
+@pytest.mark.parametrize("name", ["cmdline", "environ"])
+def test_what_a_process_makes_longer_than_any_memory_is_not_read(tmp_path, monkeypatch, name):
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / name).write_bytes(b"/usr/bin/dockerd\0" + b"x" * 100 + b"\0")
+    monkeypatch.setattr(process, "PROC", str(tmp_path))
+    assert process.words(7, name)[:1] == ("/usr/bin/dockerd",)
+    monkeypatch.setattr(process.files, "LIMIT", 99)
+    assert process.words(7, name) == ()
+
+
+def test_a_list_of_sockets_longer_than_any_memory_tells_none(containerd, monkeypatch):
+    monkeypatch.setattr(process.files, "LIMIT", 999)
+    assert containerd() == ()

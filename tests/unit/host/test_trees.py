@@ -127,18 +127,60 @@ def make_parents(path, base):
     return True
 
 
-def test_folders_deeper_than_any_path_or_stack_go(tmp_path):
+@pytest.fixture
+def swept(tmp_path):
+    """The folder of a test, emptied by a program that manages any depth: pytest does not."""
+    yield tmp_path
+    subprocess.run(["rm", "-rf", str(tmp_path / "tree")], check=True)
+
+
+def test_folders_deeper_than_any_path_or_stack_are_counted_and_go(swept):
+    tmp_path = swept
     (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "z").write_bytes(b"x" * 100000)
+    flat = trees.tree_size(str(tmp_path / "tree"))
     folder = os.open(str(tmp_path / "tree"), os.O_RDONLY)
     for _level in range(3000):
         os.mkdir("d", dir_fd=folder)
         inner = os.open("d", os.O_RDONLY, dir_fd=folder)
         os.close(folder)
         folder = inner
+    deepest = os.open("f", os.O_WRONLY | os.O_CREAT, dir_fd=folder)
+    os.write(deepest, b"x" * 500000)
+    os.close(deepest)
     os.close(folder)
     open_before = len(os.listdir("/proc/self/fd"))
+    asked = {"stdout": subprocess.PIPE, "universal_newlines": True, "check": True}
+    counted = int(subprocess.run(["du", "-s", "-B512", str(tmp_path / "tree")], **asked).stdout.split()[0])
+    assert trees.tree_size(str(tmp_path / "tree")) == counted * 512 > flat + 500000 > 600000
     trees.remove_tree(str(tmp_path / "tree"))
     assert not (tmp_path / "tree").exists()
+    assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+@pytest.mark.parametrize("what", ["gone", "moved", "renamed"])
+def test_what_changes_meanwhile_does_not_end_the_count(tmp_path, monkeypatch, what):
+    for name in ("tree/a/b/c", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    real, done = trees.level, []
+
+    def change(name, descriptor):
+        found = real(name, descriptor)
+        if name == "b" and not done:
+            folder = tmp_path / "tree" / "a" / "b"
+            done.append(
+                {
+                    "gone": (folder / "c").rmdir,
+                    "moved": lambda: folder.rename(tmp_path / "elsewhere" / "b"),
+                    "renamed": lambda: folder.rename(folder.parent / "x"),
+                }[what]()
+            )
+        return found
+
+    monkeypatch.setattr(trees, "level", change)
+    open_before = len(os.listdir("/proc/self/fd"))
+    assert trees.tree_size(str(tmp_path / "tree")) >= 0
+    assert done
     assert len(os.listdir("/proc/self/fd")) == open_before
 
 
