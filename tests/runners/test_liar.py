@@ -51,6 +51,7 @@ class Controller:
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         self.environment.update(HOME=str(self.home), PWD=str(folder), PATH="%s:%s" % (folder, os.environ["PATH"]))
         self.environment.update(ANSIBLE_NOCOLOR="1", ANSIBLE_LIBRARY="%s:%s" % (STUBS, ROOT / "library"))
+        self.environment["ANSIBLE_FILTER_PLUGINS"] = str(ROOT / "filter_plugins")
         if configuration == "ours":
             self.environment.update(ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"))
         else:
