@@ -210,8 +210,7 @@ def switch(spec, docker, current, target, record, kind=""):
         what = " (%s)" % kind if kind else ""
         before = [note(record._replace(state="begun"), "note what Docker has now%s, for the way back" % what)]
         after = (note(record, "note that Docker is there"),)
-        undone = record._replace(state="done" if record.state == "back" else "back", pending=())
-        back = (note(undone, "note that Docker went back"),)
+        back = (note(undone(docker, record), "note that Docker went back"),)
     if record and docker.content is not None:
         before.insert(0, unchanged(docker, False, "see that nothing has come since Docker was looked at"))
         check = (unchanged(docker, True, "see that nothing has come: what is not known now would be hidden"),)
@@ -220,6 +219,17 @@ def switch(spec, docker, current, target, record, kind=""):
     forth = stop + to_side(spec, docker, target, current, check) + after
     way_back = to_side(spec, docker, current, target)
     return [*before, Transaction(forth, way_back, "change Docker's storage", afterwards=started_again(docker) + back)]
+
+
+def undone(docker, record):
+    """The SwitchRecord of a switch that was taken back. What is owed to the side where Docker is again is owed still.
+
+    Of a switch that was cut off before it is not known to which side; what Docker has is not loaded, and no name is taken then.
+    """
+    state, former = "done" if record.state == "back" else "back", docker.former
+    if former is not None and former.state == state:
+        return former
+    return record._replace(state=state, pending=former.pending if docker.begun() else (), names=())
 
 
 def unchanged(docker, stopped, why):
