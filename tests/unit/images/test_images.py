@@ -284,6 +284,36 @@ def test_a_tag_that_was_moved_since_docker_came_stays_with_the_newer_image(monke
     assert images.load(HOST, TINY, folder, 60, True, names) == (False, [])  # the next run leaves it so
 
 
+@pytest.mark.parametrize("names", [None, (), (("tiny:2", "sha256:" + "2" * 64),)], ids=["not-known", "no-such-name", "another"])
+@pytest.mark.parametrize("when", ["verify", "load"])
+def test_a_tag_that_is_moved_while_the_archive_is_read_goes_back_to_the_newer_image(monkeypatch, folder, names, when):
+    docker = FakeDocker(monkeypatch)
+    verify, load = image_archive.verify, docker.do_load
+
+    def move(step, *given):
+        docker.store[OTHER.id] = {"tiny:2"}
+        return step(*given)
+
+    if when == "load":
+        docker.do_load = lambda *given: move(load, *given)
+    else:
+        monkeypatch.setattr(image_archive, "verify", lambda *given: move(verify, *given))
+    changed, sentences = images.load(HOST, TINY, folder, 60, True, names)
+    assert changed
+    assert set(docker.store) == {OTHER.id, TINY.id}
+    assert [number for number, tags in docker.store.items() if "tiny:2" in tags] == [OTHER.id]
+    (sentence,) = sentences
+    assert "stays with image " + OTHER.id in sentence
+
+
+def test_an_image_that_somebody_loads_while_its_archive_is_verified_is_not_loaded_again(monkeypatch, folder):
+    docker = FakeDocker(monkeypatch)
+    monkeypatch.setattr(image_archive, "verify", lambda *_given: docker.store.update({TINY.id: {"tiny:2"}}))
+    assert images.load(HOST, TINY, folder, 60, False) == (True, [])
+    assert docker.verbs() == []
+    assert os.listdir(folder) == []
+
+
 def test_an_image_that_is_removed_while_docker_is_asked_is_left_out(monkeypatch):
     docker = FakeDocker(monkeypatch, [TINY, OTHER])
     docker.vanish = OTHER.id
