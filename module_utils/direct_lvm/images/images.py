@@ -220,6 +220,7 @@ def save(host, image, folder, timeout):
     All tags go into one archive. One with other tags, or that is not whole any more, is replaced once the new one is whole.
     """
     final = archive_path(folder, image.id)
+    must_be_archive(final)
     if os.path.exists(final) and image_archive.is_whole(final, image):
         return False
     must_have_space(folder, image)
@@ -240,9 +241,15 @@ def save(host, image, folder, timeout):
         except image_archive.Damaged as error:  # it may be another image that has the tag by now
             must_be_as_seen(host, image, error)
             raise
+        must_be_archive(final)
         os.rename(fresh, final)
     files.sync_folder(folder)
     return True
+
+
+def must_be_archive(path):
+    """Raise Refused where something else than a file has an archive's name: a rename would replace it without a word."""
+    files.must_be_file(path, os.lstat(path) if os.path.lexists(path) else None, "replaced")
 
 
 def sync_file(path):

@@ -27,6 +27,7 @@ from ..model.steps import (
     Command,
     Move,
     RemoveFile,
+    StageFiles,
     StartContainers,
     Transaction,
     WaitForDocker,
@@ -200,25 +201,33 @@ def strays(docker, former):
 
 
 def switch(spec, docker, current, target, record, kind=""):
-    """[step] from one DockerConfig to another: a last look, the record, the Transaction.
+    """[step] from one DockerConfig to another: the new files beside their places, a last look, the record, the Transaction.
 
     record: the SwitchRecord to write, "begun" before, its own state at the end.
     record None: the same storage with other settings; nothing moves, is hidden, or is recorded.  kind: what Docker has now.
     """
-    before, after, back, check = [], (), (), ()
+    before, last, back, check = [], (), (), ()
     if record:
         what = " (%s)" % kind if kind else ""
         before = [note(record._replace(state="begun"), "note what Docker has now%s, for the way back" % what)]
-        after = (note(record, "note that Docker is there"),)
+        last = (note(record, "note that Docker is there"),)
         back = (note(undone(docker, record), "note that Docker went back"),)
     if record and docker.content is not None:
         before.insert(0, unchanged(docker, False, "see that nothing has come since Docker was looked at"))
         check = (unchanged(docker, True, "see that nothing has come: what is not known now would be hidden"),)
     running = tuple(one.id for one in docker.containers if one.running) if target.moves or record else ()
     stop = stop_containers(docker, running, "stop the containers that do not come along: live-restore would keep them running")
-    forth = stop + to_side(spec, docker, target, current, check) + after
+    forth = stop + to_side(spec, docker, target, current, check)
     way_back = to_side(spec, docker, current, target)
-    return [*before, Transaction(forth, way_back, "change Docker's storage", afterwards=started_again(docker) + back)]
+    switch = Transaction(forth, way_back, "change Docker's storage", afterwards=started_again(docker) + back, last=last)
+    return [*staged(forth), *before, switch]
+
+
+def staged(steps):
+    """[StageFiles] for what steps write after they have stopped Docker or a container; [] for nothing."""
+    stops = [isinstance(step, Command) and "stop" in step.argv[:4] for step in steps]
+    files = tuple(step for step in steps[stops.index(True) :] if isinstance(step, WriteFile))
+    return [StageFiles(files, "see that the new files fit, before anything is stopped")] if files else []
 
 
 def undone(docker, record):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 
 import pytest
 from archives import LAYOUTS, SAVED, TAGS, TINY, classic, content, oci, with_layer, write_tar
@@ -188,6 +189,16 @@ def test_an_archive_that_has_rotted_since_it_was_made_is_made_anew(monkeypatch, 
     write_tar(images.archive_path(str(tmp_path), image.id), with_layer("classic", b"x")[0])
     assert images.is_archived(str(tmp_path), image)
     assert [images.save(HOST, image, str(tmp_path), 60) for _time in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a FIFO", "a socket"])
+def test_what_is_no_file_is_not_replaced_by_an_archive(monkeypatch, tmp_path, kind):
+    docker, path = FakeDocker(monkeypatch, [TINY]), images.archive_path(str(tmp_path), TINY.id)
+    make = {"a folder": os.mkdir, "a FIFO": os.mkfifo, "a socket": lambda name: os.mknod(name, 0o600 | stat.S_IFSOCK)}
+    make[kind](path)
+    with pytest.raises(Refused, match="is %s, not a regular file: it is not replaced" % kind):
+        images.save(HOST, TINY, str(tmp_path), 60)
+    assert docker.verbs() == []
 
 
 def test_what_a_killed_run_left_goes(monkeypatch, tmp_path):

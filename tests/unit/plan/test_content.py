@@ -4,7 +4,7 @@ import pytest
 import states
 from containerd_hosts import NEW, READY, both
 from containerd_hosts import host as image_store_host
-from docker_hosts import BUSYBOX, DONE, EARLY, FRESH, LOOP, OLD_POOL, RECORD, STOP, WANTED, due, host
+from docker_hosts import BUSYBOX, DONE, DROPIN, EARLY, FRESH, LOOP, OLD_POOL, RECORD, STOP, WANTED, due, host
 
 from module_utils.direct_lvm.apply import report
 from module_utils.direct_lvm.facts import docker_content
@@ -22,8 +22,8 @@ def test_what_docker_holds_is_looked_at_right_before_its_stop_and_after_it():
     lines_of = due(FRESH._replace(content=CONTENT))
     assert lines_of == [HELD, RECORD, *EARLY[: EARLY.index(STOP) + 1], HELD, *EARLY[EARLY.index(STOP) + 1 :], RECORD]
     moved = due(FRESH._replace(info=LOOP, content=CONTENT))
-    assert moved[:4] == [HELD, RECORD, STOP, HELD]
-    assert moved[4].startswith("move ")  # nothing is set aside before
+    assert moved[:5] == ["space for " + DROPIN, HELD, RECORD, STOP, HELD]
+    assert moved[5].startswith("move ")  # nothing is set aside before
     back = due(DONE._replace(former=SwitchRecord("done", "overlay2"), content=CONTENT, archive_free=10**12), goal="roll_back")
     assert back[: back.index(STOP) + 2] == [HELD, RECORD, STOP, HELD]
 
