@@ -214,6 +214,7 @@ class WaitForContainerd(NamedTuple):
     """Ask containerd at address (a socket's path) until it answers, at most timeout seconds.
 
     plugin: the status that its devmapper snapshotter must have, "" for any.
+    former: the process that answered before the restart, whose answer does not count; 0 for none.
     """
 
     kind = "wait"
@@ -222,6 +223,7 @@ class WaitForContainerd(NamedTuple):
     why: str
     timeout: int
     plugin: str = ""
+    former: int = 0
 
 
 class DropSnapshots(NamedTuple):
@@ -247,7 +249,8 @@ class AssertContent(NamedTuple):
     """Raise Changed unless Docker holds what was planned for: asked right before it is stopped, and again after.
 
     root: its data root.  store: (containerd's socket, namespace) when containerd has the images, None otherwise.
-    stopped: whether Docker is down, so that no container of this namespace may have a process left.
+    stopped: whether Docker is down, so that no container of this namespace may have a process left, nor the daemon itself.
+    pid: the daemon's process at the look, 0 for none.
     """
 
     kind = "check"
@@ -258,6 +261,7 @@ class AssertContent(NamedTuple):
     namespace: str
     stopped: bool
     why: str
+    pid: int = 0
 
 
 class StartContainers(NamedTuple):

@@ -249,7 +249,8 @@ def unchanged(docker, stopped, why):
     image_store, content = docker.info is not None and is_image_store(docker.info), docker.content
     if not image_store:
         content = content._replace(names=tuple(one for one in content.names if one[0] != CONTAINERD_STORE))
-    return AssertContent(docker.root, content, docker.store if image_store else None, docker.namespace, stopped, why)
+    pid = docker.unit.main_pid if docker.unit else 0
+    return AssertContent(docker.root, content, docker.store if image_store else None, docker.namespace, stopped, why, pid)
 
 
 def names_at(docker, folder):

@@ -306,6 +306,12 @@ def test_the_way_back_of_containerds_switch():
     assert [(wait.plugin, wait.timeout) for wait in waits] == [("ok", 120), ("", 120)]
 
 
+def test_the_answer_of_the_containerd_that_runs_now_does_not_count_after_its_restart():
+    running = STOCK._replace(unit=STOCK.unit._replace(main_pid=7))
+    switch = only_switch(plan.plan(ALONE, host(running, OLD)).steps)
+    assert [step.former for step in switch.steps + switch.way_back if isinstance(step, WaitForContainerd)] == [7, 0]
+
+
 def test_the_way_back_of_a_change_brings_the_older_texts():
     older = configured(own_text=MANAGED + "\nolder\n", dropin_text=MANAGED + "\nolder dropin\n")
     switch = only_switch(plan.plan(ALONE, host(older, OLD)).steps)

@@ -31,15 +31,20 @@ def test_what_docker_holds_is_looked_at_right_before_its_stop_and_after_it():
 def test_what_containerd_has_from_an_earlier_switch_is_not_missed_by_a_look_that_does_not_ask_it(tmp_path, monkeypatch):
     """site.yml, rollback.yml, site.yml with Docker 26: containerd keeps its names, and the Docker that is left is on overlay2."""
     monkeypatch.setattr(docker_content, "PROC", str(tmp_path))
+    monkeypatch.setattr(docker_content, "must_be_down", lambda pid: stopped.append(pid))
+    stopped = []
     content = Content((), (("containerd", "busybox:1", BUSYBOX.id),))
     former = SwitchRecord("back", "overlay2")
-    docker = NEW._replace(content=content, store=("/run/x.sock", "moby"), root=str(tmp_path), former=former)
+    docker = NEW._replace(
+        unit=NEW.unit._replace(main_pid=7), content=content, store=("/run/x.sock", "moby"), root=str(tmp_path), former=former
+    )
     checks = [
         step for step in report.flat(plan.plan(both(), image_store_host(READY, docker)).steps) if isinstance(step, AssertContent)
     ]
     assert [step.stopped for step in checks] == [False, True]
     for step in checks:
         docker_content.check(step)
+    assert stopped == [7]
 
 
 def test_other_settings_hide_nothing_and_need_no_look():
