@@ -56,8 +56,8 @@ def converge(spec, result, check_mode=False, with_diff=False, plan_only_for=()):
     if needed and not any(isinstance(step, UntilMoved) for step in steps):
         raise Refused(
             "all steps were carried out, yet these are still needed: "
-            + "; ".join(" ".join(step["argv"]) if step["kind"] == "command" else step["why"] for step in needed),
-            "\n".join(done.sentences),
+            + "; ".join(" ".join(step["argv"]) if step["kind"] == "command" else step["why"] for step in needed)
+            + "".join("\n" + sentence for sentence in done.sentences)
         )
     return due.warnings + tuple(done.sentences)
 

@@ -18,7 +18,7 @@ from ..host import commands, files
 from ..model.errors import Changed, Refused
 from ..model.host import Content
 from ..model.names import CONTAINERD_STORE
-from ..model.quoting import paste, printable
+from ..model.quoting import paste, pasted, printable
 from ..texts import strict_json
 from ..texts.docker_inspect import instant
 from ..texts.programs import is_daemon
@@ -258,12 +258,12 @@ def must_be_down(known):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
     until_none(lambda: daemons(known), END_TIMEOUT)
-    numbers = ", ".join(map(str, left))
+    names = [str(pid) for pid in left]
     raise Refused(
-        "docker.service has stopped, and its daemon ran on (process %s): systemd does not know it." % numbers,
+        "docker.service has stopped, and its daemon ran on (process %s): systemd does not know it." % ", ".join(names),
         "Whatever script ExecStart= names has to become the daemon, not to wait for it: exec dockerd ...\n"
         "See: systemctl cat docker. The process was asked to end; if it is there still: kill %s; systemctl start docker"
-        % numbers.replace(",", ""),
+        % pasted(names),
     )
 
 
