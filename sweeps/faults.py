@@ -155,11 +155,24 @@ def strace(path, call, number, effect):
     return form % (path, name, call, call, effect, number)
 
 
+def number(path, call):
+    """Which of its calls makes a file: the first one looks for a staged file."""
+    return 2 if (path, call) == (NEW, "openat") else 1
+
+
 def file_faults():
     """[(name, words before python3, whether the module dies)] for every step of writing the profile, and of the lock."""
     folder, lock = PROFILE.rsplit("/", 1)[0], "/run/direct-lvm.lock"
     steps = [(NEW, "openat"), (NEW, "fchmod"), (NEW, "write"), (NEW, "fsync"), (NEW, "renameat"), (folder, "fsync")]
     for path, call in [(lock, "openat"), (lock, "flock"), *steps]:
-        yield "file %s %s kill" % (path.rsplit("/", 1)[1], call), strace(path, call, 1, "signal=KILL"), True
+        yield (
+            "file %s %s kill" % (path.rsplit("/", 1)[1], call),
+            strace(path, call, number(path, call), "signal=KILL"),
+            True,
+        )
     for (path, call), error in zip(steps, ("EROFS", "EPERM", "ENOSPC", "EIO", "EACCES", "EIO")):
-        yield "file %s %s %s" % (path.rsplit("/", 1)[1], call, error), strace(path, call, 1, "error=" + error), False
+        yield (
+            "file %s %s %s" % (path.rsplit("/", 1)[1], call, error),
+            strace(path, call, number(path, call), "error=" + error),
+            False,
+        )

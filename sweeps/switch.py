@@ -130,9 +130,9 @@ def cases(calls, _traces, _most):
             for kind in ("cut-before", "cut-after"):
                 yield Case("%s %s" % (label, kind), "%s %s %s" % (number, kind, number + kind), cut=True)
     for path, times in ((RECORD, 3), (DROPIN, 1)):
-        for count in range(1, times + 1):
-            new, name = path + ".direct-lvm-new", path.rsplit("/", 1)[1]
-            for call in ("openat", "renameat"):
+        new, name = path + ".direct-lvm-new", path.rsplit("/", 1)[1]
+        for call, often in (("openat", 2), ("renameat", 1)):  # a staged file is looked for before one is made
+            for count in range(1, often * times + 1):
                 yield Case("file %s %s %d kill" % (name, call, count), before=faults.strace(new, call, count, "signal=KILL"))
                 error = faults.strace(new, call, count, "error=EIO")
                 yield Case("file %s %s %d EIO" % (name, call, count), before=error, dies=False)

@@ -58,10 +58,14 @@ class FakeDocker:
         return 0, "", ""
 
     def do_load(self, _input, _path):
-        for tags in self.store.values():
+        said = ""
+        for number, tags in self.store.items():
+            for tag in sorted(tags & set(self.loads.tags) if number != self.loads.id else ()):
+                said += "The image %s already exists, renaming the old one with ID %s to empty string\n" % (tag, number)
             tags -= set(self.loads.tags)
         self.store[self.loads.id] = set(self.loads.tags) - set(self.drops)
-        return 0, "".join("Loaded image: %s\n" % tag for tag in self.loads.tags) or "Loaded image ID: %s\n" % self.loads.id, ""
+        said += "".join("Loaded image: %s\n" % tag for tag in self.loads.tags) or "Loaded image ID: %s\n" % self.loads.id
+        return 0, said, ""
 
     def do_tag(self, there, tag):
         for tags in self.store.values():

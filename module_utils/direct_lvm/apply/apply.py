@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 
 from ..facts import containerd, disks, docker_content
-from ..host import commands, files, trees
+from ..host import commands, files, staged, trees
 from ..images import container_records, images
 from ..model import steps as kinds
 from ..model.errors import Changed, CommandFailed, Refused
@@ -45,6 +45,17 @@ def execute(steps, done):
     while LVM moves data in the background (steps.UntilMoved).
     Raises CommandFailed, Refused, SwitchFailed or OSError; nothing is done after the step that raised.
     """
+    steps = tuple(steps)
+    try:
+        return in_order(steps, done)
+    finally:
+        for step in steps:
+            if isinstance(step, kinds.StageFiles):
+                unstage(step)
+
+
+def in_order(steps, done):
+    """The work of execute()."""
     stopped = None
     for step in steps:
         if isinstance(step, kinds.Replan):
@@ -85,8 +96,20 @@ def run_step(step, done):
 
 def write_file(step):
     """Put a file in place, with the labels of the host's policy."""
-    files.write_text(step.path, step.text, step.mode)
+    staged.put_text(step.path, step.text, step.mode)
     files.relabel(step.path)
+
+
+def stage_files(step):
+    """Have all files of a step on the disk before the first of them is put in place."""
+    for one in step.files:
+        staged.stage(one.path, one.text, one.mode)
+
+
+def unstage(step):
+    """Remove what of them was not put in place."""
+    for one in step.files:
+        staged.unstage(one.path)
 
 
 def load_image(step, done):
@@ -165,6 +188,12 @@ def transact(step, done):
             if isinstance(failure, Changed):
                 raise
             raise SwitchFailed("%s\n%s\nThe daemon's log:\n%s" % (failure, serves, log)) from failure
+        try:
+            execute(step.last, done)
+        except Exception as failure:  # no reason to stop a daemon that serves as wanted
+            done.sentences.append(
+                "%s serves with its new configuration, yet what was to follow failed: %s\nThe next run does it." % (name, failure)
+            )
 
 
 def take_back(step, done, failure, name, log):
@@ -179,7 +208,7 @@ def take_back(step, done, failure, name, log):
     try:
         execute(undo, back)
     except Exception as worse:
-        state = "%s is down" % name if stopped else "%s was not stopped, and serves" % name
+        state = "%s %s" % (name, daemon.state(step.service) if stopped else "was not stopped, and serves")
         raise SwitchFailed("%s\nThe way back failed too, %s: %s\nThe daemon's log:\n%s" % (failure, state, worse, log)) from worse
     finally:
         done.downtime += back.downtime
@@ -206,6 +235,7 @@ def hang_ups_ignored():
 EFFECTS = {
     kinds.Command: lambda step, _done: ask(step),
     kinds.WriteFile: lambda step, _done: write_file(step),
+    kinds.StageFiles: lambda step, _done: stage_files(step),
     kinds.RemoveFile: lambda step, _done: files.remove(step.path),
     kinds.AssertBlank: lambda step, _done: assert_blank(step),
     kinds.AssertUnchanged: lambda step, _done: assert_unchanged(step),

@@ -57,6 +57,7 @@ def converge(spec, result, check_mode=False, with_diff=False, plan_only_for=()):
         raise Refused(
             "all steps were carried out, yet these are still needed: "
             + "; ".join(" ".join(step["argv"]) if step["kind"] == "command" else step["why"] for step in needed)
+            + "".join("\n" + sentence for sentence in done.sentences)
         )
     return due.warnings + tuple(done.sentences)
 

@@ -47,6 +47,15 @@ def check(step, info):
             raise Refused("; ".join(problems) + ".")
 
 
+def state(service):
+    """How it is with a service whose start could not be seen to its end, as words for a sentence: "is down", "runs, ..."."""
+    try:
+        active = commands.run(("systemctl", "is-active", service + ".service"), timeout=30, ok=None).out.strip()
+    except CommandFailed as failure:
+        return "may be down or not (%s)" % str(failure).rstrip(".")
+    return "runs, yet not as it is to" if active in ("active", "reloading") else "is down"
+
+
 def journal(service, lines=20):
     """The last lines of a service's log, as text; why there are none, when journalctl does not answer."""
     argv = ("journalctl", "--unit", service + ".service", "--lines", str(lines), "--no-pager", "--output", "cat")

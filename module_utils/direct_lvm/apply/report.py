@@ -203,7 +203,7 @@ def flat(steps):
     """The steps with critical sections, and what is done in case a test fails, opened up."""
     for step in steps:
         if isinstance(step, Transaction):
-            yield from flat(step.steps)
+            yield from flat(step.steps + step.last)
         elif isinstance(step, IfFails):
             yield from flat((step.test, *step.steps))
         else:

@@ -7,12 +7,12 @@ import os
 import re
 import time
 
-from ..host import commands, files
+from ..host import commands, files, process
 from ..model.errors import CommandFailed, Refused
 from ..model.host import ADDRESS, CONFIG, Containerd
 from ..model.names import MANAGED
 from ..model.quoting import paste
-from ..texts import docker_conflicts, docker_words, strict_json
+from ..texts import docker_conflicts, docker_words, programs, strict_json
 from ..texts.containerd_config import (
     IMPORTS,
     absolute_imports,
@@ -292,11 +292,18 @@ def check_configuration(step):
 def wait(step):
     """Return once containerd answers, and its snapshotter has the status that the step (steps.WaitForContainerd) wants.
 
-    Raises Refused for another status, CommandFailed after step.timeout seconds.
+    Raises Refused for another status, CommandFailed after step.timeout seconds, for a daemon too that the restart did not end.
     """
     deadline = time.monotonic() + step.timeout
     problem = ""
     while time.monotonic() < deadline:
+        if programs.is_daemon(process.words(step.former, "cmdline"), "containerd"):
+            problem = (
+                "process %d of before the restart is there still, with its configuration of then: the script of containerd.service "
+                "has to become the daemon (exec containerd ...), not to wait for it" % step.former
+            )
+            time.sleep(1)
+            continue
         status, problem = plugin_status(step.address)
         if status is not None and step.plugin in ("", status):
             return

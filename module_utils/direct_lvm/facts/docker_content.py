@@ -10,21 +10,26 @@ container/state.go (config.v2.json), daemon/containerd/store.go and image_builde
 import glob
 import os
 import re
+import signal
 import time
+from contextlib import suppress
 
 from ..host import commands, files
 from ..model.errors import Changed, Refused
 from ..model.host import Content
 from ..model.names import CONTAINERD_STORE
-from ..model.quoting import paste, printable
+from ..model.quoting import paste, pasted, printable
 from ..texts import strict_json
 from ..texts.docker_inspect import instant
+from ..texts.programs import is_daemon
 from .docker_root import container_config, entries
 
 NUMBER = re.compile(r"[0-9a-f]{64}\Z")
 PROC = "/proc"
 SHOWN = 5  # names in a sentence
-LINGER = 3  # seconds that a shim may take to end after its container
+LINGER = 3  # seconds that a shim may take to end after its container, or a daemon after the script that started it
+END_TIMEOUT = 60  # seconds for a daemon that is asked to end: it stops its containers before
+ASK_TIMEOUT = 30
 OWNERS = (  # labels that tell who makes containers: (label, what its value is)
     ("com.docker.compose.project", "compose project"),
     ("com.docker.stack.namespace", "swarm stack"),
@@ -84,12 +89,14 @@ def familiar(name):
 
 
 def check(step):
-    """Raise Changed when Docker holds something else than the step (steps.AssertContent) says.
+    """Raise Changed when Docker holds something else than the step (steps.AssertContent) says; see must_be_down(), too.
 
     A container that is gone is no difference: those with --rm go when Docker stops. One that still runs after the stop is
     (live-restore, or a daemon that gave up waiting): it is found by its process, whatever Docker's folder says.
     Nor is a swarm's new task where others were known, which the plan leaves behind: it takes the place of one that was stopped.
     """
+    if step.stopped:
+        must_be_down(step.pid)
     current = content(step.root, step.store)
     new = [one for one in current.containers if one not in step.content.containers]
     tasks = [one for one in new if is_task(container_config(step.root, one))]
@@ -170,12 +177,17 @@ def is_task(fields):
 
 def lasting_shims(namespace):
     """What shims() finds for longer than a shim takes to end after its container, which Docker does not wait for."""
-    running = shims(namespace)
-    end = time.monotonic() + LINGER
-    while running and time.monotonic() < end:
+    return until_none(lambda: shims(namespace), LINGER)
+
+
+def until_none(find, seconds):
+    """What find() finds once it finds nothing, or when the time is over."""
+    found = find()
+    end = time.monotonic() + seconds
+    while found and time.monotonic() < end:
         time.sleep(0.2)
-        running = shims(namespace)
-    return running
+        found = find()
+    return found
 
 
 def shims(namespace):
@@ -186,21 +198,73 @@ def shims(namespace):
     userns-remap the namespace has the mapped IDs appended (moby, daemon/daemon.go).
     """
     running = set()
+    for _pid, words in processes():
+        if not os.path.basename(words[0]).startswith(("containerd-shim", "docker-containerd-shim")):  # up to 18.06
+            continue
+        values = dict(zip(words, words[1:]))
+        number = values.get("-id") or os.path.basename(values.get("-workdir", ""))
+        if number and re.match(re.escape(namespace) + r"(-[0-9]+\.[0-9]+)?\Z", values.get("-namespace", "")):
+            running.add(number)
+    return tuple(sorted(running))
+
+
+def processes():
+    """(process, words of its command line) of root's processes in our PID namespace, from /proc alone."""
     for path in glob.glob(os.path.join(PROC, "[0-9]*", "cmdline")):
         process = os.path.dirname(path)
         try:
             with open(path, "rb") as stream:
                 words = stream.read(1 << 16).decode("utf-8", "replace").split("\0")
-            if not os.path.basename(words[0]).startswith(("containerd-shim", "docker-containerd-shim")):  # up to 18.06
-                continue
             ours = os.stat(process).st_uid == 0 and os.readlink(process + "/ns/pid") == os.readlink(PROC + "/self/ns/pid")
         except OSError:  # it has ended meanwhile
             continue
-        values = dict(zip(words, words[1:]))
-        number = values.get("-id") or os.path.basename(values.get("-workdir", ""))
-        if ours and number and re.match(re.escape(namespace) + r"(-[0-9]+\.[0-9]+)?\Z", values.get("-namespace", "")):
-            running.add(number)
-    return tuple(sorted(running))
+        if ours:
+            yield int(os.path.basename(process)), words
+
+
+def daemons(known):
+    """The processes of Docker's daemon, sorted: the one that was known at the look, and whatever docker.service has started.
+
+    systemd keeps the control group of a process that outlives its unit (systemd.kill(5), KillMode=process).
+    """
+    return sorted(pid for pid, words in processes() if is_daemon(words, "docker") and (pid == known or belongs(pid)))
+
+
+def belongs(pid):
+    """Whether a process is in the control group of docker.service: ID:CONTROLLERS:PATH, proc_pid_cgroup(5)."""
+    try:
+        text = files.read_text(os.path.join(PROC, str(pid), "cgroup")) or ""
+    except OSError:  # it has ended meanwhile
+        return False
+    return any("docker.service" in line.split(":", 2)[-1].split("/") for line in text.splitlines())
+
+
+def must_be_down(known):
+    """Raise Refused unless docker.service is stopped and its daemon gone. known: the daemon's process at the look, 0 for none.
+
+    A daemon that outlives its unit goes on taking what comes, and no other one starts beside it (moby, pkg/pidfile): it is asked
+    to end here, as systemd would have done, so that the way back has a Docker that starts.
+    """
+    state = commands.run(("systemctl", "is-active", "docker.service"), timeout=ASK_TIMEOUT, ok=None).out.strip()
+    if state not in ("inactive", "failed"):
+        raise Refused(
+            "docker.service is %s again right after it was stopped: somebody starts it." % (state or "in an unknown state"),
+            "See which unit wants it, and stop that until the switch is over: systemctl list-dependencies --reverse docker.service",
+        )
+    left = until_none(lambda: daemons(known), LINGER)
+    if not left:
+        return
+    for pid in left:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    until_none(lambda: daemons(known), END_TIMEOUT)
+    names = [str(pid) for pid in left]
+    raise Refused(
+        "docker.service has stopped, and its daemon ran on (process %s): systemd does not know it." % ", ".join(names),
+        "Whatever script ExecStart= names has to become the daemon, not to wait for it: exec dockerd ...\n"
+        "See: systemctl cat docker. The process was asked to end; if it is there still: kill %s; systemctl start docker"
+        % pasted(names),
+    )
 
 
 def ended_since(root, since):

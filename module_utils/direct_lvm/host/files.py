@@ -14,7 +14,7 @@ import stat
 import tempfile
 import time
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from typing import NamedTuple, Optional, Tuple
 
 from ..model.errors import Refused
 from ..model.quoting import paste, printable
@@ -36,6 +36,21 @@ KINDS = (
     (stat.S_ISFIFO, "a FIFO"),
     (stat.S_ISSOCK, "a socket"),
 )
+
+
+class New(NamedTuple):
+    """A file as it is to be: name in an open folder, content, mode, (user ID, group ID) or None for whoever writes it."""
+
+    path: str
+    folder: int
+    content: bytes
+    mode: int
+    owner: Optional[Tuple[int, int]]
+
+    @property
+    def name(self):
+        """Its name in the folder."""
+        return os.path.basename(self.path)
 
 
 class Passed(NamedTuple):
@@ -197,6 +212,13 @@ def write_text(path, text, mode=0o644):
     a link is replaced, and the file is root's. mode None: the mode that the file has, 0644 for a new one.
     A write that fails removes its temporary file. Raises Refused for what is no regular file, such as /dev/null.
     """
+    with new_file(path, text, mode) as new:
+        write(new)
+
+
+@contextmanager
+def new_file(path, text, mode):
+    """The New that is to replace what a path leads to, for the block. Its folder is on disk afterwards. Raises Refused."""
     path = real_file(path)
     place, name = os.path.split(path)
     with opened(place, make=0o755) as (folder, passed):
@@ -205,16 +227,25 @@ def write_text(path, text, mode=0o644):
         regular = former is not None and stat.S_ISREG(former.st_mode)
         if mode is None:
             mode = stat.S_IMODE(former.st_mode) if regular else 0o644
-        with temporary(path, folder) as (stream, fresh):
-            if regular and is_closed(passed[-1].status):
-                os.fchown(stream.fileno(), former.st_uid, former.st_gid)
-            os.fchmod(stream.fileno(), mode)  # after the owner: a change of that takes set-id bits away
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-            os.rename(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
+        owner = (former.st_uid, former.st_gid) if regular and is_closed(passed[-1].status) else None
+        yield New(path, folder, text.encode("utf-8", "surrogateescape"), mode, owner)
         with named(place):
             os.fsync(folder)
+
+
+def write(new, rename=True):
+    """Write a New beside its place, and give it its name; rename False: that is left to who comes after, see staged."""
+    with temporary(new.path, new.folder) as (stream, fresh):
+        if new.owner:
+            os.fchown(stream.fileno(), *new.owner)
+        os.fchmod(stream.fileno(), new.mode)  # after the owner: a change of that takes set-id bits away
+        stream.write(new.content)
+        stream.flush()
+        os.fsync(stream.fileno())
+        if rename:
+            os.rename(fresh, new.name, src_dir_fd=new.folder, dst_dir_fd=new.folder)
+        elif fresh != new.name + SUFFIX:  # nobody would find it
+            os.unlink(fresh, dir_fd=new.folder)
 
 
 @contextmanager
@@ -234,7 +265,7 @@ def temporary(path, folder):
             name += "-%s" % os.urandom(8).hex()
             descriptor = os.open(name, NEW, 0o600, dir_fd=folder)
         try:
-            with open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            with open(descriptor, "wb") as stream:
                 yield stream, name
         except BaseException:
             with suppress(OSError):

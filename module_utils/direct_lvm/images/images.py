@@ -33,6 +33,8 @@ ARGUMENTS = {  # of the module direct_lvm_images
     "command_timeout": {"type": "int", "default": 3600},
     "lock_timeout": {"type": "int", "default": 600},
 }
+# What `docker load` says of a name that it takes from another image (moby, image/tarexport/load.go, setLoadedTag).
+RENAMED = re.compile(r"^The image (\S+) already exists, renaming the old one with ID (sha256:[0-9a-f]{64}) to empty", re.M)
 LEFT = """The storage that Docker left still has it. Go back there: ansible-playbook playbooks/rollback.yml
 (after a rollback: playbooks/site.yml). From there the next run archives it anew."""
 
@@ -218,6 +220,7 @@ def save(host, image, folder, timeout):
     All tags go into one archive. One with other tags, or that is not whole any more, is replaced once the new one is whole.
     """
     final = archive_path(folder, image.id)
+    must_be_archive(final)
     if os.path.exists(final) and image_archive.is_whole(final, image):
         return False
     must_have_space(folder, image)
@@ -238,9 +241,15 @@ def save(host, image, folder, timeout):
         except image_archive.Damaged as error:  # it may be another image that has the tag by now
             must_be_as_seen(host, image, error)
             raise
+        must_be_archive(final)
         os.rename(fresh, final)
     files.sync_folder(folder)
     return True
+
+
+def must_be_archive(path):
+    """Raise Refused where something else than a file has an archive's name: a rename would replace it without a word."""
+    files.must_be_file(path, os.lstat(path) if os.path.lexists(path) else None, "replaced")
 
 
 def sync_file(path):
@@ -323,37 +332,46 @@ def load(host, image, folder, timeout, keep, names=None):
     The archive is verified first: `docker load` itself does not look at layers that Docker has already.
     """
     path = archive_path(folder, image.id)
-    current, moved, taken, loaded, due = look_at(host, image, folder, keep, names)
-    if not due:
+    there = look_at(host, image, folder, keep, names)
+    if not there.due:
         return False, []
     sentences = []
-    if not loaded:
+    if not there.loaded:
         if not os.path.exists(path):
             raise Refused("image %s has no archive: there is no %s" % (label(image), path), LEFT)
         try:
             image_archive.verify(path, image)
         except image_archive.Damaged as error:
             raise image_archive.Damaged(error.what, LEFT) from error
-        printed = commands.run(docker(host, "load", "--input", path), timeout=timeout).out
-        current = found_as(host, image, path) or next(iter(re.findall(r"^Loaded image ID: (\S+)", printed, re.M)), None)
-        if current is None or inspect(host, "image", current) is None:
-            raise Refused(
-                "`docker load --input %s` reported success, yet Docker has no image %s" % (path, image.id),
-                "Its archive is kept. Docker said: %s" % " ".join(printed.split()),
-            )
-        for tag, number in moved:  # `docker load` has just moved it
-            commands.run(docker(host, "tag", number, tag))
-        for tag in set(missing_tags(host, image, current)) - {tag for tag, _number in moved}:
-            commands.run(docker(host, "tag", current, tag))
-        sentences = [
-            "tag %s stays with image %s, which got it after Docker's storage was changed; image %s has no such tag now. "
-            "To give it one: docker tag %s NAME" % (tag, number, current, current)
-            for tag, number in moved
-        ]
-        sentences += [
-            "tag %s named image %s until now, which is still there: docker tag %s NAME" % (tag, number, number)
-            for tag, number in taken
-        ]
+        # That may have taken an hour: what did not have its name before was given it meanwhile.
+        there = look_at(host, image, folder, keep, tuple(there.taken) if names is None else names)
+    if not there.loaded:
+        sentences = bring(host, image, path, timeout, there)
     if not keep:
         files.remove(path)
     return True, sentences
+
+
+def bring(host, image, path, timeout, there):
+    """docker load of an archive, and the names to whom they belong. there: the Loading right before. Returns the sentences."""
+    printed = commands.run(docker(host, "load", "--input", path), timeout=timeout).out
+    current = found_as(host, image, path) or next(iter(re.findall(r"^Loaded image ID: (\S+)", printed, re.M)), None)
+    if current is None or inspect(host, "image", current) is None:
+        raise Refused(
+            "`docker load --input %s` reported success, yet Docker has no image %s" % (path, image.id),
+            "Its archive is kept. Docker said: %s" % " ".join(printed.split()),
+        )
+    moved = there.moved + [pair for pair in RENAMED.findall(printed) if pair not in there.moved + there.taken]
+    for tag, number in moved:  # `docker load` has just moved it
+        commands.run(docker(host, "tag", number, tag))
+    for tag in set(missing_tags(host, image, current)) - {tag for tag, _number in moved}:
+        commands.run(docker(host, "tag", current, tag))
+    sentences = [
+        "tag %s stays with image %s, which got it after Docker's storage was changed; image %s has no such tag now. "
+        "To give it one: docker tag %s NAME" % (tag, number, current, current)
+        for tag, number in moved
+    ]
+    return sentences + [
+        "tag %s named image %s until now, which is still there: docker tag %s NAME" % (tag, number, number)
+        for tag, number in there.taken
+    ]

@@ -59,7 +59,7 @@ class RemoveThinDevices(NamedTuple):
 
 
 class WriteFile(NamedTuple):
-    """Replace path by text, atomically. mode None: as it is."""
+    """Replace path by text, atomically; nothing is written where that is so already. mode None: as it is."""
 
     kind = "write_file"
     about = property(lambda step: {"file": step.path})
@@ -67,6 +67,18 @@ class WriteFile(NamedTuple):
     text: str
     why: str
     mode: Optional[int] = 0o644
+
+
+class StageFiles(NamedTuple):
+    """Write each WriteFile beside its place, for a daemon that is stopped only once all of them are on the disk.
+
+    What is not used is removed when the steps in which this is one end, however they end.
+    """
+
+    kind = "check"
+    about = property(lambda step: {"check": "space for " + ", ".join(one.path for one in step.files)})
+    files: Tuple[WriteFile, ...]
+    why: str
 
 
 class RemoveFile(NamedTuple):
@@ -202,6 +214,7 @@ class WaitForContainerd(NamedTuple):
     """Ask containerd at address (a socket's path) until it answers, at most timeout seconds.
 
     plugin: the status that its devmapper snapshotter must have, "" for any.
+    former: the process that answered before the restart, whose answer does not count; 0 for none.
     """
 
     kind = "wait"
@@ -210,6 +223,7 @@ class WaitForContainerd(NamedTuple):
     why: str
     timeout: int
     plugin: str = ""
+    former: int = 0
 
 
 class DropSnapshots(NamedTuple):
@@ -235,7 +249,8 @@ class AssertContent(NamedTuple):
     """Raise Changed unless Docker holds what was planned for: asked right before it is stopped, and again after.
 
     root: its data root.  store: (containerd's socket, namespace) when containerd has the images, None otherwise.
-    stopped: whether Docker is down, so that no container of this namespace may have a process left.
+    stopped: whether Docker is down, so that no container of this namespace may have a process left, nor the daemon itself.
+    pid: the daemon's process at the look, 0 for none.
     """
 
     kind = "check"
@@ -246,6 +261,7 @@ class AssertContent(NamedTuple):
     namespace: str
     stopped: bool
     why: str
+    pid: int = 0
 
 
 class StartContainers(NamedTuple):
@@ -271,6 +287,7 @@ class Transaction(NamedTuple):
     """The critical section: all of steps, or the way back and what follows it. service: the daemon that is restarted in it.
 
     way_back: ends with a daemon that answers.  afterwards: due after it, or alone when the daemon was not stopped yet.
+    last: due once all of steps are done. When that fails it is told, and nothing is taken back: the next run does it.
     """
 
     steps: Tuple
@@ -278,3 +295,4 @@ class Transaction(NamedTuple):
     why: str
     service: str = "docker"
     afterwards: Tuple = ()
+    last: Tuple = ()

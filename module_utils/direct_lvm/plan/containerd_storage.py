@@ -50,7 +50,8 @@ def plan_containerd(spec, host):
         "check the configuration with containerd before it is written",
         containerd.config_path,
     )
-    steps = to_files(files, "containerd's snapshotter on %s" % full(spec.pool)) + restart(containerd, desired, "ok")
+    steps = to_files(files, "containerd's snapshotter on %s" % full(spec.pool))
+    steps += restart(containerd, desired, "ok", containerd.unit.main_pid)
     return [check, Transaction(tuple(steps), way_back(containerd, desired, files), "give containerd the pool", "containerd")]
 
 
@@ -130,13 +131,18 @@ def to_files(files, why):
     ]
 
 
-def restart(containerd, desired, plugin):
-    """[step]: containerd with the files as they are. plugin: the snapshotter's status to wait for, "" for any."""
+def restart(containerd, desired, plugin, former=0):
+    """[step]: containerd with the files as they are. plugin: the snapshotter's status to wait for, "" for any.
+
+    former: the process that has to be gone then. On the way back it is not known which one the failed restart has left.
+    """
     return [
         Command(("systemctl", "daemon-reload"), "let systemd read the drop-in"),
         forget_failures("containerd.service"),
         Command(("systemctl", "restart", "containerd.service"), "restart containerd; containers keep running", RESTART_TIMEOUT),
-        WaitForContainerd(containerd.address, "wait until containerd has loaded its snapshotter", desired.start_timeout, plugin),
+        WaitForContainerd(
+            containerd.address, "wait until containerd has loaded its snapshotter", desired.start_timeout, plugin, former
+        ),
     ]
 
 
@@ -271,7 +277,7 @@ def plan_unconfigure(spec, host):
         (desired.config_file, containerd.own_text, None if own else containerd.own_text),
         (desired.dropin, containerd.dropin_text, None if dropin else containerd.dropin_text),
     )
-    forth = tuple(to_files(files, "without the snapshotter") + restart(containerd, desired, ""))
+    forth = tuple(to_files(files, "without the snapshotter") + restart(containerd, desired, "", containerd.unit.main_pid))
     away = Transaction(forth, way_back(containerd, desired, files), "take the pool away from containerd", "containerd")
     # The folder is the operator's choice, and may hold more than these.
     databases = ["%s.db" % device] + ([] if set(containerd.databases) - {device} else ["metadata.db"])

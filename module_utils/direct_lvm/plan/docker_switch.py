@@ -27,6 +27,7 @@ from ..model.steps import (
     Command,
     Move,
     RemoveFile,
+    StageFiles,
     StartContainers,
     Transaction,
     WaitForDocker,
@@ -200,26 +201,44 @@ def strays(docker, former):
 
 
 def switch(spec, docker, current, target, record, kind=""):
-    """[step] from one DockerConfig to another: a last look, the record, the Transaction.
+    """[step] from one DockerConfig to another: the new files beside their places, a last look, the record, the Transaction.
 
     record: the SwitchRecord to write, "begun" before, its own state at the end.
     record None: the same storage with other settings; nothing moves, is hidden, or is recorded.  kind: what Docker has now.
     """
-    before, after, back, check = [], (), (), ()
+    before, last, back, check = [], (), (), ()
     if record:
         what = " (%s)" % kind if kind else ""
         before = [note(record._replace(state="begun"), "note what Docker has now%s, for the way back" % what)]
-        after = (note(record, "note that Docker is there"),)
-        undone = record._replace(state="done" if record.state == "back" else "back", pending=())
-        back = (note(undone, "note that Docker went back"),)
+        last = (note(record, "note that Docker is there"),)
+        back = (note(undone(docker, record), "note that Docker went back"),)
     if record and docker.content is not None:
         before.insert(0, unchanged(docker, False, "see that nothing has come since Docker was looked at"))
         check = (unchanged(docker, True, "see that nothing has come: what is not known now would be hidden"),)
     running = tuple(one.id for one in docker.containers if one.running) if target.moves or record else ()
     stop = stop_containers(docker, running, "stop the containers that do not come along: live-restore would keep them running")
-    forth = stop + to_side(spec, docker, target, current, check) + after
+    forth = stop + to_side(spec, docker, target, current, check)
     way_back = to_side(spec, docker, current, target)
-    return [*before, Transaction(forth, way_back, "change Docker's storage", afterwards=started_again(docker) + back)]
+    switch = Transaction(forth, way_back, "change Docker's storage", afterwards=started_again(docker) + back, last=last)
+    return [*staged(forth), *before, switch]
+
+
+def staged(steps):
+    """[StageFiles] for what steps write after they have stopped Docker or a container; [] for nothing."""
+    stops = [isinstance(step, Command) and "stop" in step.argv[:4] for step in steps]
+    files = tuple(step for step in steps[stops.index(True) :] if isinstance(step, WriteFile))
+    return [StageFiles(files, "see that the new files fit, before anything is stopped")] if files else []
+
+
+def undone(docker, record):
+    """The SwitchRecord of a switch that was taken back. What is owed to the side where Docker is again is owed still.
+
+    Of a switch that was cut off before it is not known to which side; what Docker has is not loaded, and no name is taken then.
+    """
+    state, former = "done" if record.state == "back" else "back", docker.former
+    if former is not None and former.state == state:
+        return former
+    return record._replace(state=state, pending=former.pending if docker.begun() else (), names=())
 
 
 def unchanged(docker, stopped, why):
@@ -230,7 +249,8 @@ def unchanged(docker, stopped, why):
     image_store, content = docker.info is not None and is_image_store(docker.info), docker.content
     if not image_store:
         content = content._replace(names=tuple(one for one in content.names if one[0] != CONTAINERD_STORE))
-    return AssertContent(docker.root, content, docker.store if image_store else None, docker.namespace, stopped, why)
+    pid = docker.unit.main_pid if docker.unit else 0
+    return AssertContent(docker.root, content, docker.store if image_store else None, docker.namespace, stopped, why, pid)
 
 
 def names_at(docker, folder):

@@ -1,8 +1,13 @@
 """Carrying out: what is done after a step that failed, and what is not."""
 
+import errno
 import os
+import pathlib
 
+import docker_hosts
 import pytest
+import states
+from docker_hosts import FRESH
 
 from module_utils.direct_lvm.apply import apply, daemon
 from module_utils.direct_lvm.facts import disks, docker_content
@@ -20,6 +25,8 @@ from module_utils.direct_lvm.model.steps import (
     WaitForDocker,
     WriteFile,
 )
+from module_utils.direct_lvm.plan import plan
+from module_utils.direct_lvm.texts import switch_record
 
 
 def step(name):
@@ -97,6 +104,121 @@ def test_a_docker_that_was_not_stopped_is_not_restarted_and_its_settings_go_back
 def test_a_way_back_that_fails_too_is_told_as_it_is(ran, steps, back, afterwards, words):
     with pytest.raises(apply.SwitchFailed, match=words):
         apply.execute((Transaction(steps, back, "test", afterwards=afterwards),), apply.Done())
+
+
+@pytest.mark.parametrize("service", ["docker", "containerd"])
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("inactive\n", "is down: "),
+        ("failed\n", "is down: "),
+        ("activating\n", "is down: "),
+        ("active\n", "runs, yet not as it is to: "),
+        (None, r"may be down or not \(.*timed out"),
+    ],
+    ids=["stopped", "failed", "starts-over-and-over", "runs", "systemd-does-not-answer"],
+)
+def test_whether_the_daemon_is_down_is_asked_before_it_is_said(monkeypatch, service, answer, words):
+    asked = []
+
+    def run(argv, timeout=None, ok=(0,)):
+        asked.append((argv, timeout))
+        if argv[0] == "fail" or (argv[1] == "is-active" and answer is None):
+            raise CommandFailed(argv, "timed out")
+        return commands.Result(tuple(argv), 0, answer, "")
+
+    monkeypatch.setattr(commands, "run", run)
+    monkeypatch.setattr(daemon, "journal", lambda *_service: "the daemon's words")
+    section = Transaction((STOP, step("fail")), (STOP, START, step("fail")), "test", service)
+    name = {"docker": "Docker"}.get(service, service)
+    with pytest.raises(apply.SwitchFailed, match="The way back failed too, %s %s" % (name, words)):
+        apply.execute((section,), apply.Done())
+    assert (("systemctl", "is-active", service + ".service"), 30) in asked
+
+
+@pytest.mark.parametrize("wrong", ["fail", "crash"])
+def test_a_record_that_cannot_be_written_takes_nothing_back(ran, wrong):
+    section = Transaction((STOP, START), (step("back"),), "test", afterwards=(step("note"),), last=(step(wrong),))
+    done = apply.Done()
+    assert apply.execute((section, step("load")), done)
+    assert ran == ["systemctl", "systemctl", wrong, "load"]
+    (sentence,) = done.sentences
+    assert "Docker serves with its new configuration, yet what was to follow failed: " in sentence
+
+
+DEBUG = '{"debug": true}'
+
+
+@pytest.fixture
+def switched(ran, tmp_path, monkeypatch):
+    """(the steps of a switch that writes both files of Docker's, {name: path} of all three): nothing but files is real."""
+    paths = {name: str(tmp_path / name / "file") for name in ("record", "daemon.json", "dropin")}
+    monkeypatch.setattr(switch_record, "PATH", paths["record"])
+    monkeypatch.setattr(daemon, "wait", lambda _step: None)
+    monkeypatch.setattr(docker_content, "check", lambda _step: None)
+    monkeypatch.setattr(docker_content, "start", lambda *_given: None)
+    files.write_text(paths["daemon.json"], DEBUG)
+    docker = FRESH._replace(daemon_json_path=paths["daemon.json"], daemon_json=DEBUG, content=Content())
+    wanted = docker_hosts.JSON._replace(dropin=paths["dropin"])
+    return plan.plan(states.spec()._replace(docker=wanted), docker_hosts.host(docker)).steps, paths
+
+
+def full(monkeypatch, path, times=0):
+    """The file system of a path is full, after so many files were made there."""
+    real, made = os.open, []
+
+    def fail(name, flags, *mode, **more):
+        if flags & os.O_CREAT and os.readlink("/proc/self/fd/%d" % more["dir_fd"]) == os.path.dirname(path):
+            made.append(name)
+            if len(made) > times:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+        return real(name, flags, *mode, **more)
+
+    monkeypatch.setattr(os, "open", fail)
+
+
+def there(paths):
+    return sorted(str(path) for folder in paths.values() for path in pathlib.Path(folder).parent.glob("*"))
+
+
+@pytest.mark.parametrize("name", ["record", "daemon.json", "dropin"])
+def test_a_full_file_system_of_any_file_of_a_switch_stops_nothing(switched, ran, monkeypatch, name):
+    steps, paths = switched
+    full(monkeypatch, paths[name])
+    with pytest.raises(OSError, match="No space left on device"):
+        apply.execute(steps, apply.Done())
+    assert ran == []
+    assert there(paths) == [paths["daemon.json"]]  # no half of a file either
+    assert files.read_text(paths["daemon.json"]) == DEBUG
+
+
+def test_a_file_system_that_is_full_once_docker_is_stopped_is_no_matter(switched, ran, monkeypatch):
+    """Each file was written before, and the last record is only told of."""
+    steps, paths = switched
+    for path in paths.values():
+        full(monkeypatch, path, times=1)
+    done = apply.Done()
+    assert apply.execute(steps, done)
+    assert there(paths) == sorted(paths.values())
+    assert switch_record.parse(files.read_text(paths["record"])).state == "begun"
+    assert "No space left on device" in done.sentences[0]
+
+
+def test_a_switch_that_fails_leaves_no_staged_file_and_its_way_back_needs_no_space(switched, monkeypatch):
+    steps, paths = switched
+
+    def check(step):
+        if step.stopped:
+            for name in ("daemon.json", "dropin"):
+                full(monkeypatch, paths[name])
+            raise Changed("Docker holds something else than when it was looked at: container web.")
+
+    monkeypatch.setattr(docker_content, "check", check)
+    with pytest.raises(Changed):
+        apply.execute(steps, apply.Done())
+    assert there(paths) == [paths["daemon.json"], paths["record"]]
+    assert files.read_text(paths["daemon.json"]) == DEBUG
+    assert switch_record.parse(files.read_text(paths["record"])).state == "back"
 
 
 @pytest.mark.parametrize("when", ["before the stop", "after the stop"])

@@ -69,6 +69,13 @@ def test_a_run_in_which_nothing_changes_looks_twice(monkeypatch):
     assert result["before"] == {"engine": None, "pool": None, "docker": None}
 
 
+def test_what_was_told_of_a_step_that_is_still_needed_is_in_the_failure(monkeypatch):
+    Machine(monkeypatch, [(DUE,), (WRITTEN,)])
+    monkeypatch.setattr(apply, "execute", lambda _steps, done: done.sentences.append("what was to follow failed: no space"))
+    with pytest.raises(Refused, match="still needed: test\nwhat was to follow failed: no space"):
+        run()
+
+
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_a_host_in_the_desired_state_is_looked_at_once(monkeypatch, check_mode):
     machine = Machine(monkeypatch, [()])

@@ -128,6 +128,7 @@ STEPS = [
     (Command(("lvconvert", "--repair"), "test", kind=every.REPAIR), "repair_metadata", {"argv": ["lvconvert", "--repair"]}),
     (WriteFile("/x", "text", "test"), "write_file", {"file": "/x"}),
     (RemoveFile("/x", "test"), "remove_file", {"file": "/x"}),
+    (every.StageFiles((WriteFile("/x", "", "test"), WriteFile("/y", "", "test")), "test"), "check", {"check": "space for /x, /y"}),
     (every.Move("/x", "/y", "test"), "rename", {"move": ["/x", "/y"]}),
     (every.RemoveTree("/x", 7, "test"), "remove_tree", {"remove": "/x", "size": 7}),
     (every.AssertBlank("/dev/sdb", "test"), "check", {"check": "/dev/sdb"}),

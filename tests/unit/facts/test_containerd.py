@@ -249,6 +249,22 @@ def test_waiting_ends_with_the_status_that_was_wanted(host, monkeypatch):
     assert len(host.asked) == 3
 
 
+@pytest.mark.parametrize(
+    ("words", "counts"),
+    [((), True), (("/usr/bin/containerd",), False), (("sleep", "9"), True)],
+    ids=["it-is-gone", "it-is-there", "another-program-with-its-number"],
+)
+def test_the_answer_of_the_process_of_before_the_restart_does_not_count(host, monkeypatch, words, counts):
+    monkeypatch.setattr(containerd.process, "words", lambda pid, _name: words if pid == 7 else ())
+    host.answer("plugins", PLUGINS)
+    if counts:
+        containerd.wait(WAIT._replace(former=7))
+    else:
+        with pytest.raises(CommandFailed, match=r"process 7 of before the restart is there still.*exec containerd"):
+            containerd.wait(WAIT._replace(former=7, timeout=0.01))
+        assert host.asked == []
+
+
 def test_another_status_is_told_at_once_with_containerds_own_words(host):
     host.answer("--detailed", MESSAGE)
     host.answer("ls", with_status("error"))

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pathlib
+import signal
 
 import pytest
 from hypothesis import given
@@ -42,14 +44,16 @@ class DataRoot:
         fields = dict({"Name": "/web", "Config": {"Image": "nginx:1"}, "State": {}}, **fields)
         self.write("containers/%s/config.v2.json" % number, json.dumps(fields))
 
-    def check(self, planned, stopped=False, store=None):
-        docker_content.check(AssertContent(self.path, planned, store, "moby", stopped, "test"))
+    def check(self, planned, stopped=False, store=None, pid=0):
+        docker_content.check(AssertContent(self.path, planned, store, "moby", stopped, "test", pid))
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.setattr(docker_content, "PROC", str(tmp_path / "proc"))
     monkeypatch.setattr(docker_content, "LINGER", 0)
+    monkeypatch.setattr(docker_content, "END_TIMEOUT", 0)
+    monkeypatch.setattr(commands, "run", lambda argv, **_given: commands.Result(argv, 3, "inactive\n", ""))
     one = DataRoot(tmp_path / "docker")
     one.image(ONE, "app:1", "app:latest")
     one.container(THREE, State={"FinishedAt": "2025-11-28T11:00:00Z"})
@@ -205,6 +209,71 @@ def test_what_still_runs_after_the_stop_is_found_by_its_process(root, words, nam
             root.check(planned, stopped=True)
     else:
         root.check(planned, stopped=True)
+
+
+DAEMON = ("/usr/bin/dockerd", "-H", "fd://")
+UNIT_GROUP, DIND = "0::/system.slice/docker.service\n", "0::/system.slice/docker-%s.scope\n" % ONE
+OLD_GROUP = "2:cpu:/system.slice/docker.service\n1:name=systemd:/system.slice/docker.service\n"
+LEFT = [  # situation, process, its command line, its control group, PID namespace, whether it is Docker's
+    ("known-at-the-look", 7, DAEMON, "0::/init.scope\n", "pid:[1]", True),
+    ("started-since-the-look", 8, DAEMON, UNIT_GROUP, "pid:[1]", True),
+    ("with-control-groups-of-version-1", 8, DAEMON, OLD_GROUP, "pid:[1]", True),
+    ("another-program-with-that-number", 7, ("sleep", "9"), "0::/init.scope\n", "pid:[1]", False),
+    ("containerd-that-docker-started", 8, ("containerd", "--config", "x"), UNIT_GROUP, "pid:[1]", False),
+    ("docker-in-docker", 8, DAEMON, DIND, "pid:[2]", False),
+    ("a-second-docker", 8, DAEMON, "0::/system.slice/docker-two.service\n", "pid:[1]", False),
+    ("a-docker-in-a-container-with-systemd", 8, DAEMON, UNIT_GROUP, "pid:[2]", False),
+]
+
+
+@pytest.mark.parametrize(("pid", "words", "group", "namespace", "ours"), [row[1:] for row in LEFT], ids=[row[0] for row in LEFT])
+def test_a_daemon_that_outlives_its_unit_is_told_and_asked_to_end(root, monkeypatch, pid, words, group, namespace, ours):
+    """KillMode=process, and a script that waits for dockerd."""
+    planned, killed = docker_content.content(root.path), []
+    monkeypatch.setattr(os, "kill", lambda *given: killed.append(given))
+    shim(root, pid, *words, ns=namespace)
+    (root_of_proc(pid) / "cgroup").write_text(group)
+    root.check(planned, pid=7)  # it serves
+    assert killed == []
+    if ours:
+        with pytest.raises(Refused, match=r"its daemon ran on \(process %d\)" % pid) as told:
+            root.check(planned, stopped=True, pid=7)
+        assert "exec dockerd" in told.value.way_out
+        assert "kill %d;" % pid in told.value.way_out
+    else:
+        root.check(planned, stopped=True, pid=7)
+    assert killed == ([(pid, signal.SIGTERM)] if ours else [])
+
+
+def root_of_proc(pid):
+    return pathlib.Path(docker_content.PROC) / str(pid)
+
+
+def test_a_daemon_that_is_about_to_end_is_waited_for(root, monkeypatch):
+    found = [[7], [7], []]
+    monkeypatch.setattr(docker_content, "LINGER", 9)
+    monkeypatch.setattr(docker_content, "daemons", lambda _known: found.pop(0))
+    monkeypatch.setattr(docker_content.time, "sleep", lambda _seconds: None)
+    root.check(docker_content.content(root.path), stopped=True)
+    assert found == []
+
+
+@pytest.mark.parametrize("state", ["active", "activating", "deactivating", ""])
+def test_a_unit_that_somebody_starts_again_is_told(root, monkeypatch, state):
+    asked = []
+
+    def run(argv, **_given):
+        asked.append(argv)
+        return commands.Result(argv, 0, state + "\n", "")
+
+    monkeypatch.setattr(commands, "run", run)
+    planned = docker_content.content(root.path)
+    root.check(planned)
+    assert asked == []
+    with pytest.raises(Refused, match="right after it was stopped: somebody starts it") as told:
+        root.check(planned, stopped=True)
+    assert asked == [("systemctl", "is-active", "docker.service")]
+    assert "list-dependencies --reverse docker.service" in told.value.way_out
 
 
 def test_a_shim_that_is_about_to_end_is_waited_for(root, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 
 import pytest
 from archives import LAYOUTS, SAVED, TAGS, TINY, classic, content, oci, with_layer, write_tar
@@ -190,6 +191,16 @@ def test_an_archive_that_has_rotted_since_it_was_made_is_made_anew(monkeypatch, 
     assert [images.save(HOST, image, str(tmp_path), 60) for _time in range(2)] == [True, False]
 
 
+@pytest.mark.parametrize("kind", ["a folder", "a FIFO", "a socket"])
+def test_what_is_no_file_is_not_replaced_by_an_archive(monkeypatch, tmp_path, kind):
+    docker, path = FakeDocker(monkeypatch, [TINY]), images.archive_path(str(tmp_path), TINY.id)
+    make = {"a folder": os.mkdir, "a FIFO": os.mkfifo, "a socket": lambda name: os.mknod(name, 0o600 | stat.S_IFSOCK)}
+    make[kind](path)
+    with pytest.raises(Refused, match="is %s, not a regular file: it is not replaced" % kind):
+        images.save(HOST, TINY, str(tmp_path), 60)
+    assert docker.verbs() == []
+
+
 def test_what_a_killed_run_left_goes(monkeypatch, tmp_path):
     FakeDocker(monkeypatch, [TINY])
     os.mkdir(str(tmp_path / "incomplete"))
@@ -282,6 +293,36 @@ def test_a_tag_that_was_moved_since_docker_came_stays_with_the_newer_image(monke
     assert word in sentence
     assert OTHER.id in sentence
     assert images.load(HOST, TINY, folder, 60, True, names) == (False, [])  # the next run leaves it so
+
+
+@pytest.mark.parametrize("names", [None, (), (("tiny:2", "sha256:" + "2" * 64),)], ids=["not-known", "no-such-name", "another"])
+@pytest.mark.parametrize("when", ["verify", "load"])
+def test_a_tag_that_is_moved_while_the_archive_is_read_goes_back_to_the_newer_image(monkeypatch, folder, names, when):
+    docker = FakeDocker(monkeypatch)
+    verify, load = image_archive.verify, docker.do_load
+
+    def move(step, *given):
+        docker.store[OTHER.id] = {"tiny:2"}
+        return step(*given)
+
+    if when == "load":
+        docker.do_load = lambda *given: move(load, *given)
+    else:
+        monkeypatch.setattr(image_archive, "verify", lambda *given: move(verify, *given))
+    changed, sentences = images.load(HOST, TINY, folder, 60, True, names)
+    assert changed
+    assert set(docker.store) == {OTHER.id, TINY.id}
+    assert [number for number, tags in docker.store.items() if "tiny:2" in tags] == [OTHER.id]
+    (sentence,) = sentences
+    assert "stays with image " + OTHER.id in sentence
+
+
+def test_an_image_that_somebody_loads_while_its_archive_is_verified_is_not_loaded_again(monkeypatch, folder):
+    docker = FakeDocker(monkeypatch)
+    monkeypatch.setattr(image_archive, "verify", lambda *_given: docker.store.update({TINY.id: {"tiny:2"}}))
+    assert images.load(HOST, TINY, folder, 60, False) == (True, [])
+    assert docker.verbs() == []
+    assert os.listdir(folder) == []
 
 
 def test_an_image_that_is_removed_while_docker_is_asked_is_left_out(monkeypatch):

@@ -51,7 +51,8 @@ CHECK = "containerd config dump"
 HALF = [CHECK, OWN, CONFIG, CONF, *RESTART]
 START = ["systemctl daemon-reload", "systemctl reset-failed docker.service"]
 START += ["systemctl start docker.socket docker.service", "docker info"]
-STORED = [RECORD, STOP, JSON, *START, RECORD]
+FITS = "space for " + JSON
+STORED = [FITS, RECORD, STOP, JSON, *START, RECORD]
 
 
 ALONE = both(None)
@@ -115,7 +116,7 @@ TABLE = [  # situation, containerd, Docker, the lines
         NEW._replace(daemon_json='{"features": {"containerd-snapshotter": true}}'),
         STORED,
     ),
-    ("daemon-json-changed", READY, THERE._replace(daemon_json="{}"), [STOP, JSON, *START, "docker ps"]),
+    ("daemon-json-changed", READY, THERE._replace(daemon_json="{}"), [FITS, STOP, JSON, *START, "docker ps"]),
     (
         "systemd-has-not-read-dockers-dropin",
         READY,
@@ -126,7 +127,7 @@ TABLE = [  # situation, containerd, Docker, the lines
         "the-graph-drivers-dropin-goes",
         READY,
         NEW._replace(dropin_text=MANAGED + "\nExecStart=x --storage-driver=devicemapper\n"),
-        [RECORD, STOP, JSON, DROPIN, *START, RECORD],
+        [FITS, RECORD, STOP, JSON, DROPIN, *START, RECORD],
     ),
     ("another-dropin-of-that-name-stays", READY, THERE._replace(dropin_text="[Service]\nNice=1\n"), []),
 ]
@@ -303,6 +304,12 @@ def test_the_way_back_of_containerds_switch():
     assert [step.mode for step in switch.steps + switch.way_back if isinstance(step, WriteFile)] == [None] * 4
     waits = [step for step in switch.steps + switch.way_back if isinstance(step, WaitForContainerd)]
     assert [(wait.plugin, wait.timeout) for wait in waits] == [("ok", 120), ("", 120)]
+
+
+def test_the_answer_of_the_containerd_that_runs_now_does_not_count_after_its_restart():
+    running = STOCK._replace(unit=STOCK.unit._replace(main_pid=7))
+    switch = only_switch(plan.plan(ALONE, host(running, OLD)).steps)
+    assert [step.former for step in switch.steps + switch.way_back if isinstance(step, WaitForContainerd)] == [7, 0]
 
 
 def test_the_way_back_of_a_change_brings_the_older_texts():

@@ -4,7 +4,7 @@ import pytest
 import states
 from containerd_hosts import NEW, READY, both
 from containerd_hosts import host as image_store_host
-from docker_hosts import BUSYBOX, DONE, EARLY, FRESH, LOOP, OLD_POOL, RECORD, STOP, WANTED, due, host
+from docker_hosts import BUSYBOX, DONE, DROPIN, EARLY, FRESH, LOOP, OLD_POOL, RECORD, STOP, WANTED, due, host
 
 from module_utils.direct_lvm.apply import report
 from module_utils.direct_lvm.facts import docker_content
@@ -22,8 +22,8 @@ def test_what_docker_holds_is_looked_at_right_before_its_stop_and_after_it():
     lines_of = due(FRESH._replace(content=CONTENT))
     assert lines_of == [HELD, RECORD, *EARLY[: EARLY.index(STOP) + 1], HELD, *EARLY[EARLY.index(STOP) + 1 :], RECORD]
     moved = due(FRESH._replace(info=LOOP, content=CONTENT))
-    assert moved[:4] == [HELD, RECORD, STOP, HELD]
-    assert moved[4].startswith("move ")  # nothing is set aside before
+    assert moved[:5] == ["space for " + DROPIN, HELD, RECORD, STOP, HELD]
+    assert moved[5].startswith("move ")  # nothing is set aside before
     back = due(DONE._replace(former=SwitchRecord("done", "overlay2"), content=CONTENT, archive_free=10**12), goal="roll_back")
     assert back[: back.index(STOP) + 2] == [HELD, RECORD, STOP, HELD]
 
@@ -31,15 +31,20 @@ def test_what_docker_holds_is_looked_at_right_before_its_stop_and_after_it():
 def test_what_containerd_has_from_an_earlier_switch_is_not_missed_by_a_look_that_does_not_ask_it(tmp_path, monkeypatch):
     """site.yml, rollback.yml, site.yml with Docker 26: containerd keeps its names, and the Docker that is left is on overlay2."""
     monkeypatch.setattr(docker_content, "PROC", str(tmp_path))
+    monkeypatch.setattr(docker_content, "must_be_down", lambda pid: stopped.append(pid))
+    stopped = []
     content = Content((), (("containerd", "busybox:1", BUSYBOX.id),))
     former = SwitchRecord("back", "overlay2")
-    docker = NEW._replace(content=content, store=("/run/x.sock", "moby"), root=str(tmp_path), former=former)
+    docker = NEW._replace(
+        unit=NEW.unit._replace(main_pid=7), content=content, store=("/run/x.sock", "moby"), root=str(tmp_path), former=former
+    )
     checks = [
         step for step in report.flat(plan.plan(both(), image_store_host(READY, docker)).steps) if isinstance(step, AssertContent)
     ]
     assert [step.stopped for step in checks] == [False, True]
     for step in checks:
         docker_content.check(step)
+    assert stopped == [7]
 
 
 def test_other_settings_hide_nothing_and_need_no_look():

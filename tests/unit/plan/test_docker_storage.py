@@ -44,6 +44,7 @@ STARTED = next(line for line in TEXT.splitlines() if VENDOR in line).partition("
 DOWN = DONE._replace(info=None, problem="docker.service is failed", unit=OFF, root_state=("devicemapper", "image/devicemapper"))
 STOPPED = FRESH._replace(info=None, problem="docker.service is inactive", unit=OFF)
 
+FITS = "space for " + DROPIN
 RESTART = [STOP, DROPIN, *CORE]  # with folders to set aside, or daemon.json to write
 SWITCH = [RECORD, *EARLY, RECORD]
 AGAIN = [*EARLY, "docker ps"]  # and what ran while nobody knew of it
@@ -76,17 +77,17 @@ TABLE = [
         FRESH._replace(images=(BUSYBOX, DANGLING), archived=(BUSYBOX.id,)),
         [*ARCHIVE, *SWITCH, *LOAD],
     ),
-    ("from-loop-lvm", FRESH._replace(info=LOOP), [RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD]),
-    ("from-an-older-pool", FRESH._replace(info=OLD_POOL), [RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD]),
+    ("from-loop-lvm", FRESH._replace(info=LOOP), [FITS, RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD]),
+    ("from-an-older-pool", FRESH._replace(info=OLD_POOL), [FITS, RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD]),
     (
         "left-over-loop-files-are-set-aside",
         FRESH._replace(root_state=("devicemapper", "devicemapper/loop", "overlay2")),
-        [RECORD, STOP, *aside(*SAME[:2]), *RESTART[1:], RECORD],
+        [FITS, RECORD, STOP, *aside(*SAME[:2]), *RESTART[1:], RECORD],
     ),
     (
         "what-an-earlier-way-back-set-aside-comes-back",
         FRESH._replace(former=SwitchRecord("back", "overlay2"), root_state=PARKED),
-        [RECORD, STOP, *back_in(*SAME[1::-1]), *RESTART[1:], RECORD],
+        [FITS, RECORD, STOP, *back_in(*SAME[1::-1]), *RESTART[1:], RECORD],
     ),
     # A run that was cut off left the record: what it had archived is not asked of a daemon that is down.
     (
@@ -98,13 +99,13 @@ TABLE = [
     (
         "killed-in-the-middle-of-setting-aside",
         STOPPED._replace(former=SwitchRecord("begun", "devicemapper"), root_state=("devicemapper.before-direct-lvm", "containers")),
-        [RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD],
+        [FITS, RECORD, STOP, *aside(*SAME), *RESTART[1:], RECORD],
     ),
     (
         "power-cut-then-docker-started-afresh",
         FRESH._replace(former=SwitchRecord("begun", "devicemapper", pending=(BUSYBOX,)), images=(DANGLING,)),
         [
-            *(ARCHIVE[1], RECORD, STOP, *in_between(1, "overlay2", "image/overlay2"), *aside(*SAME), *RESTART[1:], RECORD),
+            *(ARCHIVE[1], FITS, RECORD, STOP, *in_between(1, "overlay2", "image/overlay2"), *aside(*SAME), *RESTART[1:], RECORD),
             *("load " + DANGLING.id, "load " + BUSYBOX.id, RECORD),
         ],
     ),
@@ -116,7 +117,7 @@ TABLE = [
             daemon_json='{"storage-driver": "devicemapper"}',
             root_state=("devicemapper", "devicemapper/loop", *FORMERS, "devicemapper.in-between-1"),
         ),
-        [RECORD, STOP, *in_between(2, *SAME[::-1]), *aside(*SAME), *RESTART[1:], RECORD],
+        [FITS, RECORD, STOP, *in_between(2, *SAME[::-1]), *aside(*SAME), *RESTART[1:], RECORD],
     ),
     ("killed-after-start", DONE._replace(former=SwitchRecord("begun", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
     ("controller-lost-before-loading", DONE._replace(former=SwitchRecord("done", "overlay2", pending=(BUSYBOX, DANGLING))), LOAD),
@@ -198,7 +199,7 @@ def test_settings_in_daemon_json_that_were_not_written_yet_start_docker_all_the_
     json_down = DOWN._replace(dropin_text=JSON_TEXT, daemon_json=text)
     assert due(json_down, JSON) == AGAIN[1:]
     older = json_down._replace(daemon_json=text.replace("]", ', "dm.fs=ext4"]'))
-    assert due(older, JSON) == [STOP, "/etc/docker/daemon.json", *CORE, "docker ps"]
+    assert due(older, JSON) == ["space for /etc/docker/daemon.json", STOP, "/etc/docker/daemon.json", *CORE, "docker ps"]
 
 
 def test_archives_that_are_there_are_named_as_such_and_not_read_twice():
@@ -272,7 +273,7 @@ def test_docker_23_on_explicit_choice():
 def test_discarded_containers_are_kept_as_records_and_stopped():
     steps = due(FRESH._replace(containers=(WEB, BATCH)), WANTED._replace(containers="discard"))
     stop = "docker --host unix:///var/run/docker.sock stop " + WEB.id
-    assert steps == ["keep " + WEB.id, "keep " + BATCH.id, RECORD, stop, *SWITCH[1:]]
+    assert steps == ["keep " + WEB.id, "keep " + BATCH.id, FITS, RECORD, stop, *SWITCH[1:]]
 
 
 def test_images_made_of_containers_are_planned_for_once_they_are_there():

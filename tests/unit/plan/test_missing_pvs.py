@@ -123,7 +123,7 @@ def test_rollback_from_a_pool_that_is_dead_leaves_behind_what_only_it_has():
     steps = plan.plan(states.spec()._replace(docker=WANTED._replace(containers="discard"), goal="roll_back"), host(dead)).steps
     assert lines(steps)[:2] == [RECORD, STOP]
     assert "what only the pool has is left behind" in steps[0].why
-    assert '"back"' in steps[1].steps[-1].text
+    assert '"back"' in steps[1].last[-1].text
     owed = dead._replace(former=SwitchRecord("done", "overlay2", pending=(BUSYBOX,)))
     assert due(owed, WANTED._replace(containers="discard"), "roll_back")[-2:] == [LOAD[0], RECORD]
 
@@ -170,7 +170,7 @@ def test_rollback_keeps_what_was_written_into_daemon_json_since_the_switch(wante
 
 
 OVERLAY2 = WANTED._replace(roll_back_to="overlay2")
-TO_OVERLAY2 = [RECORD, STOP, "/etc/docker/daemon.json", DROPIN, *CORE, RECORD]
+TO_OVERLAY2 = ["space for /etc/docker/daemon.json", RECORD, STOP, "/etc/docker/daemon.json", DROPIN, *CORE, RECORD]
 
 
 def on_overlay2(docker):
@@ -186,8 +186,8 @@ def on_overlay2(docker):
 def test_from_the_pool_to_overlay2_without_a_record():
     unknown = GOING_BACK._replace(former=None)
     ours = ["move /var/lib/docker/{0} /var/lib/docker/{0}.direct-lvm".format(name) for name in SAME[:2]]
-    files, start = TO_OVERLAY2[2:-3], TO_OVERLAY2[-3:]
-    assert due(unknown, OVERLAY2, "roll_back") == [ARCHIVE[0], RECORD, STOP, *files, *ours, *start, LOAD[0], RECORD]
+    files, start = TO_OVERLAY2[3:-3], TO_OVERLAY2[-3:]
+    assert due(unknown, OVERLAY2, "roll_back") == [ARCHIVE[0], *TO_OVERLAY2[:3], *files, *ours, *start, LOAD[0], RECORD]
     switch = on_overlay2(unknown)
     assert [step.text for step in switch.steps if getattr(step, "path", "").endswith(".json")][:1] == [
         '{\n    "storage-driver": "overlay2"\n}\n'
@@ -208,7 +208,7 @@ def test_from_the_pool_to_overlay2_with_the_record_of_loop_files():
         *("move /var/lib/docker/{0} /var/lib/docker/{0}.direct-lvm".format(name) for name in SAME[:2]),
         *("move /var/lib/docker/{0}.before-direct-lvm /var/lib/docker/{0}".format(name) for name in SAME[:2]),
     ]
-    assert '"driver": "overlay2"' in on_overlay2(loop).steps[-1].text
+    assert '"driver": "overlay2"' in on_overlay2(loop).last[-1].text
 
 
 def test_overlay2_is_left_alone_and_done_once():

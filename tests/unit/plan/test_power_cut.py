@@ -113,7 +113,7 @@ class Machine:
     def run(self, wanted, goal, stop=None):
         """Plan, carry out, stop before the step of that number. Whether there was such a step."""
         steps = plan.plan(self.spec(wanted, goal), self.observe()).steps
-        flat = [one for step in steps for one in (step.steps if isinstance(step, Transaction) else (step,))]
+        flat = [one for step in steps for one in (step.steps + step.last if isinstance(step, Transaction) else (step,))]
         for number, step in enumerate(flat):
             if number == stop:
                 return True

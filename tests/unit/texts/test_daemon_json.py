@@ -144,7 +144,7 @@ def test_daemon_json_is_merged_and_nothing_else_of_it_changes():
     fresh = FRESH._replace(
         daemon_json='{\n  "log-driver": "journald",\n  "storage-driver": "overlay2",\n  "bip": "10.1.0.1/24"\n}\n'
     )
-    _record, switch = plan.plan(states.spec()._replace(docker=JSON), host(fresh)).steps
+    _fits, _record, switch = plan.plan(states.spec()._replace(docker=JSON), host(fresh)).steps
     text = next(step.text for step in switch.steps if getattr(step, "path", "").endswith("daemon.json"))
     assert text == (
         '{\n  "log-driver": "journald",\n  "storage-driver": "devicemapper",\n  "bip": "10.1.0.1/24",\n'
