@@ -33,9 +33,9 @@ These belong to no role. Give them with `-e`: play keywords such as `serial` do 
 | variable | playbook | default | |
 |---|---|---|---|
 | `fleet_serial` | all that stop Docker, `replace.yml` | `[1, "10%", "30%"]` | how many hosts at a time |
-| `fleet_max_fail_percentage` | the same | `10` | when more of a batch fail, no further batch is begun |
+| `fleet_max_fail_percentage` | the same | `10` | when more of a batch fail, no further batch starts |
 | `docker_storage_cleanup_confirmed` | `cleanup.yml` | `false` | remove what it lists |
-| `thin_pool_repair_confirmed` | `repair.yml` | `false` | carry out what it tells |
+| `thin_pool_repair_confirmed` | `repair.yml` | `false` | carry out the reported steps |
 | `upgrade_to` | `upgrade.yml` | `docker-devmapper` | `overlay2` leaves Docker there, and the pool as it is |
 | `upgrade_tasks` | `upgrade.yml` | none | file of tasks that upgrade Docker on a host |
 
@@ -46,11 +46,11 @@ Those of `playbooks/hooks`, for the inventory. The balancer and the manager are 
 | variable | hook | default | |
 |---|---|---|---|
 | `fleet_swarm_manager` | `swarm_drain.yml`, `swarm_active.yml` | the host itself | name of a swarm manager in the inventory |
-| `fleet_swarm_node` | the same | `inventory_hostname` | name of the host in the swarm, as `docker node ls` has it |
+| `fleet_swarm_node` | the same | `inventory_hostname` | name of the host in the swarm, as `docker node ls` shows it |
 | `fleet_load_balancer` | `load_balancer_out.yml`, `load_balancer_in.yml` | required | name of the balancer in the inventory |
 | `fleet_backend` | the same | required | what HAProxy calls the host, `BACKEND/SERVER` |
 | `fleet_haproxy_socket` | the same | `/run/haproxy/admin.sock` | whole path of HAProxy's administration socket |
-| `fleet_drain_seconds` | `load_balancer_out.yml` | `30` | for how long open connections may go on |
+| `fleet_drain_seconds` | `load_balancer_out.yml` | `30` | for how long open connections may continue |
 """
 
 

@@ -20,7 +20,8 @@ options:
     required: true
     suboptions:
       devices:
-        description: Disks, partitions or md arrays that make up the volume group. Only with O(pool.adopt_vg=true) may it be empty.
+        description: Disks, partitions or md arrays that make up the volume group. May be empty
+          with O(pool.adopt_vg=true), and to roll back, clean up or repair.
         type: list
         elements: str
         required: true
@@ -66,7 +67,7 @@ options:
         type: str
         default: docker-thinpool
       wipe:
-        description: Leave to erase a signature. Device and signature must both be what is found.
+        description: Signatures that may be erased; device and signature must both match what is found.
         type: list
         elements: dict
         default: []

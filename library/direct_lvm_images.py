@@ -32,8 +32,9 @@ options:
   state:
     description:
       - V(saved) makes sure that the archive is there. V(verified) reads the whole archive and fails when it is damaged.
-      - V(loaded) makes sure that Docker has the image and all its tags. A tag that names another image meanwhile is moved, with
-        a warning; the other image stays.
+      - V(loaded) makes sure that Docker has the image and all its tags. A tag that was given to another image after
+        Docker changed its storage stays with that image; any other tag that names another image is moved.
+        A warning tells of either.
     type: str
     choices: [saved, verified, loaded]
     default: saved

@@ -18,7 +18,7 @@ INTERVAL = 5  # seconds: how often LVM looks whether a part of the move is done 
 
 
 def leaving(pool, lvm, listed):
-    """[lvm_report.Pv] of our VG that thin_pool_devices does not name. Refused unless thin_pool_replace lets them go.
+    """[lvm_report.Pv] of our VG that thin_pool_devices does not name. Refused unless the goal is to replace them.
 
     In a VG that was adopted they are left alone: others' LVs are on them.
     """

@@ -118,7 +118,7 @@ def check_block_size(disk, host, pool):
 def check_renamed(pool, host):
     """Raise Refused when the VG has a disk that thin_pool_devices does not name, and lacks one that it names.
 
-    The kernel names disks in the order in which it finds them, so a boot may change the names. thin_pool_replace says that these
+    The kernel names disks in the order in which it finds them, so a boot may change the names. The goal replace says that these
     disks are meant (and replacement.leaving() refuses it for an adopted VG).
     """
     listed = {disk.path for disk in host.disks}

@@ -116,6 +116,6 @@ def test_the_role_takes_the_figures_away_only_by_the_program(play, tmp_path, sit
     assert disk.exists()
     assert (not program.exists(), list((tmp_path / "units").iterdir())) == (True, [])
     assert orders == ["daemon-reload"], printed
-    assert ("direct-lvm.prom was not removed, and node_exporter goes on to serve it" in printed) == stays, printed
+    assert ("direct-lvm.prom was not removed, and node_exporter keeps serving it" in printed) == stays, printed
     why = {"a-link": "figures is a link", "the-program-is-gone": "it is not installed", "an-older-program": "usage: --vg VG"}
     assert why.get(situation, "") in printed
