@@ -297,7 +297,7 @@ def test_full_metadata_in_a_full_group_get_a_disk_first(guest):
 def test_full_metadata_that_ask_for_a_check_are_extended_after_it(guest):
     fill(guest)
     write_metadata(guest, "needs_check")
-    guest.ssh("lvchange -ay vgdocker/thinpool")
+    guest.ssh("lvchange -ay vgdocker/thinpool", check=False)  # thin_check 1.1 finds full metadata damaged, so LVM refuses
     start(guest)
     paste(guest, [line for line in commands(told(guest)) if line.startswith("ansible-playbook")])
     well(guest)
