@@ -48,6 +48,14 @@ systemctl daemon-reload
 systemctl restart containerd
 until ctr --address /run/site/containerd.sock version > /dev/null 2>&1; do sleep 1; done
 """
+NO_LONGER_WAITING = r"""
+sed -i 's,^/usr/bin/containerd,exec &,' /usr/local/sbin/start-containerd
+rm /etc/systemd/system/containerd.service.d/waits.conf
+systemctl daemon-reload
+systemctl stop containerd
+pkill -x containerd
+systemctl start containerd
+"""
 DOCKER_BY_A_SCRIPT = r"""
 set -eu
 mkdir -p /etc/site /etc/systemd/system/docker.service.d
@@ -127,7 +135,11 @@ def test_containerd_by_a_script_from_site_to_remove(guest):
     guest.ssh("bash -s", stdin=WAITING)
     assert "changed=0" in remote.site(guest, docker_storage_engine="containerd")
 
+    # Its daemon outlives a restart, and would go on with the pool that is taken away.
     disk = ["-e", json.dumps({"thin_pool_devices": [remote.DISK]}), "-e", "thin_pool_remove_data=true"]
+    assert "has to become the daemon (exec containerd ...)" in remote.play(guest, "remove", *disk, rc=2)
+    assert remote.run(guest, module="direct_lvm_info")["host"]["engine"] == "containerd"
+    guest.ssh("bash -s", stdin=NO_LONGER_WAITING)
     remote.play(guest, "remove", *disk)
     assert guest.ssh("cat " + SITE).stdout == site
     assert guest.ssh("vgs vgdocker; ls " + OWN, check=False).stdout == ""
