@@ -190,7 +190,7 @@ def transact(step, done):
             raise SwitchFailed("%s\n%s\nThe daemon's log:\n%s" % (failure, serves, log)) from failure
         try:
             execute(step.last, done)
-        except Exception as failure:  # no reason to stop a daemon that serves as wanted
+        except Exception as failure:  # no reason to stop a daemon that serves
             done.sentences.append(
                 "%s serves with its new configuration, yet what was to follow failed: %s\nThe next run does it." % (name, failure)
             )

@@ -131,7 +131,7 @@ class ContainerdClient(Client):
 def make_image(path):
     """Write a tar with /dd, /sleep and the libraries that they need, where they look for them.
 
-    Returns the variable, NAME=VALUE, by which their loader finds the libraries.
+    Returns NAME=VALUE, the variable that tells their loader where the libraries are.
     """
     programs = {name: commands.find(name) for name in PROGRAMS}
     missing = [name for name in PROGRAMS if programs[name] is None]

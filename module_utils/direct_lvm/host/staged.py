@@ -22,7 +22,7 @@ def stage(path, text, mode=0o644):
 
 
 def put_text(path, text, mode=0o644):
-    """files.write_text(), but a file that is as wanted already is left alone, and what stage() has written only gets its name."""
+    """files.write_text(), but an unchanged file is left alone, and what stage() has written only gets its name."""
     with files.new_file(path, text, mode) as new:
         if is_there(new, new.name):
             unstage(new.path)

@@ -150,7 +150,7 @@ def keep_content(docker, desired):
     steps = [KeepContainer(docker.host, one, folder, desired.commit_containers, why % one.name) for one in docker.containers]
     tags = {tag for image in docker.images for tag in image.tags}
     if desired.commit_containers and not {archives.commit_tag(one) for one in docker.containers} <= tags:
-        steps.append(Replan("the images that were made of containers have to come across too"))
+        steps.append(Replan("the images made of containers must be migrated too"))
     if docker.images or docker.containers:
         archives.must_fit(folder, docker.archive_unfit)
     todo = [image for image in docker.images if image.id not in docker.archived]
@@ -194,7 +194,7 @@ def cannot_cross(containers):
 
 
 def check_room(spec, host, image_store):
-    """Raise Refused when the images that have to come across surely do not fit into the pool, or one not into a snapshot's size."""
+    """Raise Refused when the images that must be migrated surely do not fit into the pool, or one not into a snapshot's size."""
     size = spec.containerd.base_image_size.bytes if image_store else 0
     large = [image for image in host.docker.images if image_store and image.size > size]
     if large:
@@ -223,7 +223,7 @@ def pool_space(spec, host):
 
 
 def tight(spec, host):
-    """A sentence when the images that have to come across may not fit into the pool, which nobody can tell; "" otherwise."""
+    """A sentence when the images that must be migrated may not fit into the pool, which nobody can tell; "" otherwise."""
     if host.docker is None or host.docker.info is None or is_on(host.docker.info, device_name(spec.pool)):
         return ""
     free, least, most = pool_space(spec, host)
@@ -242,17 +242,17 @@ def left_behind(spec, host):
     if docker is None or docker.info is None or is_on(docker.info, device_name(spec.pool)) != (spec.goal == ROLL_BACK):
         return tuple(sentences)
     if docker.build_cache and engines.is_image_store(desired.engine, docker.version):
-        sentence = "BuildKit's build cache does not come across: it stays in %s/buildkit, for the way back, and builds begin anew."
+        sentence = "BuildKit's build cache is not migrated: it stays in %s/buildkit, for a rollback, and builds start from scratch."
         sentences.append(sentence % docker.root)
     elif docker.build_cache:
         sentences.append(
-            "BuildKit's build cache does not come across. Its records in %s/buildkit stay, they name layers of the storage "
+            "BuildKit's build cache is not migrated. Its records in %s/buildkit stay, they name layers of the storage "
             "driver %s, and a build that meets them on another one may fail. To have none left: "
             "docker builder prune --all --force, best before the switch." % (docker.root, docker.info.driver)
         )
     if docker.nameless:
         sentences.append(
-            "Images that are named by a digest only come across without a name, for no archive holds one: %s. To have them found: "
+            "Images that are named by a digest only are migrated without a name, for no archive holds one: %s. To have them found: "
             "docker tag them before the switch, or docker pull them after it." % shortened(docker.nameless)
         )
     if docker.plugins:

@@ -37,7 +37,7 @@ def plan_policy(pool, host):
         argv = ("lvmconfig", "--metadataprofile", pool.profile_name)
         argv += tuple("activation/thin_pool_autoextend_" + name for name, _value in policy)
         says = tuple("thin_pool_autoextend_%s=%d" % setting for setting in policy)
-        steps.append(Command(argv, "have LVM read the profile: a broken one is ignored silently later", says=says))
+        steps.append(Command(argv, "check that LVM can read the profile: it silently ignores a broken one", says=says))
     if lv is None or lv.profile != pool.profile_name:
         steps.append(Command(("lvchange", "--metadataprofile", pool.profile_name, full(pool)), "attach the policy to the pool"))
     if steps and lv is not None and max(lv.data_percent or 0, lv.metadata_percent or 0) > pool.autoextend_threshold:

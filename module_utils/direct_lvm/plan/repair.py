@@ -130,7 +130,7 @@ def check_and_repair(pool, lvm, lv, afresh):
 def bring_up(pool, lvm, lv):
     """[step]: activate the pool, its flag needs_check cleared, and extend what is full before anybody writes to it."""
     argv = ("lvchange", "--activate", "y", "--config", needs_check.CLEAR, full(pool))
-    steps = [Command(argv, "activate the pool, and clear the flag by which the kernel asks for a check", METADATA_TIMEOUT)]
+    steps = [Command(argv, "activate the pool, and clear the flag that makes the kernel ask for a check", METADATA_TIMEOUT)]
     vg = lvm.vg(pool.vg)
     more = min(-(-lv.metadata_size // vg.extent_size // 4), vg.free // 2) * vg.extent_size
     if more and (lv.metadata_percent or 0) >= NEARLY_FULL:

@@ -107,19 +107,30 @@ def test_pinned(argv, due):
     assert lvm_pins.pinned(argv) == tuple(re.sub("PINS|SHIPPED", lambda one: words[one.group()], word) for word in due)
 
 
-def test_a_command_of_lvm_is_run_with_what_is_pinned_and_told_without(monkeypatch):
-    argvs = []
+@pytest.fixture
+def programs(monkeypatch):
+    """A function that has each program end with a return code and print (output, errors); it returns the argvs, as they come."""
 
-    class Session:
-        returncode = 5
+    def end(code, *printed):
+        argvs = []
 
-        def __init__(self, argv, environment):
-            argvs.append(argv)
+        class Session:
+            returncode = code
 
-        def answer(self, timeout):
-            return b"", b"no room"
+            def __init__(self, argv, environment):
+                argvs.append(argv)
 
-    monkeypatch.setattr(commands, "Session", Session)
+            def answer(self, timeout):
+                return printed
+
+        monkeypatch.setattr(commands, "Session", Session)
+        return argvs
+
+    return end
+
+
+def test_a_command_of_lvm_is_run_with_what_is_pinned_and_told_without(programs):
+    argvs = programs(5, b"", b"no room")
     with pytest.raises(CommandFailed) as failure:
         commands.run(("vgcreate", "vgdocker", "/dev/sdb"))
     assert str(failure.value) == "`vgcreate vgdocker /dev/sdb` failed with return code 5: no room"
@@ -151,19 +162,8 @@ QUESTIONS = {
 
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("setting", HOSTS)
-def test_a_question_is_answered_as_by_an_lvm_that_nobody_has_set_up_otherwise(monkeypatch, question, setting):
-    argvs = []
-
-    class Session:
-        returncode = 0
-
-        def __init__(self, argv, environment):
-            argvs.append(argv)
-
-        def answer(self, timeout):
-            return b'{"report": []}', b""
-
-    monkeypatch.setattr(commands, "Session", Session)
+def test_a_question_is_answered_as_by_an_lvm_that_nobody_has_set_up_otherwise(programs, question, setting):
+    argvs = programs(0, b'{"report": []}', b"")
     QUESTIONS[question]()
     (argv,) = argvs
     assert argv.count("--config") == 1

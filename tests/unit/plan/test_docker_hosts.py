@@ -173,9 +173,9 @@ def test_a_folder_is_no_mount_point(tmp_path):
 
 
 def left(found, wanted=WANTED, goal=PROVISION):
-    """The warnings about what does not come across."""
+    """The warnings about what is not migrated."""
     said = plan.plan(states.spec()._replace(docker=wanted, goal=goal), host(found)).warnings
-    return [line for line in said if "come across" in line or "plugins" in line]
+    return [line for line in said if "migrated" in line or "plugins" in line]
 
 
 STAYS = [
@@ -185,7 +185,7 @@ STAYS = [
     (
         "a-name-by-digest",
         {"nameless": ("app@sha256:1",)},
-        ["come across without a name, for no archive holds one: app@sha256:1."],
+        ["are migrated without a name, for no archive holds one: app@sha256:1."],
     ),
     ("many-names-by-digest", {"nameless": tuple("abcde")}, ["one: a, b, c and 2 more."]),
 ]
@@ -205,7 +205,7 @@ def test_the_image_store_has_a_build_cache_of_its_own():
     """BuildKit keeps that of a snapshotter in a folder of its name."""
     spec = states.spec()._replace(docker=WANTED._replace(engine="docker-devmapper"))
     (said,) = docker_storage.left_behind(spec, host(FRESH._replace(version="26.1.5", build_cache=True)))
-    assert "builds begin anew" in said
+    assert "builds start from scratch" in said
 
 
 def test_a_build_cache_is_one_that_was_written_to(tmp_path):
