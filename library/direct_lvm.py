@@ -372,25 +372,39 @@ def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     result = {"changed": False, "begun": False, "steps": [], "waiting_for": []}
     only = module.params["plan_only_for"]
+    looks = module.check_mode or "any" in only
     try:
         check_variables(module.params["variables"])
         spec = read_spec(module.params)
         files.must_be_root()
         commands.bound, commands.bound_variable = module.params["command_timeout"], "thin_pool_command_timeout"
-        looks = module.check_mode or "any" in only
-        warnings = converge(spec, result, module.check_mode, module._diff, only if looks else ["any"])
-        if result["steps"] and not looks:  # a host in the desired state is not even locked; another may have been at work since
+        at_work = files.another_runs()
+        try:
+            warnings = converge(spec, result, module.check_mode, module._diff, only if looks else ["any"])
+            due = bool(result["steps"])
+        except (Refused, CommandFailed, OSError):  # without the lock, this may be what another run has half done
+            if looks or not (at_work or files.another_runs()):
+                raise
+            due = True
+        if due and not looks:  # a host in the desired state is not even locked; another may have been at work since
             result["steps"] = []
             with files.only_one_run(module.params["lock_timeout"]):
                 warnings = converge(spec, result, False, module._diff, only)
     except Refused as refusal:
-        module.fail_json(msg=str(refusal), way_out=refusal.way_out, **result)
+        module.fail_json(msg="%s%s" % (refusal, meanwhile(looks)), way_out=refusal.way_out, **result)
     except (CommandFailed, apply.SwitchFailed, OSError) as failure:
-        more = "\nNothing was done after that. The next run continues from here." if result["changed"] else ""
+        more = "\nNothing was done after that. The next run continues from here." if result["changed"] else meanwhile(looks)
         module.fail_json(msg="%s%s" % (failure, more), way_out="", **result)
     for sentence in warnings:
         module.warn(safe(sentence))
     module.exit_json(**result)
+
+
+def meanwhile(looks):
+    """What a failure adds when it is of a look, which takes no lock, while another run works on the host."""
+    if not looks or not files.another_runs():
+        return ""
+    return "\nAnother run is at work on this host, and this may be what it has half done. Look again when it has ended."
 
 
 if __name__ == "__main__":

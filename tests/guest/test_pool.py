@@ -259,11 +259,13 @@ def test_a_threshold_of_100_switches_autoextend_off_and_another_policy_extends_a
 # --- two at once -----------------------------------------------------------------------------------------
 
 
-def test_of_two_runs_at_once_both_end_well_and_one_changes_nothing(blank):
+@pytest.mark.parametrize("later", [0, 0.25, 0.5])
+def test_of_two_runs_at_once_both_end_well_and_one_changes_nothing(blank, later):
+    """The second looks while the first writes, at another of its steps each time."""
     blank.ssh("cat > /tmp/args.json", stdin=remote.parameters())
-    both = blank.ssh("({0}) > /tmp/a & ({0}) > /tmp/b; wait; cat /tmp/a; echo; cat /tmp/b".format(remote.command())).stdout
-    results = [json.loads(line) for line in both.splitlines() if line.startswith("{")]
-    assert [result.get("failed") for result in results] == [None, None]
+    both = "({0}) > /tmp/a & sleep {1}; ({0}) > /tmp/b; wait; cat /tmp/a; echo; cat /tmp/b".format(remote.command(), later)
+    results = [json.loads(line) for line in blank.ssh(both).stdout.splitlines() if line.startswith("{")]
+    assert [result.get("msg") for result in results] == [None, None]
     assert sorted(result["changed"] for result in results) == [False, True]
 
 

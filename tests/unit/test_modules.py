@@ -134,3 +134,39 @@ def test_a_host_is_locked_only_when_something_is_due_and_then_looked_at_again(li
     with pytest.raises(Ended):
         module.main()
     assert seen == looks
+
+
+@pytest.mark.parametrize("only", [[], ["any"]], ids=["run", "look"])
+@pytest.mark.parametrize("failure", ["refused", "failed", "gone"])
+def test_what_another_run_has_half_done_is_looked_at_again_under_the_lock_or_named(library, monkeypatch, only, failure):
+    module = library("direct_lvm")
+    failures = {
+        "refused": module.Refused("/dev/vdb is a PV without a VG.", ""),
+        "failed": module.commands.CommandFailed(["lvs"], "failed with exit code 5"),
+        "gone": FileNotFoundError("/dev/vgdocker"),
+    }
+    at_work = [True]
+
+    @contextlib.contextmanager
+    def lock(_timeout):
+        at_work.clear()
+        yield
+
+    def converge(_spec, _result, *_modes):
+        if at_work:
+            raise failures[failure]
+        return ()
+
+    ended = FakeModule(command_timeout=120, lock_timeout=0, plan_only_for=only, variables=[])
+    monkeypatch.setattr(module, "AnsibleModule", lambda **_given: ended)
+    monkeypatch.setattr(module, "read_spec", lambda _params: None)
+    monkeypatch.setattr(module.files, "must_be_root", lambda: None)
+    monkeypatch.setattr(module.files, "only_one_run", lock)
+    monkeypatch.setattr(module.files, "another_runs", lambda: bool(at_work))
+    monkeypatch.setattr(module, "converge", converge)
+    with pytest.raises(Ended):
+        module.main()
+    if only:
+        assert "Another run is at work on this host" in ended.answer["msg"]
+    else:
+        assert "msg" not in ended.answer

@@ -9,12 +9,14 @@ number, the backup GPT too. Bytes that neither knows are found by reading.
 import errno
 import os
 import re
+import time
 
 from ..host import commands
 from ..model.errors import CommandFailed
 from ..model.host import Signature
 
 MIB = 1024 * 1024
+TRIES, PAUSE = 3, 0.05  # seconds; of opening a disk exclusively
 NOTHING, CONTRADICTION = 2, 8  # blkid(8), RETURN CODE
 MDA_HEADER = (4096, 4608)  # where LVM2 writes the header of its first metadata area: lib/format_text/layout.h
 MDA_MAGIC = b" LVM2 x[5A%r0N*>"  # FMTT_MAGIC, after a checksum of 4 bytes
@@ -97,7 +99,8 @@ def merge(low, high):
 
 def read_edges(path, size):
     """[(offset, bytes)]: the first and the last MiB. Raises OSError: EBUSY when somebody holds the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
+    _must_be_free(path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         edges = []
         for offset, end in ((0, min(size, MIB)), (max(MIB, size - MIB), size)):
@@ -113,6 +116,23 @@ def read_edges(path, size):
         return edges
     finally:
         os.close(descriptor)
+
+
+def _must_be_free(path):
+    """Raise OSError (EBUSY) when somebody has the disk open exclusively.
+
+    A look has it so for no longer than this call: pvcreate, or the look of another run, would take it for somebody's. For
+    the same reason it is asked again: only what holds it over all tries is said to hold it.
+    """
+    for left in range(TRIES - 1, -1, -1):
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+        except OSError as failure:
+            if failure.errno != errno.EBUSY or not left:
+                raise
+            time.sleep(PAUSE)
+        else:
+            return
 
 
 def weigh(edges):

@@ -390,3 +390,18 @@ def only_one_run(timeout):
     finally:
         commands.standard_input = former
         os.close(descriptor)
+
+
+def another_runs():
+    """Whether the host's lock is held."""
+    try:
+        descriptor = os.open(LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

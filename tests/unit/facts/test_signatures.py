@@ -1,5 +1,8 @@
 """What is written on a disk: parsers on recorded output of the probes, and both ends of made-up disks."""
 
+import errno
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,6 +178,34 @@ def test_a_disk_shorter_than_it_says_is_an_error(tmp_path):
     (tmp_path / "disk").write_bytes(b"\0" * MIB)
     with pytest.raises(OSError, match="ends at byte"):
         signatures.read_edges(str(tmp_path / "disk"), 64 * MIB)
+
+
+@pytest.mark.parametrize(("held", "busy"), [(0, False), (2, False), (3, True)], ids=["free", "another-look", "somebodys"])
+def test_a_disk_is_held_for_no_longer_than_its_opening_and_another_look_is_waited_for(tmp_path, monkeypatch, held, busy):
+    (tmp_path / "disk").write_bytes(b"\0" * MIB)
+    tries, events, opening, closing = [], [], os.open, os.close
+
+    def opened(path, flags):
+        exclusively = bool(flags & os.O_EXCL)
+        tries.extend([path] * exclusively)
+        if exclusively and len(tries) <= held:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        events.append("exclusively" if exclusively else "for reading")
+        return opening(path, flags & ~os.O_EXCL)
+
+    def closed(descriptor):
+        events.append("closed")
+        closing(descriptor)
+
+    monkeypatch.setattr(signatures.os, "open", opened)
+    monkeypatch.setattr(signatures.os, "close", closed)
+    monkeypatch.setattr(signatures.time, "sleep", lambda _seconds: None)
+    if busy:
+        with pytest.raises(OSError, match="busy"):
+            signatures.read_edges(str(tmp_path / "disk"), MIB)
+    else:
+        signatures.read_edges(str(tmp_path / "disk"), MIB)
+        assert events == ["exclusively", "closed", "for reading", "closed"]
 
 
 # --- PV labels -------------------------------------------------------------------------------------------
