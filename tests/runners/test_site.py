@@ -33,7 +33,7 @@ def site(tmp_path):
         for number, kind in enumerate(kinds.split()):
             name = "%s-%d" % (kind, number)
             hosts[name] = {"thin_pool_vg": kind, "thin_pool_profile_name": str(tmp_path / name), "ansible_connection": "local"}
-            if kind == "lost":
+            if kind in ("lost", "unsent"):
                 hosts[name]["ansible_connection"] = "lost"
             if kind == "gone":
                 hosts[name] = {"ansible_host": "127.0.77.254", "ansible_port": 2222}
@@ -75,7 +75,7 @@ def test_one_is_changed_and_the_others_are_told_why_not(site, tmp_path):
     assert hooks(tmp_path) == ["needs-2"]
 
 
-@pytest.mark.parametrize("left", ["refused", "gone"])
+@pytest.mark.parametrize("left", ["refused", "gone", "unsent"])
 def test_a_first_batch_of_one_host_that_is_left_stops_nobody(site, left):
     code, printed, rows = site(left + " needs needs")
     assert code == 2, printed

@@ -12,6 +12,11 @@ author: The direct-lvm contributors (@lvmops)
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.connection.local import Connection as Local
 
+TEXTS = {  # by kind of host
+    "lost": "Failed to connect to the host via ssh: Connection to lost-0 closed by remote host.",
+    "unsent": "Data could not be sent to remote host 'unsent'. Make sure this host can be reached over SSH: [Errno 32] Broken pipe",
+}
+
 
 class Connection(Local):
     """Local until it is used."""
@@ -19,5 +24,5 @@ class Connection(Local):
     transport = "lost"
 
     def exec_command(self, *_given, **_options):
-        """What ssh says when the other side goes away."""
-        raise AnsibleConnectionFailure("Failed to connect to the host via ssh: Connection to lost-0 closed by remote host.")
+        """What ssh says when the other side goes away, or the plugin ssh before all of a module was sent."""
+        raise AnsibleConnectionFailure(TEXTS[self._play_context.remote_addr.partition("-")[0]])
