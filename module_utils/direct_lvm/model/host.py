@@ -126,6 +126,29 @@ class Container(NamedTuple):
     running: bool
 
 
+class KeptContainer(NamedTuple):
+    """A container that a switch takes along, from Docker's own record of it.
+
+    image: "sha256:..." of what it was made from.  driver: the storage driver that its record names.
+    running, paused: Docker calls a paused one running too.  removed_at_end: Docker removes it when it ends (--rm).
+    task: a swarm's.  pod: a kubelet's.  service: PROJECT/SERVICE when compose made it.
+    needs: IDs of those that must run before it starts.  volume_drivers: the plugins that its volumes are of, not `local`.
+    """
+
+    id: str
+    name: str
+    image: str
+    driver: str
+    running: bool = False
+    paused: bool = False
+    removed_at_end: bool = False
+    task: bool = False
+    pod: bool = False
+    service: str = ""
+    needs: Tuple[str, ...] = ()
+    volume_drivers: Tuple[str, ...] = ()
+
+
 class Content(NamedTuple):
     """What Docker's data root holds, by its files alone. images: "DRIVER/ID" of all that a graph driver has.
 
