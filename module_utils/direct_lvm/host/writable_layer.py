@@ -149,7 +149,7 @@ def seen(parts, descriptor, layer, ends=False):
     """The Entry of what is open as descriptor. Raises Refused for what cannot be brought."""
     entry = Entry(parts, descriptor, os.fstat(descriptor), {}, {}, ends)
     with named(layer + entry.path):
-        for name, value in xattrs(descriptor):
+        for name, value in xattrs(descriptor).items():
             if name.startswith(ESCAPED):
                 entry.xattrs[RECORD + name[len(ESCAPED) :]] = value
             elif name.startswith(RECORD):
@@ -174,14 +174,9 @@ def unknown(entry, name):
 
 
 def xattrs(descriptor):
-    """(name, value) of each xattr of what is open; () on a file system that has none."""
+    """{name: value} of the xattrs of what is open."""
     path = BEHIND % descriptor
-    try:
-        return [(name, os.getxattr(path, name)) for name in os.listxattr(path)]
-    except OSError as error:
-        if error.errno != errno.ENOTSUP:
-            raise
-        return ()
+    return {name: os.getxattr(path, name) for name in os.listxattr(path)}
 
 
 @contextmanager
@@ -298,9 +293,8 @@ def dress(entry, descriptor):
     """Give what is open an entry's owner, xattrs, mode and times."""
     path = BEHIND % descriptor
     os.chown(path, entry.status.st_uid, entry.status.st_gid)  # first: it takes set-id bits and capabilities away
-    for name, _value in xattrs(descriptor):
-        if name not in entry.xattrs:  # what a folder had below, or what something new got from its folder's default ACL
-            os.removexattr(path, name)
+    for name in set(xattrs(descriptor)) - set(entry.xattrs):  # a folder's from below, or by the default ACL of the folder around
+        os.removexattr(path, name)
     for name, value in entry.xattrs.items():
         os.setxattr(path, name, value)
     if not stat.S_ISLNK(entry.status.st_mode):
