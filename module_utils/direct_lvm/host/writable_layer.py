@@ -74,8 +74,8 @@ class Entry(NamedTuple):
 
     @property
     def hides(self):
-        """Whether what is below its name does not count."""
-        return not self.is_folder or (bool(self.parts) and self.records.get("opaque") == b"y")
+        """Whether what is below its name does not count. Of the layer itself nobody asks: it is always merged."""
+        return not self.is_folder or self.records.get("opaque") == b"y"
 
 
 def check_layer(layer):
