@@ -131,10 +131,12 @@ options:
         default: dropin
       containers:
         description:
-          - What to do with containers when Docker changes its storage; they cannot cross.
+          - What becomes of containers when Docker changes its storage.
+          - V(keep) brings them and the images along without archives, while Docker serves. It needs Docker 20.10 to 24 on overlay2,
+            and works on the way to the pool only; elsewhere containers are refused.
           - V(refuse) lists them and changes nothing. V(discard) keeps each one's C(docker inspect) and goes without them.
         type: str
-        choices: [refuse, discard]
+        choices: [keep, refuse, discard]
         default: refuse
       commit_containers:
         description: With O(docker.containers=discard), whether an image is made of each container's file system.
@@ -285,6 +287,8 @@ steps:
     - V(move_data) with C(moves), the disk that pvmove empties. Its end is not waited for.
     - V(archive_image) with C(archive) and V(load_image) with C(load), an image's ID; V(keep_container) with C(keep), a
       container's ID.
+    - V(fill_pool) with C(images) and C(containers), the IDs of what a second daemon brings onto the pool; V(bring_layers) and
+      V(set_driver) with C(containers); V(copy_records) with C(copy), a folder.
     - V(check), V(wait) (until a daemon answers) and V(plan_again) (for what was not known before) with C(check), the device or
       what is asked.
   type: list

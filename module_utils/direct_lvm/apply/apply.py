@@ -14,7 +14,7 @@ from ..images import container_records, images
 from ..model import steps as kinds
 from ..model.errors import Changed, CommandFailed, Refused
 from ..model.quoting import openers, paste
-from . import daemon, thin_devices
+from . import daemon, kept_containers, second_daemon, thin_devices
 
 IMAGE_TIMEOUT = 6 * 3600  # seconds: docker save and load of tens of gigabytes on a slow disk
 
@@ -249,6 +249,11 @@ EFFECTS = {
     kinds.KeepContainer: lambda step, _done: container_records.save_container(
         step.host, step.container.id, step.folder, step.commit, IMAGE_TIMEOUT
     ),
+    kinds.FillPool: lambda step, _done: second_daemon.fill(step),
+    kinds.BringLayers: lambda step, _done: kept_containers.bring_layers(step),
+    kinds.CopyImageRecords: lambda step, _done: kept_containers.copy_image_records(step),
+    kinds.SetDriver: lambda step, _done: kept_containers.set_driver(step),
+    kinds.AssertKept: lambda step, _done: kept_containers.assert_kept(step),
     kinds.AssertContent: lambda step, _done: docker_content.check(step),
     kinds.StartContainers: lambda step, done: docker_content.start(step, done.stopped_at),
     kinds.RemoveThinDevices: lambda step, _done: thin_devices.remove(step),

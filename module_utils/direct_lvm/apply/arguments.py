@@ -35,7 +35,7 @@ DOCKER = options(
     dropin={"type": "path", "default": "/etc/systemd/system/docker.service.d/daemon.conf"},
     options={"type": "dict", "default": {}},
     config={"choices": ["dropin", "daemon_json"]},
-    containers={"choices": ["refuse", "discard"]},
+    containers={"choices": ["keep", "refuse", "discard"]},
     archive_dir={"type": "path"},
     roll_back_to={"choices": ["previous", "overlay2"]},
 )

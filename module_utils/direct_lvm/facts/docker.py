@@ -16,14 +16,14 @@ from ..images import archive_folder, images
 from ..model import engines
 from ..model.errors import CommandFailed, Refused
 from ..model.host import CONFIG, Docker, Unit
-from ..model.names import OURS, device_name
+from ..model.names import OURS, SHADOW, device_name
 from ..model.quoting import paste
 from ..model.spec import CLEAN_UP, PROVISION, ROLL_BACK
 from ..texts import docker_conflicts, docker_words, own_files, programs, switch_record, units
 from ..texts.containerd_config import config_paths
 from ..texts.docker_info import is_image_store, parse_info_json, parse_info_text, parse_version, podman, storage_kind
 from ..texts.docker_inspect import least_bytes, nameless, parse_image
-from . import docker_content, docker_root, systemd
+from . import docker_content, docker_root, live, systemd
 from .containerd import docker_address
 
 INFO_TIMEOUT = 60
@@ -117,7 +117,7 @@ def observe_more(docker, desired, goal=PROVISION):
     state = docker_root.root_state(docker.root)
     described = images.described(docker.host) if docker.info and docker.info.images else ()
     held = tuple(map(parse_image, described))
-    return docker._replace(
+    docker = docker._replace(
         version=version,
         can=program is None or not desired.dropin or has_driver(commands.find(program)),  # it reads the whole program
         images=held,
@@ -136,6 +136,8 @@ def observe_more(docker, desired, goal=PROVISION):
         rootless=tuple(sorted(glob.glob(ROOTLESS))),
         transaction=docker_root.open_transaction(docker.root, state),
     )
+    kept = desired.dropin and (SHADOW in state or (docker.begun() and docker.former.kept))
+    return docker._replace(live=live.observe(docker, program)) if kept or desired.containers == "keep" else docker
 
 
 def observe_content(docker, desired):

@@ -10,7 +10,7 @@ import re
 
 from ..host import files
 from ..model.errors import Refused
-from ..model.names import FORMER, LOOP_FILE, OURS, SAME_DRIVER_FOLDERS, STRAY
+from ..model.names import FORMER, LOOP_FILE, OURS, SAME_DRIVER_FOLDERS, SHADOW, STRAY
 from ..model.quoting import paste
 from ..texts import strict_json
 from . import systemd
@@ -92,13 +92,14 @@ def root_state(root):
     """What is in Docker's data root, from its folders alone, so that it can be told with the daemon stopped.
 
     Folder names below root: a driver's own ("overlay2") when it is not empty, "devicemapper/loop" when that one has loop
-    files; "image/DRIVER" when it knows images; "containers" when there are any; "volumes" when there are any; and what
+    files; "image/DRIVER" when it knows images; "containers" when there are any; "volumes" when there are any; SHADOW; and what
     switches have set aside, with its suffix. Raises Refused when a folder cannot be read.
     """
     names = [name for name in DRIVERS if entries(root, name)]
     names += ["devicemapper/loop"] if os.path.exists(os.path.join(root, LOOP_FILE)) else []
     names += ["image/" + name for name in entries(root, "image") if entries(root, "image", name, "imagedb/content/sha256")]
     names += ["containers"] if entries(root, "containers") else []
+    names += [SHADOW] if entries(root, SHADOW) else []
     return tuple(names + aside(root) + (["volumes"] if volumes(root) else []))
 
 

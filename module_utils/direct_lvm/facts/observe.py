@@ -61,7 +61,7 @@ def observe(spec):
         docker=seen,
         snapshotter_pools=snapshotter_pools(seen, snapshotter) if storage else (),
         containerd=snapshotter,
-        transaction=kernel_transaction(report.lv(pool.vg, pool.name)) if seen and seen.transaction is not None else None,
+        transaction=kernel_transaction(report.lv(pool.vg, pool.name)) if seen and has_metadata(seen) else None,
         orphans=our_orphans(report, listed) if pool.replace else (),
         irregular=tuple(
             (path, kind) for path, kind in ((path, irregular(path)) for path in targets(spec, seen, snapshotter)) if kind
@@ -135,6 +135,11 @@ def our_orphans(report, listed):
     """(path, ...) of the PVs of no volume group that carry our UUID, as a killed run leaves them, and are not listed."""
     orphans = [pv for pv in report.pvs if pv.vg is None and not pv.missing and pv.name not in listed]
     return tuple(pv.name for pv in orphans if disks.observe_disk(pv.name, probe=False).our_pv_uuid == pv.uuid)
+
+
+def has_metadata(docker):
+    """Whether Docker, or the second daemon of a run that was cut off, has metadata of a thin pool."""
+    return docker.transaction is not None or (docker.live is not None and docker.live.transaction is not None)
 
 
 def kernel_transaction(lv):

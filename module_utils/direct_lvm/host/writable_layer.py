@@ -28,6 +28,8 @@ from .files import FOLDER, NEW, named, opened, status_of
 
 HANDLE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 BEHIND = "/proc/self/fd/%d"  # what is open as that, a link itself too: no name is looked up again
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+TRIES = 20  # looks at a layer in which things come and go
 CHUNK = 1 << 30  # bytes, below what one sendfile(2) moves at most
 RECORD = "trusted.overlay."
 ESCAPED = RECORD + "overlay."
@@ -79,10 +81,20 @@ class Entry(NamedTuple):
 
 
 def check_layer(layer):
-    """Raise Refused for what apply_layer could not bring, with its path in the container. layer: its folder diff."""
-    with closing(entries(layer)) as told:
-        for _entry in told:
-            pass
+    """Raise Refused for what apply_layer could not bring, with its path in the container. layer: its folder diff.
+
+    The container may write meanwhile: where something goes while it is looked at, the look begins again, and after TRIES of them
+    it is left to apply_layer.
+    """
+    for _again in range(TRIES):
+        try:
+            with closing(entries(layer)) as told:
+                for _entry in told:
+                    pass
+            return
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
 
 
 def apply_layer(layer, root):

@@ -15,6 +15,10 @@ from .errors import Refused
 
 ENGINES = ("devicemapper", "docker-devmapper", "containerd")
 REMOVED_IN, EXPLICIT_FROM = 25, 23  # Docker versions: devicemapper is gone, devicemapper must be asked for
+KEEPS_FROM = (
+    20,
+    10,
+)  # dockerd tells of the flags that a second one needs; up to REMOVED_IN records are as container_record.py knows
 
 
 class Engine(NamedTuple):
@@ -29,6 +33,14 @@ def is_image_store(asked, version):
     if asked == "docker-devmapper":
         return True
     return asked == "auto" and bool(version) and version_numbers(version)[0] >= REMOVED_IN
+
+
+def keeps_containers(version):
+    """Whether containers of this version of Docker can be taken along to the graph driver devicemapper."""
+    try:
+        return KEEPS_FROM <= version_numbers(version or "") < (REMOVED_IN,)
+    except Refused:
+        return False
 
 
 def has_devicemapper(version):

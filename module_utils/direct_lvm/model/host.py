@@ -132,6 +132,7 @@ class KeptContainer(NamedTuple):
     image: "sha256:..." of what it was made from.  driver: the storage driver that its record names.
     running, paused: Docker calls a paused one running too.  removed_at_end: Docker removes it when it ends (--rm).
     task: a swarm's.  pod: a kubelet's.  service: PROJECT/SERVICE when compose made it.
+    stop_timeout: seconds until Docker kills it.
     needs: IDs of those that must run before it starts.  volume_drivers: the plugins that its volumes are of, not `local`.
     """
 
@@ -145,6 +146,7 @@ class KeptContainer(NamedTuple):
     task: bool = False
     pod: bool = False
     service: str = ""
+    stop_timeout: int = 10
     needs: Tuple[str, ...] = ()
     volume_drivers: Tuple[str, ...] = ()
 
@@ -168,6 +170,7 @@ class SwitchRecord(NamedTuple):
     dropin, daemon_json: the texts of both files, None: there was none.
     pending: images that were archived and are not loaded yet on the side where Docker is now.
     names: (name, image ID) that this side had when Docker came: a name that is elsewhere now was moved by somebody since.
+    kept: (ID, "running", "paused" or "") of the containers that come along, and how each was.
     """
 
     state: str
@@ -177,6 +180,34 @@ class SwitchRecord(NamedTuple):
     daemon_json: Optional[str] = None
     pending: Tuple[Image, ...] = ()
     names: Tuple[Tuple[str, str], ...] = ()
+    kept: Tuple[Tuple[str, str], ...] = ()
+
+
+class Live(NamedTuple):
+    """What only a switch that keeps the containers needs to know.
+
+    records: a KeptContainer of each container that Docker lists, or that a switch that was cut off was to keep.
+    layers: IDs of containers that have a file system on the pool's side, which stands aside.  known: those of which the second
+        daemon's folder knows.
+    written: ((ID, bytes), ...) of what containers wrote outside of volumes.  unique: bytes of all layers of images, each once.
+    shadow: how it is with the folder of the second daemon: "" none, "idle", "used" (containers' layers were brought to what it
+        made, so they are no longer as new), "unfinished" (what it made has not all been handed over).
+    transaction: the one that the second daemon's own metadata has open, None when there is none.
+    program: the path of dockerd, None when it is not found.  lacks: flags that it does not have.
+    containerd: the socket of the containerd that Docker uses.  free: bytes, of the data root's file system.
+    """
+
+    records: Tuple[KeptContainer, ...] = ()
+    layers: Tuple[str, ...] = ()
+    known: Tuple[str, ...] = ()
+    written: Tuple[Tuple[str, int], ...] = ()
+    unique: int = 0
+    shadow: str = ""
+    transaction: Optional[int] = None
+    program: Optional[str] = None
+    lacks: Tuple[str, ...] = ()
+    containerd: str = ""
+    free: int = 0
 
 
 class Docker(NamedTuple):
@@ -197,6 +228,7 @@ class Docker(NamedTuple):
     store: (containerd's socket, namespace) when the images are, or will be, in containerd; None otherwise.
     namespace: containerd's namespace of Docker's containers.
     containerd_config: the config.toml of containerd.service.  client: whether the program `docker` is installed.
+    live: a Live, None when containers are not to be kept.
     former: None when no switch was ever begun.  left: (path, bytes) of what the former driver left; only to clean.
     """
 
@@ -233,6 +265,7 @@ class Docker(NamedTuple):
     namespace: str = "moby"
     containerd_config: str = "/etc/containerd/config.toml"
     client: bool = True
+    live: Optional[Live] = None
 
     def begun(self):
         """Whether a switch was begun and cut off: what runs now may be neither side."""

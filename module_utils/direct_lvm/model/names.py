@@ -9,6 +9,7 @@ CONTAINERD_STORE = "containerd"  # in Content.names, the place of a storage driv
 TAG = "direct-lvm"  # on what we made; on the VG it is written in the commit that creates it
 PROFILE_FOLDER = "/etc/lvm/profile/"  # lvm.conf(5) config/profile_dir
 FORMER, OURS, STRAY = ".before-direct-lvm", ".direct-lvm", ".in-between"
+SHADOW = "direct-lvm-shadow"  # below the data root: that of the second daemon, which fills the pool while Docker serves
 LOOP_FILE = "devicemapper/devicemapper/data"  # below the data root; on a thin pool Docker has none
 DRIVER_FOLDERS = ("devicemapper", "image/devicemapper")
 # A container belongs to the driver that made it, and both sides would call theirs devicemapper.

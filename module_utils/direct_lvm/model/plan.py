@@ -5,7 +5,7 @@
 from typing import NamedTuple, Optional, Tuple
 
 from .engines import Engine
-from .steps import ArchiveImage, KeepContainer, UntilMoved
+from .steps import ArchiveImage, FillPool, KeepContainer, UntilMoved
 
 # The roles that put each engine on the pool, in order.
 STORAGE = {
@@ -35,4 +35,4 @@ class Plan(NamedTuple):
     @property
     def between(self):
         """Whether something is due between the pool and the switch that takes long: then each role makes its own call."""
-        return any(isinstance(step, (ArchiveImage, KeepContainer, UntilMoved)) for step in self.steps)
+        return any(isinstance(step, (ArchiveImage, FillPool, KeepContainer, UntilMoved)) for step in self.steps)

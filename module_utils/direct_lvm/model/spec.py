@@ -79,7 +79,7 @@ class DockerStorage(NamedTuple):
     dropin: the path of our drop-in of docker.service, "" when nothing is desired.
     config: where the storage settings go, 'dropin' (the command line) or 'daemon_json' (the drop-in then only orders).
     options: (("dm.NAME", value), ...) beside those that this tool sets, sorted.
-    containers: 'refuse' or 'discard', what to do with containers, which cannot cross drivers.
+    containers: 'keep', 'refuse' or 'discard', what becomes of containers when Docker changes its storage.
     commit_containers: whether an image is made of each.
     archive_dir: the folder of the image archives.  keep_archives: whether they stay once they are loaded.
     verify_archives: whether archives that are there already are read before Docker changes its storage.

@@ -245,6 +245,79 @@ class RemoveTree(NamedTuple):
     why: str
 
 
+class FillPool(NamedTuple):
+    """Have a second daemon bring images, and a file system for each container, onto the pool while Docker serves.
+
+    What Docker will find as its own stands then in its data root (root) with the suffix OURS.
+    host: Docker's socket.  containerd: the socket of the containerd that both use.  program, flags: the second daemon's.
+    images: IDs that it lacks.  containers: ((ID, image ID), ...) that have no file system there.
+    gone: IDs of images, and stale of containers, that are there and have to go.
+    """
+
+    kind = "fill_pool"
+    about = property(lambda step: {"images": list(step.images), "containers": [one for one, _image in step.containers]})
+    host: str
+    root: str
+    containerd: str
+    program: str
+    flags: Tuple[str, ...]
+    images: Tuple[str, ...]
+    containers: Tuple[Tuple[str, str], ...]
+    gone: Tuple[str, ...]
+    stale: Tuple[str, ...]
+    timeout: int
+    why: str
+
+
+class BringLayers(NamedTuple):
+    """Write what containers (IDs) wrote on overlay2 onto their file systems on the pool (a device-mapper name). Docker is down."""
+
+    kind = "bring_layers"
+    about = property(lambda step: {"containers": list(step.containers)})
+    root: str
+    pool: str
+    containers: Tuple[str, ...]
+    why: str
+
+
+class CopyImageRecords(NamedTuple):
+    """Have the pool's side know the images by the same names, parents and registries as the storage driver `driver`."""
+
+    kind = "copy_records"
+    about = property(lambda step: {"copy": "%s/image/%s" % (step.root, step.driver)})
+    root: str
+    driver: str
+    why: str
+
+
+class SetDriver(NamedTuple):
+    """Have containers (IDs) belong to the storage driver `driver`; former: the one that they may belong to now.
+
+    Those in ran are not noted as stopped by their owner: it was done for the switch.
+    """
+
+    kind = "set_driver"
+    about = property(lambda step: {"containers": list(step.containers)})
+    root: str
+    containers: Tuple[str, ...]
+    driver: str
+    former: str
+    ran: Tuple[str, ...]
+    why: str
+
+
+class AssertKept(NamedTuple):
+    """Stop unless the daemon at host has these images and containers (IDs). root: its data root."""
+
+    kind = "check"
+    about = {"check": "docker images, docker ps"}
+    host: str
+    root: str
+    images: Tuple[str, ...]
+    containers: Tuple[str, ...]
+    why: str
+
+
 class AssertContent(NamedTuple):
     """Raise Changed unless Docker holds what was planned for: asked right before it is stopped, and again after.
 

@@ -4,13 +4,13 @@
 
 from ..model import archives, engines, geometry
 from ..model.errors import Refused
-from ..model.names import device_name
+from ..model.names import OURS, SHADOW, device_name
 from ..model.quoting import paste, pasted
 from ..model.spec import ROLL_BACK
 from ..model.steps import ArchiveImage, KeepContainer, LoadImage, RemoveFile, RemoveTree, Replan
 from ..texts import docker_conflicts, docker_info, docker_words, own_files, switch_record
 from ..texts.daemon_json import merge
-from . import docker_switch, ownership
+from . import docker_switch, live_switch, ownership
 
 KINDS = {"loop-lvm": "loop-lvm: devicemapper on loop files, never meant for production", "direct-lvm": "an older thin pool"}
 SHOWN = 3  # names in a sentence
@@ -29,23 +29,40 @@ def plan_docker(spec, host, image_store):
     target = docker_switch.pool_side(spec, docker, former, pool, image_store)
     on_pool = is_on(docker.info, pool)
     if on_pool and as_written(docker, spec.pool, desired, target) and not problems(spec, docker.info):
-        return finish(docker, desired, "done")
-    if not image_store and not on_pool:
+        return live_switch.finish(docker) or finish(docker, desired, "done")
+    obstacle = live_switch.obstacle(docker, desired, former, image_store)
+    wiped = live_switch.wipe(spec, host) if not on_pool and live_switch.is_unfinished(docker) else []
+    if wiped:
+        docker = live_switch.without_unfinished(docker)
+        host = host._replace(docker=docker)
+    elif not image_store and not on_pool:
         ownership.check_pair(spec, host, former)
     if on_pool or (docker.info is None and belongs(docker, pool, image_store)):
         target = target._replace(moves=(), after=())
         current = target._replace(dropin=docker.dropin_text, daemon_json=docker.daemon_json)
         switch = docker_switch.switch(spec, docker, current, target, None)
-        return [*switch, *docker_switch.started_again(docker), *finish(docker, desired, "done")]
-    check_room(spec, host, image_store)
-    kept = keep_content(docker, desired)
+        due = live_switch.finish(docker) or finish(docker, desired, "done")
+        return [*switch, *docker_switch.started_again(docker), *due]
+    torn = []
+    if live_switch.is_torn(docker):
+        side = docker_switch.former_side(spec, docker, former, image_store)
+        torn = [*live_switch.bring_back(spec, docker, side, target), Replan("what Docker has is known once it serves")]
+    if not wiped:
+        check_room(spec, host, image_store)
+    if not obstacle:
+        current = docker_switch.former_side(spec, docker, former, image_store)
+        check_moves(docker, target)
+        return torn + wiped + live_switch.plan_live(spec, host, former, current, target)
+    if torn:
+        return torn
+    kept = keep_content(docker, desired, obstacle if desired.containers == "keep" else "")
     names = docker_switch.names_on_pool(docker, former, image_store)
     record = former._replace(state="done", pending=pending(docker, former), names=names)
     current = docker_switch.former_side(spec, docker, former, image_store)
     check_moves(docker, target)
     loads = finish(docker._replace(former=record), desired, "done")
     kind = docker_info.storage_kind(docker.info) if docker.info else ""
-    return kept + docker_switch.switch(spec, docker, current, target, record, KINDS.get(kind, kind)) + loads
+    return wiped + kept + docker_switch.switch(spec, docker, current, target, record, KINDS.get(kind, kind)) + loads
 
 
 def check_docker(docker, image_store):
@@ -120,6 +137,8 @@ def finish(docker, desired, state):
         for image in former.pending
         if desired.load_images
     ]
+    if SHADOW in docker.root_state:
+        steps.append(RemoveTree("%s/%s" % (docker.root, SHADOW), None, "left by a switch that was to keep the containers"))
     if steps or former.state == "begun":
         done = former._replace(state=state, pending=() if desired.load_images else former.pending)
         steps.append(docker_switch.note(done, "note that all is where it belongs"))
@@ -131,8 +150,8 @@ def title(image):
     return "%s (%s)" % (", ".join(image.tags) or "untagged " + image.id[:19], geometry.format_size(image.size))
 
 
-def keep_content(docker, desired):
-    """[KeepContainer..., ArchiveImage...] before Docker changes its storage.
+def keep_content(docker, desired, obstacle=""):
+    """[KeepContainer..., ArchiveImage...] before Docker changes its storage. obstacle: see live_switch.
 
     Raises Refused for containers, which cannot cross, and when nobody can tell what Docker holds.
     """
@@ -145,7 +164,7 @@ def keep_content(docker, desired):
                 "Start it, so that it can tell what it holds: systemctl start docker",
             )
     if docker.containers and desired.containers != "discard":
-        raise cannot_cross(docker.containers)
+        raise cannot_cross(docker.containers, obstacle)
     folder, why = desired.archive_dir, "keep what is known of container %s"
     steps = [KeepContainer(docker.host, one, folder, desired.commit_containers, why % one.name) for one in docker.containers]
     tags = {tag for image in docker.images for tag in image.tags}
@@ -173,20 +192,20 @@ def silent(docker):
     return "does not answer" if docker.unit is not None and docker.unit.active_state == "active" else "is not running"
 
 
-def cannot_cross(containers):
-    """The refusal for containers."""
-    swarm = ""
+def cannot_cross(containers, obstacle):
+    """The refusal for containers. obstacle: why they cannot be kept, where that was asked for."""
+    first = "" if obstacle else "Have them come along (Docker 20.10 to 24 on overlay2): docker_storage_containers: keep\n"
     if any(docker_switch.TASK.search(one.name) for one in containers):
-        swarm = (
+        first = (
             "Those of a swarm's services come again when they are removed. Have the node drained around its switch:\n"
             "docker_storage_before_switch: [hooks/swarm_drain.yml]\ndocker_storage_after_switch: [hooks/swarm_active.yml]\n"
             "docker_storage_containers: discard\nOf others:\n"
         )
     names = ", ".join("%s (%s, %s)" % (one.name, one.image, one.status) for one in containers)
     return Refused(
-        "Docker holds %d container%s, which cannot cross storage drivers: %s."
-        % (len(containers), "s"[: len(containers) > 1], names),
-        swarm + "Remove them: docker rm -f %s\nOr have their `docker inspect` kept and go without them:\n"
+        "Docker holds %d container%s, which cannot cross storage drivers%s: %s."
+        % (len(containers), "s"[: len(containers) > 1], " (%s)" % obstacle if obstacle else "", names),
+        first + "Remove them: docker rm -f %s\nOr have their `docker inspect` kept and go without them:\n"
         "docker_storage_containers: discard\n"
         "What they wrote outside of volumes is then not visible any more; to keep that as images:\n"
         "image_archive_commit_containers: true" % pasted(one.name for one in containers),
@@ -217,7 +236,8 @@ def pool_space(spec, host):
     """(free bytes of the pool, None when there is none yet; bytes that Docker's images have at least; at most)."""
     lv, docker = host.lvm.thin_pool(spec.pool), host.docker
     sizes = [image.size for image in docker.images]
-    used = 0.0 if lv is None or docker.former else lv.data_percent or 0.0  # one that comes again finds its images there
+    there = docker.former or "devicemapper" + OURS in docker.root_state  # what comes again finds its images
+    used = 0.0 if lv is None or there else lv.data_percent or 0.0
     free = int(lv.size * (100 - used) / 100) if lv else None
     return free, max([docker.least_bytes, *sizes]), sum(sizes)
 
@@ -250,7 +270,8 @@ def left_behind(spec, host):
             "driver %s, and a build that meets them on another one may fail. To have none left: "
             "docker builder prune --all --force, best before the switch." % (docker.root, docker.info.driver)
         )
-    if docker.nameless:
+    image_store = engines.is_image_store(desired.engine, docker.version)
+    if docker.nameless and live_switch.obstacle(docker, desired, docker_switch.former_of(docker), image_store):
         sentences.append(
             "Images that are named by a digest only are migrated without a name, for no archive holds one: %s. To have them found: "
             "docker tag them before the switch, or docker pull them after it." % shortened(docker.nameless)
@@ -293,6 +314,9 @@ def plan_back(spec, host):
     pool = device_name(spec.pool)
     if former.state == "back" and docker.info is not None and not is_on(docker.info, pool):
         return finish(docker, desired, "back")
+    if docker.begun() and former.kept and docker.live and not is_on(docker.info, pool):
+        side = docker_switch.former_side(spec, docker, former, image_store)
+        return live_switch.give_up(spec, docker, side, docker_switch.pool_side(spec, docker, former, pool, image_store))
     without = docker.info is None and former.state != "begun"
     if without and desired.containers != "discard":
         raise Refused(
@@ -301,7 +325,7 @@ def plan_back(spec, host):
             "has:\ndocker_storage_containers: discard\nImages and containers made since the switch are then not visible any "
             "more, until Docker is on this pool again.",
         )
-    kept = [] if without else keep_content(docker, desired)
+    kept = [] if without else keep_content(docker, desired, "they can be kept on the way to the pool only")
     target = docker_switch.former_side(spec, docker, former, image_store)
     current = docker_switch.pool_side(spec, docker, former, pool, image_store)
     check_moves(docker, target)

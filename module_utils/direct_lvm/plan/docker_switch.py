@@ -283,9 +283,9 @@ def started_again(docker):
     return (StartContainers(docker.host, docker.root, ids, STOP_TIMEOUT, "start the containers again that ran before"),)
 
 
-def stop_containers(docker, ids, why):
-    """(docker stop of these containers,), () for none. One that is gone meanwhile is no failure."""
-    return (Command(("docker", "--host", docker.host, "stop") + ids, why, STOP_TIMEOUT, ok=(0, 1)),) if ids else ()
+def stop_containers(docker, ids, why, longest=0):
+    """(docker stop of these containers,), () for none. One that is gone meanwhile is no failure. longest: of their own timeouts."""
+    return (Command(("docker", "--host", docker.host, "stop") + ids, why, STOP_TIMEOUT + longest, ok=(0, 1)),) if ids else ()
 
 
 def note(record, why):

@@ -22,7 +22,8 @@ NAME = re.compile(r"/?([a-zA-Z0-9][a-zA-Z0-9_.-]*)\Z")  # daemon/names/names.go;
 DRIVER, STOPPED = "Driver", "HasBeenManuallyStopped"
 GAP = re.compile(r"[ \t\r\n:,]*")  # between two parts of an object
 NULL = type(None)
-WORDS = {str: "a text", bool: "true or false", dict: "an object", list: "a list"}
+HOUR = 3600
+WORDS = {int: "a number", str: "a text", bool: "true or false", dict: "an object", list: "a list"}
 MANY = {str: "texts", dict: "objects"}
 PROJECT, SERVICE, DEPENDS = ("com.docker.compose." + word for word in ("project", "service", "depends_on"))
 POD = "io.kubernetes.pod.name"
@@ -62,8 +63,14 @@ def parse(number, config_text, hostconfig_text):
         pod=bool(labels.get(POD)),
         service=service(labels, labels.get(SERVICE)),
         needs=tuple(references(number, config, host)) + tuple(compose_references(labels)),
+        stop_timeout=stop_timeout(field(number, config, "Config.StopTimeout", int, NULL)),
         volume_drivers=tuple(sorted(set(drivers) - {"", "local"})),  # "" is a bind mount's
     )
+
+
+def stop_timeout(value):
+    """Seconds that Docker waits for a container before it kills it: 10 by default, and for ever with a negative number."""
+    return 10 if value is None else value if value >= 0 else HOUR
 
 
 def record(number, text, what):

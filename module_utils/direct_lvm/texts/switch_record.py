@@ -3,12 +3,14 @@
 """The record of a switch: what Docker had before, and how far the switch came. Written before Docker is stopped. Pure."""
 
 import json
+import re
 
 from ..model.errors import Refused
 from ..model.host import Image, SwitchRecord
 from . import strict_json
 
 PATH = "/var/lib/direct-lvm/switch.json"
+NUMBER = re.compile(r"[0-9a-f]{64}\Z")
 STATES = ("begun", "done", "back")
 
 
@@ -21,18 +23,20 @@ def parse(text):
         pending = tuple(Image(one["id"], tuple(one["tags"]), one["size"]) for one in fields["pending"])
         names = tuple((name, number) for name, number in fields.get("names", ()))  # older records have none
         texts = (fields["state"], fields["driver"], fields["pool"], fields["dropin"], fields["daemon_json"])
-        former = SwitchRecord(*texts, pending=pending, names=names)
+        kept = tuple((number, state) for number, state in fields.get("kept", ()))
+        former = SwitchRecord(*texts, pending=pending, names=names, kept=kept)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise unreadable(repr(error)) from error
     texts = (former.state, former.driver, former.pool, former.dropin or "", former.daemon_json or "")
     lists = [one["tags"] for one in fields["pending"]]
     texts += tuple(text for image in pending for text in (image.id, *image.tags))
-    texts += tuple(text for pair in former.names for text in pair)
+    texts += tuple(text for pair in former.names + former.kept for text in pair)
     sizes = [image.size for image in pending]
     if (
         former.state not in STATES
         or not all(isinstance(one, str) for one in texts)
         or not all(isinstance(one, list) for one in lists)
+        or not all(NUMBER.match(number) for number, _how in former.kept)
         or not all(type(size) is int and 0 <= size < 2**63 for size in sizes)
     ):
         raise unreadable("not what this tool writes")

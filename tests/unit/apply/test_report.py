@@ -153,6 +153,15 @@ STEPS = [
         "remove_thin_devices",
         {"argv": ["dmsetup", "remove", "--retry", "(each thin device of pool)"]},
     ),
+    (
+        every.FillPool("unix:///x", "/x", "/c", "dockerd", (), ("sha256:1",), (("c1", "sha256:1"),), (), (), 1, "test"),
+        "fill_pool",
+        {"images": ["sha256:1"], "containers": ["c1"]},
+    ),
+    (every.BringLayers("/x", "pool", ("c1",), "test"), "bring_layers", {"containers": ["c1"]}),
+    (every.CopyImageRecords("/x", "overlay2", "test"), "copy_records", {"copy": "/x/image/overlay2"}),
+    (every.SetDriver("/x", ("c1",), "devicemapper", "overlay2", (), "test"), "set_driver", {"containers": ["c1"]}),
+    (every.AssertKept("unix:///x", "/x", (), (), "test"), "check", {"check": "docker images, docker ps"}),
     (every.DropSnapshots("/x", "test"), "remove_snapshots", {"argv": ["ctr", "snapshots", "--snapshotter", "devmapper", "rm"]}),
 ]
 

@@ -321,3 +321,22 @@ def parents(name):
     """The folders on the way to a name."""
     parts = name.split("/")
     return ["/".join(parts[:number]) for number in range(1, len(parts))]
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.EACCES])
+def test_a_look_begins_again_where_a_container_removes_its_files_meanwhile(monkeypatch, number):
+    looks = []
+
+    def entries(layer):
+        looks.append(layer)
+        yield "a folder"
+        if len(looks) < 3:
+            raise OSError(number, "went")
+
+    monkeypatch.setattr(writable_layer, "entries", entries)
+    if number == errno.EACCES:
+        with pytest.raises(OSError, match="went"):
+            check_layer("/x")
+    else:
+        check_layer("/x")
+        assert len(looks) == 3

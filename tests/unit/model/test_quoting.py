@@ -77,7 +77,7 @@ HARMLESS = (
     r"(lv|pool)\.discards",  # LVM's
     r"(pool|vg|pv)\.(vg|name)|full\(.*\)|device_name\(pool\)|device|\(vg\.name,\) \* 2|.*vg\.uuid.*",  # LVM's names
     r".*(size|geometry\.human\().*|tag\[.*",  # numbers
-    r"[A-Z_]+|remake|swarm|settable|rule\[1\]|suffix|folder|.*part\.(debian|redhat).*|client\.(clean|name\.lower\(\))",  # ours
+    r"[A-Z_]+|remake|first|settable|rule\[1\]|suffix|folder|.*part\.(debian|redhat).*|client\.(clean|name\.lower\(\))",  # ours
     r"desired\.config_file",  # the play's, with the characters that spec.py allows
     r"' '\.join\(printed\.split\(\)\)",  # what Docker said, as such
 )

@@ -49,6 +49,8 @@ READ = [  # situation, changes of config.v2.json, of hostconfig.json, what it is
     ("removed at its end", {}, {"AutoRemove": True}, {"removed_at_end": True}),
     ("a swarm's task", {"Managed": True}, {}, {"task": True}),
     ("a kubelet's", {"Config__Labels": {"io.kubernetes.pod.name": "dns-1"}}, {}, {"pod": True}),
+    ("a time to end", {"Config__StopTimeout": 900}, {}, {"stop_timeout": 900}),
+    ("all the time to end", {"Config__StopTimeout": -1}, {}, {"stop_timeout": 3600}),
     ("without labels", {"Config__Labels": None}, {}, {}),
     ("paused", {"State__Paused": True}, {}, {"paused": True}),
     ("stopped", {"State__Running": False, "HasBeenManuallyStopped": True}, {}, {"running": False}),
@@ -246,3 +248,23 @@ def test_arbitrary_input_is_read_or_refused(value, text):
                 action()
             except Refused:
                 continue
+
+
+def test_real_containers_are_read_with_what_they_need():
+    """Of Docker 20.10.24: a port and a volume, --volumes-from it, a network of one's own with an address, the network of that."""
+    real = {one["name"]: one for one in json.loads(recorded("docker", "containers-20.10.24.json"))}
+    numbers = {name: json.loads(one["config"])["ID"] for name, one in real.items()}
+    read = container_record.with_needs(
+        [container_record.parse(numbers[name], one["config"], one["hostconfig"]) for name, one in real.items()]
+    )
+    names = {number: name for name, number in numbers.items()}
+    assert {one.name: [names[need] for need in one.needs] for one in read} == {
+        "plain": [],
+        "froms": ["plain"],
+        "static": [],
+        "beside": ["static"],
+    }
+    assert all(one.running and not one.paused and one.driver == "overlay2" for one in read)
+    for name, one in real.items():
+        changed = container_record.with_driver(numbers[name], one["config"], "devicemapper", "overlay2", ran=True)
+        assert changed == one["config"].replace('"Driver":"overlay2"', '"Driver":"devicemapper"')

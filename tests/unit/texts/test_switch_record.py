@@ -15,8 +15,12 @@ from module_utils.direct_lvm.texts import switch_record
 
 
 def test_the_record_is_read_as_it_was_written():
-    former = SwitchRecord("begun", "devicemapper", "old-pool", "text\n", None, (BUSYBOX, DANGLING))
+    kept = (("a" * 64, "running"), ("b" * 64, ""))
+    former = SwitchRecord("begun", "devicemapper", "old-pool", "text\n", None, (BUSYBOX, DANGLING), kept=kept)
     assert switch_record.parse(switch_record.render(former)) == former
+    for number in ("../etc", "a" * 63, "", 7):
+        with pytest.raises(Refused, match="cannot be read"):
+            switch_record.parse(switch_record.render(former._replace(kept=((number, ""),))))
     assert switch_record.parse(None) is None
     for text in ("", "[]", "{}", '{"state": 1}', switch_record.render(former._replace(state="x")), "[" * 100000):
         with pytest.raises(Refused, match="cannot be read"):
