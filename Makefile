@@ -120,8 +120,8 @@ test-molecule: .venv/done build-image build-image-trixie
 	DIRECT_LVM_OWNER=$$$$ $(MOLECULE) test --scenario-name docker-devmapper --platform-name molecule-trixie
 
 test-guests: .venv/done build-image
-	@echo "== tests on guests, two at a time: refusals, the pool, the sweeps' short forms"
-	pytest -v --numprocesses 2 --dist loadfile tests/guest/test_refusals.py tests/guest/test_pool.py tests/guest/test_sweeps.py
+	@echo "== tests on guests, two at a time: refusals, the pool, containers that come along, the sweeps' short forms"
+	pytest -v --numprocesses 2 --dist loadfile tests/guest/test_refusals.py tests/guest/test_pool.py tests/guest/test_sweeps.py tests/guest/test_live_switch.py::test_images_and_containers_come_along
 
 # Test more
 
@@ -160,6 +160,7 @@ test-crash-sweep: .venv/done build-image
 
 test-switch-sweep: .venv/done build-image
 	python3 sweeps/switch.py --parallel 2
+	python3 sweeps/switch.py --from containers --parallel 2
 
 test-setup: setup-packages
 	@$(SUDO) python3 tests/setup.py $(TARGETS)

@@ -5,6 +5,7 @@ and the next run must end like an undisturbed one.
     .venv/bin/python3 sweeps/switch.py --parallel 2
     .venv/bin/python3 sweeps/switch.py --short
     .venv/bin/python3 sweeps/switch.py --from loop-lvm      both sides are called devicemapper, so folders are renamed
+    .venv/bin/python3 sweeps/switch.py --from containers    images and containers come along from overlay2, without archives
 """
 
 import re
@@ -60,10 +61,35 @@ state() {
     cat /var/lib/direct-lvm/switch.json
 }
 """
+CONTAINERS = r"""
+docker run -d --name web --restart always app:2 sh -c 'rm /more; echo changed > /new; exec sleep 100000'
+docker run --name ended app:1 sh -c 'echo said; exit 3' || :
+"""
+# In another name than the images: what `held` says of them is the same on both sides, too.
+HELD_TOO = r"""
+eval "images_$(declare -f held)"
+held() {
+    for n in $(seq 60); do test -n "$(docker ps --quiet --filter name=web)" && break; sleep 1; done
+    docker ps --all --no-trunc --format '{{.ID}} {{.Names}} {{.Image}} {{.State}}' | sort
+    docker exec web sh -c 'ls /; cat /new'
+    docker logs ended
+    images_held
+}
+"""
 RECORD, DROPIN = "/var/lib/direct-lvm/switch.json", "/etc/systemd/system/docker.service.d/daemon.conf"
 MOVED = ("devicemapper", "image/devicemapper", "containers")
 CHANGING = (("systemctl", "stop"), ("systemctl", "daemon-reload"), ("systemctl", "reset-failed"), ("systemctl", "start"))
 CHANGING += (("docker", "save"), ("docker", "load"))
+KEEPING = CHANGING + (("docker", "create"), ("docker", "stop"), ("docker", "start"))
+KEEP_SHORT = (
+    r"docker-load cut-before$",
+    r"docker-create kill-after$",
+    r"docker-stop cut-after$",
+    r"mount-.* rc$",
+    r"file config.v2.json renameat 2 kill$",
+    r"systemctl-daemon-reload cut-after$",
+    r"systemctl-start kill-after$",
+)
 
 
 class Bench(crash.Bench):
@@ -116,6 +142,13 @@ class LoopBench(Bench):
     begins, content_script = "devicemapper on loop files", LOOP + CONTENT + NOT_CHOSEN
 
 
+class KeepBench(Bench):
+    """The same from overlay2, with containers that come along: one that has changed files, one that has ended."""
+
+    content_script, state, docker = CONTENT + CONTAINERS, HELD + HELD_TOO, {"containers": "keep"}
+    shimmed = (*Bench.shimmed, "unshare", "dmsetup", "mount", "umount", "cp", "sync")
+
+
 def cases(calls, _traces, _most):
     """Every Case, from what an undisturbed run did: all commands from the first archive on, and every file."""
     first = next(index for index, (_number, name, *words) in enumerate(calls) if (name, verb(words)) == ("docker", "save"))
@@ -138,6 +171,25 @@ def cases(calls, _traces, _most):
                 yield Case("file %s %s %d EIO" % (name, call, count), before=error, dies=False)
 
 
+def keep_cases(calls, traces, most):
+    """Those from the second daemon on, and each container's record."""
+    first = next(index for index, (_number, name, *_words) in enumerate(calls) if name == "unshare")
+    for number, name, *words in calls[first:]:
+        label = "%s %s-%s" % (number, name, verb(words))
+        changing = name in ("dmsetup", "mount", "umount", "cp", "sync", "unshare") or (name, verb(words)) in KEEPING
+        for kind in ("kill-before", "kill-after") if changing else ("kill-before",):
+            yield Case("%s %s" % (label, kind), "%s %s" % (number, kind))
+        for kind in ("rc", "rc-after") if changing else ("rc", "garbage"):
+            yield Case("%s %s" % (label, kind), "%s %s" % (number, kind), dies=False)
+        for kind in ("cut-before", "cut-after") if changing else ():
+            yield Case("%s %s" % (label, kind), "%s %s %s" % (number, kind, number + kind), cut=True)
+    for count in (1, 2):
+        name = "/config.v2.json.direct-lvm-new"
+        yield Case("file config.v2.json renameat %d kill" % count, before=faults.strace(name, "renameat", count, "signal=KILL"))
+        error = faults.strace(name, "renameat", count, "error=EIO")
+        yield Case("file config.v2.json renameat %d EIO" % count, before=error, dies=False)
+
+
 def loop_cases(calls, traces, most):
     """Those, and each folder that is renamed."""
     yield from cases(calls, traces, most)
@@ -154,4 +206,5 @@ def verb(words):
 
 if __name__ == "__main__":
     states = {"overlay2": (Bench, cases, SHORT), "loop-lvm": (LoopBench, loop_cases, (*SHORT, r"move devicemapper kill$"))}
+    states["containers"] = (KeepBench, keep_cases, KEEP_SHORT)
     sys.exit(crash.main(__doc__, "switch-sweep", states))

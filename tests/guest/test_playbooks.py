@@ -46,6 +46,7 @@ LINES = (
         [r"changed=[1-9]", "overlay2 .*devicemapper on vgdocker-thinpool"],
         after=DRIVER + "devicemapper",
     ),
+    Line("playbooks/site.yml -e docker_storage_containers=keep", ["changed=0"], after=HAS_CONTENT),
     Line("playbooks/site.yml " + ONE, ["changed=0", "1 host already configured, unchanged"], after=HAS_CONTENT),
     Line("playbooks/verify.yml", ["devicemapper is on /dev/mapper/vgdocker-thinpool", r"changed=0 .*failed=0"]),
     Line("playbooks/verify.yml -e verify_smoke_test=false", [r"changed=0 .*failed=0"]),
