@@ -363,12 +363,14 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.direct_lvm.apply import apply
 from ..module_utils.direct_lvm.apply.arguments import ARGUMENTS
-from ..module_utils.direct_lvm.apply.converge import converge
+from ..module_utils.direct_lvm.apply.converge import converge_alone, meanwhile
 from ..module_utils.direct_lvm.apply.spec import read_spec
 from ..module_utils.direct_lvm.apply.variables import check_variables
 from ..module_utils.direct_lvm.host import commands, files
 from ..module_utils.direct_lvm.model.errors import CommandFailed, Refused
 from ..module_utils.direct_lvm.model.quoting import safe
+
+CONTINUES = "\nNothing was done after that. The next run continues from here."
 
 
 def main():
@@ -376,39 +378,20 @@ def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     result = {"changed": False, "begun": False, "steps": [], "waiting_for": []}
     only = module.params["plan_only_for"]
-    looks = module.check_mode or "any" in only
     try:
         check_variables(module.params["variables"])
         spec = read_spec(module.params)
         files.must_be_root()
         commands.bound, commands.bound_variable = module.params["command_timeout"], "thin_pool_command_timeout"
-        at_work = files.another_runs()
-        try:
-            warnings = converge(spec, result, module.check_mode, module._diff, only if looks else ["any"])
-            due = bool(result["steps"])
-        except (Refused, CommandFailed, OSError):  # without the lock, this may be what another run has half done
-            if looks or not (at_work or files.another_runs()):
-                raise
-            due = True
-        if due and not looks:  # a host in the desired state is not even locked; another may have been at work since
-            result["steps"] = []
-            with files.only_one_run(module.params["lock_timeout"]):
-                warnings = converge(spec, result, False, module._diff, only)
+        warnings = converge_alone(spec, result, module.check_mode, module._diff, only, module.params["lock_timeout"])
     except Refused as refusal:
-        module.fail_json(msg="%s%s" % (refusal, meanwhile(looks)), way_out=refusal.way_out, **result)
+        module.fail_json(msg="%s%s" % (refusal, meanwhile(module.check_mode, only)), way_out=refusal.way_out, **result)
     except (CommandFailed, apply.SwitchFailed, OSError) as failure:
-        more = "\nNothing was done after that. The next run continues from here." if result["changed"] else meanwhile(looks)
+        more = CONTINUES if result["changed"] else meanwhile(module.check_mode, only)
         module.fail_json(msg="%s%s" % (failure, more), way_out="", **result)
     for sentence in warnings:
         module.warn(safe(sentence))
     module.exit_json(**result)
-
-
-def meanwhile(looks):
-    """What a failure adds when it is of a look, which takes no lock, while another run works on the host."""
-    if not looks or not files.another_runs():
-        return ""
-    return "\nAnother run is at work on this host, and this may be what it has half done. Look again when it has ended."
 
 
 if __name__ == "__main__":

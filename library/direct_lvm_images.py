@@ -169,7 +169,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.direct_lvm.facts import docker
-from ..module_utils.direct_lvm.host import files
+from ..module_utils.direct_lvm.host import files, lock
 from ..module_utils.direct_lvm.images import archive_folder, container_records, image_archive, images
 from ..module_utils.direct_lvm.model import archives
 from ..module_utils.direct_lvm.model.errors import Changed, CommandFailed, Refused
@@ -284,7 +284,7 @@ def work(module, result):
     if module.check_mode or module.params["state"] == "verified":
         one(module, setup.host, result)
         return
-    with files.only_one_run(module.params["lock_timeout"]):
+    with lock.only_one_run(module.params["lock_timeout"]):
         one(module, setup.host, result)
 
 

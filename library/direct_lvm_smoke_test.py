@@ -84,7 +84,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.direct_lvm.apply import smoke, smoke_client
 from ..module_utils.direct_lvm.facts import containerd, docker, systemd
-from ..module_utils.direct_lvm.host import files
+from ..module_utils.direct_lvm.host import files, lock
 from ..module_utils.direct_lvm.model.errors import CommandFailed, Refused
 from ..module_utils.direct_lvm.model.host import ADDRESS
 from ..module_utils.direct_lvm.model.quoting import paste
@@ -96,7 +96,7 @@ def work(params):
     if params["megabytes"] < 1:
         raise Refused("megabytes is %d, and nothing written proves nothing" % params["megabytes"], "megabytes: 16")
     client = containerd_client(params) if params["client"] == "containerd" else docker_client(params)
-    with files.only_one_run(params["lock_timeout"]):
+    with lock.only_one_run(params["lock_timeout"]):
         return smoke.smoke_test(client, params["pool"], params["megabytes"])
 
 

@@ -79,6 +79,11 @@ def test_check_mode_says_of_an_image_what_the_run_then_does(library, monkeypatch
     assert told[0] == told[1] == (bool(docker.verbs()) or not keep)
 
 
+def road(module):
+    """The module of a module's whole run."""
+    return sys.modules[module.converge_alone.__module__]
+
+
 @pytest.mark.parametrize(("done", "continues"), [(False, False), (True, True)], ids=["nothing-done", "one-step-done"])
 def test_a_failure_tells_to_run_again_only_where_work_had_begun(library, monkeypatch, done, continues):
     module = library("direct_lvm")
@@ -91,8 +96,8 @@ def test_a_failure_tells_to_run_again_only_where_work_had_begun(library, monkeyp
     monkeypatch.setattr(module, "AnsibleModule", lambda **_given: ended)
     monkeypatch.setattr(module, "read_spec", lambda _params: None)
     monkeypatch.setattr(module.files, "must_be_root", lambda: None)
-    monkeypatch.setattr(module.files, "only_one_run", lambda _timeout: contextlib.nullcontext())
-    monkeypatch.setattr(module, "converge", converge)
+    monkeypatch.setattr(road(module).lock, "only_one_run", lambda _timeout: contextlib.nullcontext())
+    monkeypatch.setattr(road(module), "converge", converge)
     with pytest.raises(Ended):
         module.main()
     assert ended.answer["msg"].startswith("`lvs` did not finish within 120 s and was stopped.")
@@ -129,8 +134,8 @@ def test_a_host_is_locked_only_when_something_is_due_and_then_looked_at_again(li
     monkeypatch.setattr(module, "AnsibleModule", lambda **_given: ended)
     monkeypatch.setattr(module, "read_spec", lambda _params: None)
     monkeypatch.setattr(module.files, "must_be_root", lambda: None)
-    monkeypatch.setattr(module.files, "only_one_run", lock)
-    monkeypatch.setattr(module, "converge", converge)
+    monkeypatch.setattr(road(module).lock, "only_one_run", lock)
+    monkeypatch.setattr(road(module), "converge", converge)
     with pytest.raises(Ended):
         module.main()
     assert seen == looks
@@ -161,9 +166,9 @@ def test_what_another_run_has_half_done_is_looked_at_again_under_the_lock_or_nam
     monkeypatch.setattr(module, "AnsibleModule", lambda **_given: ended)
     monkeypatch.setattr(module, "read_spec", lambda _params: None)
     monkeypatch.setattr(module.files, "must_be_root", lambda: None)
-    monkeypatch.setattr(module.files, "only_one_run", lock)
-    monkeypatch.setattr(module.files, "another_runs", lambda: bool(at_work))
-    monkeypatch.setattr(module, "converge", converge)
+    monkeypatch.setattr(road(module).lock, "only_one_run", lock)
+    monkeypatch.setattr(road(module).lock, "another_runs", lambda: bool(at_work))
+    monkeypatch.setattr(road(module), "converge", converge)
     with pytest.raises(Ended):
         module.main()
     if only:

@@ -4,13 +4,46 @@
 
 from ..facts.lvm import is_moving
 from ..facts.observe import ask_settings, observe
-from ..host import commands
-from ..model.errors import Changed, Refused
+from ..host import commands, lock
+from ..model.errors import Changed, CommandFailed, Refused
 from ..model.steps import REPAIR, LoadImage, Transaction, UntilMoved
 from ..plan import plan
 from . import apply, report
 
 ROUNDS = 5  # looks at a host on which Docker's content changes while it is being switched
+
+
+def converge_alone(spec, result, check_mode, with_diff, plan_only_for, lock_timeout):
+    """converge(), with the host's lock where it changes something. lock_timeout: seconds to wait for it.
+
+    A host in the desired state is not even locked: what is due is looked for without the lock, and looked at again with it, for
+    another run may have been at work since. What that look fails for may be what another run has half done.
+    """
+    looks, at_work = only_looks(check_mode, plan_only_for), lock.another_runs()
+    try:
+        warnings = converge(spec, result, check_mode, with_diff, plan_only_for if looks else ["any"])
+        due = bool(result["steps"])
+    except (Refused, CommandFailed, OSError):
+        if looks or not (at_work or lock.another_runs()):
+            raise
+        due = True
+    if due and not looks:
+        result["steps"] = []
+        with lock.only_one_run(lock_timeout):
+            warnings = converge(spec, result, False, with_diff, plan_only_for)
+    return warnings
+
+
+def only_looks(check_mode, plan_only_for):
+    """Whether a call changes nothing, whatever it finds."""
+    return check_mode or "any" in plan_only_for
+
+
+def meanwhile(check_mode, plan_only_for):
+    """What a failure adds when it is of a look, which takes no lock, while another run works on the host."""
+    if not only_looks(check_mode, plan_only_for) or not lock.another_runs():
+        return ""
+    return "\nAnother run is at work on this host, and this may be what it has half done. Look again when it has ended."
 
 
 def converge(spec, result, check_mode=False, with_diff=False, plan_only_for=()):

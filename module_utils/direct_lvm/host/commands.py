@@ -33,7 +33,7 @@ LIMIT = 64 << 20  # bytes that a command may print: `lvm fullreport` of 10,000 L
 PIECE = 1 << 16  # bytes read at once
 
 bound = 120  # seconds for a command without a bound of its own; the module sets it once, from its parameter command_timeout
-standard_input = subprocess.DEVNULL  # of every command; files.only_one_run sets it to its lock, an empty file
+standard_input = subprocess.DEVNULL  # of every command; lock.only_one_run sets it to its lock, an empty file
 bound_variable = ""  # the role variable that sets bound, for the operator; "" in a module in which none does
 GRACE = 5  # seconds that a killed command has to be gone
 

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the direct-lvm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Files: read, replace atomically, rename, and the lock that keeps two runs on one host apart.
+"""Files: read, replace atomically, rename.
 
 Root writes into folders that others may write to as well: Debian gives the one of node_exporter's text files to user
 prometheus. So no path is handed to the kernel as a whole. Each folder on the way is opened in the one before it, a link is
@@ -8,11 +8,9 @@ followed only where nobody but root can change it, and what is done to a file is
 """
 
 import errno
-import fcntl
 import os
 import stat
 import tempfile
-import time
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, Optional, Tuple
 
@@ -20,7 +18,6 @@ from ..model.errors import Refused
 from ..model.quoting import paste, printable
 from . import commands
 
-LOCK = "/run/direct-lvm.lock"  # not /run/lock: on Debian anybody may make a file there, and hold it
 RUN = "/run"  # root's; Python's own choice of a folder for temporary files follows the caller's TMPDIR
 LIMIT = 64 << 20  # characters of a file: what others can fill, such as a process's mountinfo, must not take the host's memory
 SELINUX = "/sys/fs/selinux/enforce"  # there while SELinux is enabled, in permissive mode too (selinux(8))
@@ -356,52 +353,3 @@ def move(source, target, only_if=()):
             os.rename(os.path.basename(source), os.path.basename(target), src_dir_fd=folder, dst_dir_fd=other)
         with named(os.path.dirname(target)):
             os.fsync(other)
-
-
-# --- the lock --------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def only_one_run(timeout):
-    """Hold the host's lock. Waits at most timeout seconds, then raises Refused. The kernel frees it with its last holder.
-
-    Every command that is run meanwhile has the lock as its standard input, an empty file: so it is held until the last of them
-    is gone, when this process is killed too. LVM closes what else it inherits (lvm2, tools/lvmcmdline.c, _close_stray_fds);
-    what turns into a daemon lets go of standard input.
-    """
-    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    former = commands.standard_input
-    try:
-        deadline = time.monotonic() + timeout
-        while True:
-            with suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            if time.monotonic() > deadline:
-                raise Refused(
-                    "another run of direct_lvm, or a command that a killed one left, is at work on this host since more than %d s."
-                    % timeout,
-                    "Wait for it, or see who it is, as /proc/PID/fd/N: find /proc/[0-9]*/fd -lname %s" % LOCK,
-                )
-            time.sleep(0.5)
-        os.ftruncate(descriptor, 0)  # whoever reads it finds its end
-        commands.standard_input = descriptor
-        yield
-    finally:
-        commands.standard_input = former
-        os.close(descriptor)
-
-
-def another_runs():
-    """Whether the host's lock is held."""
-    try:
-        descriptor = os.open(LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
