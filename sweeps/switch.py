@@ -81,6 +81,7 @@ MOVED = ("devicemapper", "image/devicemapper", "containers")
 CHANGING = (("systemctl", "stop"), ("systemctl", "daemon-reload"), ("systemctl", "reset-failed"), ("systemctl", "start"))
 CHANGING += (("docker", "save"), ("docker", "load"))
 KEEPING = CHANGING + (("docker", "create"), ("docker", "stop"), ("docker", "start"))
+KEEPERS = ("unshare", "dmsetup", "mount", "umount", "cp", "sync")
 KEEP_SHORT = (
     r"docker-load cut-before$",
     r"docker-create kill-after$",
@@ -146,22 +147,26 @@ class KeepBench(Bench):
     """The same from overlay2, with containers that come along: one that has changed files, one that has ended."""
 
     content_script, state, docker = CONTENT + CONTAINERS, HELD + HELD_TOO, {"containers": "keep"}
-    shimmed = (*Bench.shimmed, "unshare", "dmsetup", "mount", "umount", "cp", "sync")
+    shimmed = (*Bench.shimmed, *KEEPERS)
+
+
+def command_cases(calls, is_changing, kills):
+    """Each Case of these commands. is_changing: a function of (name, words).  kills: how one that changes something is killed."""
+    for number, name, *words in calls:
+        label, changing = "%s %s-%s" % (number, name, verb(words)), is_changing(name, words)
+        for kind in kills if changing else ("kill-before",):
+            yield Case("%s %s" % (label, kind), "%s %s" % (number, kind))
+        for kind in ("rc", "rc-after") if changing else ("rc", "garbage"):
+            yield Case("%s %s" % (label, kind), "%s %s" % (number, kind), dies=False)
+        for kind in ("cut-before", "cut-after") if changing else ():
+            yield Case("%s %s" % (label, kind), "%s %s %s" % (number, kind, number + kind), cut=True)
 
 
 def cases(calls, _traces, _most):
     """Every Case, from what an undisturbed run did: all commands from the first archive on, and every file."""
     first = next(index for index, (_number, name, *words) in enumerate(calls) if (name, verb(words)) == ("docker", "save"))
-    for number, name, *words in calls[first:]:
-        label = "%s %s-%s" % (number, name, verb(words))
-        changing = (name, verb(words)) in CHANGING
-        for kind in ("kill-before", "kill-after", "kill-orphan") if changing else ("kill-before",):
-            yield Case("%s %s" % (label, kind), "%s %s" % (number, kind))
-        for kind in ("rc", "rc-after") if changing else ("rc", "garbage"):
-            yield Case("%s %s" % (label, kind), "%s %s" % (number, kind), dies=False)
-        if changing:
-            for kind in ("cut-before", "cut-after"):
-                yield Case("%s %s" % (label, kind), "%s %s %s" % (number, kind, number + kind), cut=True)
+    kills = ("kill-before", "kill-after", "kill-orphan")
+    yield from command_cases(calls[first:], lambda name, words: (name, verb(words)) in CHANGING, kills)
     for path, times in ((RECORD, 3), (DROPIN, 1)):
         new, name = path + ".direct-lvm-new", path.rsplit("/", 1)[1]
         for call, often in (("openat", 2), ("renameat", 1)):  # a staged file is looked for before one is made
@@ -174,20 +179,17 @@ def cases(calls, _traces, _most):
 def keep_cases(calls, traces, most):
     """Those from the second daemon on, and each container's record."""
     first = next(index for index, (_number, name, *_words) in enumerate(calls) if name == "unshare")
-    for number, name, *words in calls[first:]:
-        label = "%s %s-%s" % (number, name, verb(words))
-        changing = name in ("dmsetup", "mount", "umount", "cp", "sync", "unshare") or (name, verb(words)) in KEEPING
-        for kind in ("kill-before", "kill-after") if changing else ("kill-before",):
-            yield Case("%s %s" % (label, kind), "%s %s" % (number, kind))
-        for kind in ("rc", "rc-after") if changing else ("rc", "garbage"):
-            yield Case("%s %s" % (label, kind), "%s %s" % (number, kind), dies=False)
-        for kind in ("cut-before", "cut-after") if changing else ():
-            yield Case("%s %s" % (label, kind), "%s %s %s" % (number, kind, number + kind), cut=True)
+    yield from command_cases(calls[first:], keeps, ("kill-before", "kill-after"))
     for count in (1, 2):
         name = "/config.v2.json.direct-lvm-new"
         yield Case("file config.v2.json renameat %d kill" % count, before=faults.strace(name, "renameat", count, "signal=KILL"))
         error = faults.strace(name, "renameat", count, "error=EIO")
         yield Case("file config.v2.json renameat %d EIO" % count, before=error, dies=False)
+
+
+def keeps(name, words):
+    """Whether a command changes something where containers come along."""
+    return name in KEEPERS or (name, verb(words)) in KEEPING
 
 
 def loop_cases(calls, traces, most):

@@ -3,7 +3,23 @@
 import os
 
 import pytest
+import remote
 from guest import Guest
+
+
+@pytest.fixture(scope="module")
+def prepared(boot):
+    """A function that boots a guest with our modules, runs a script on it, and keeps it as the snapshot 'before'."""
+
+    def up(name, script="", **given):
+        one = boot(name, **given)
+        remote.install(one)
+        if script:
+            one.ssh("bash -s", stdin=script)
+        one.snapshot("before")
+        return one
+
+    return up
 
 
 @pytest.fixture(scope="module")

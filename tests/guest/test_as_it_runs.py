@@ -83,21 +83,15 @@ docker --host unix:///run/site/docker.sock import -c 'CMD ["sh"]' /usr/local/sha
 
 
 @pytest.fixture(scope="module")
-def bookworm(boot):
+def bookworm(prepared):
     """A Debian 12 guest as it was installed, and a snapshot of that called 'before'."""
-    one = boot("as-it-runs", disks=("4G",))
-    remote.install(one)
-    one.snapshot("before")
-    return one
+    return prepared("as-it-runs", disks=("4G",))
 
 
 @pytest.fixture(scope="module")
-def trixie(boot):
+def trixie(prepared):
     """A Debian 13 guest as it was installed, and a snapshot of that called 'before'."""
-    one = boot("as-it-runs-13", release="trixie", disks=("4G",))
-    remote.install(one)
-    one.snapshot("before")
-    return one
+    return prepared("as-it-runs-13", release="trixie", disks=("4G",))
 
 
 @pytest.fixture

@@ -28,13 +28,9 @@ systemctl daemon-reload
 
 
 @pytest.fixture(params=RELEASES, scope="module")
-def guest(request, boot):
+def guest(request, prepared):
     """A guest with an image, and a snapshot of that called 'before'."""
-    one = boot("busy-" + request.param, release=request.param, disks=("6G",))
-    remote.install(one)
-    one.ssh(BASE)
-    one.snapshot("before")
-    return one
+    return prepared("busy-" + request.param, BASE, release=request.param, disks=("6G",))
 
 
 @pytest.fixture

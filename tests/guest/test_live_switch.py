@@ -72,13 +72,9 @@ FINISHED = "docker ps -a --filter name=stopped --filter status=exited -q | wc -l
 
 
 @pytest.fixture(scope="module")
-def guest(boot):
+def guest(prepared):
     """A guest whose Docker is on overlay2 and holds something, and a snapshot of that called 'before'."""
-    one = boot("live", disks=("4G",))
-    remote.install(one)
-    one.ssh("bash -s", stdin=CONTENT)
-    one.snapshot("before")
-    return one
+    return prepared("live", CONTENT, disks=("4G",))
 
 
 @pytest.fixture

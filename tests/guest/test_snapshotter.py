@@ -32,13 +32,9 @@ docker info --format '{{.LoggingDriver}}'
 
 
 @pytest.fixture(scope="module")
-def guest(boot):
+def guest(prepared):
     """A guest whose overlay2 Docker holds something, and a snapshot of that called 'before'."""
-    one = boot("snapshotter", release=RELEASE, disks=("4G", "4G"))
-    remote.install(one)
-    one.ssh("bash -s", stdin=CONTENT)
-    one.snapshot("before")
-    return one
+    return prepared("snapshotter", CONTENT, release=RELEASE, disks=("4G", "4G"))
 
 
 @pytest.fixture

@@ -12,6 +12,14 @@ import pytest
 import remote
 
 DROPIN = "/etc/systemd/system/docker.service.d/daemon.conf"
+LOGGING = r"""
+set -eu
+mkdir -p /etc/docker
+echo '{
+  "log-driver": "journald"
+}' > /etc/docker/daemon.json
+systemctl restart docker
+"""
 # What a host has: an image with two tags, one made by a commit, a dangling one; a volume with data, a network.
 CONTENT = r"""
 set -eu
@@ -38,14 +46,9 @@ cat /etc/docker/daemon.json
 
 
 @pytest.fixture(scope="module")
-def guest(boot):
+def guest(prepared):
     """A guest with an overlay2 Docker that holds something, and a snapshot of that called 'before'."""
-    one = boot("switch", disks=("4G", "3G"))
-    remote.install(one)
-    one.ssh('mkdir -p /etc/docker; echo \'{\n  "log-driver": "journald"\n}\' > /etc/docker/daemon.json; systemctl restart docker')
-    one.ssh("bash -s", stdin=CONTENT)
-    one.snapshot("before")
-    return one
+    return prepared("switch", LOGGING + CONTENT, disks=("4G", "3G"))
 
 
 @pytest.fixture
