@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 from ..facts import live
 from ..host import commands, files, staged, trees, writable_layer
-from ..images.images import docker
+from ..images.images import docker, image_ids
 from ..model.errors import CommandFailed, Refused
 from ..model.names import FORMER, OURS, SHADOW
 from ..model.quoting import paste
@@ -118,8 +118,7 @@ def same(text, other):
 
 def assert_kept(step):
     """Refuse a Docker that has not all of step's (steps.AssertKept) images and containers; but those removed meanwhile."""
-    has = set(commands.run(docker(step.host, "images", "--all", "--quiet", "--no-trunc")).out.split())
-    has |= set(commands.run(docker(step.host, "ps", "--all", "--quiet", "--no-trunc")).out.split())
+    has = image_ids(step.host) | set(commands.run(docker(step.host, "ps", "--all", "--quiet", "--no-trunc")).out.split())
     there = tuple(one for one in step.containers if os.path.isdir(os.path.join(step.root, "containers", one)))
     lost = [one for one in step.images + there if one not in has]
     if lost:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from ..facts import live
 from ..host import commands, files, trees
 from ..images.images import docker as client
+from ..images.images import image_ids
 from ..model.errors import CommandFailed, Refused, shortened
 from ..model.names import OURS, SHADOW
 
@@ -76,7 +77,7 @@ def copy_images(step):
         source.stdout.close()
         wait(sink, load, step.timeout, errors)
         wait(source, save, step.timeout, errors)
-    has = set(commands.run(client(SOCKET, "images", "--all", "--quiet", "--no-trunc"), timeout=step.timeout).out.split())
+    has = image_ids(SOCKET, step.timeout)
     lost = [image for image in step.images if image not in has]
     if lost:
         raise Refused("`docker load` reported success, yet image %s is not on the pool." % lost[0], "Run this again.")

@@ -17,14 +17,13 @@ from contextlib import suppress
 from ..host import commands, files
 from ..model.errors import Changed, Refused
 from ..model.host import Content
-from ..model.names import CONTAINERD_STORE
+from ..model.names import CONTAINERD_STORE, DOCKER_ID
 from ..model.quoting import paste, pasted, printable
 from ..texts import strict_json
 from ..texts.docker_inspect import instant
 from ..texts.programs import is_daemon
 from .docker_root import container_config, entries
 
-NUMBER = re.compile(r"[0-9a-f]{64}\Z")
 PROC = "/proc"
 SHOWN = 5  # names in a sentence
 LINGER = 3  # seconds that a shim may take to end after its container, or a daemon after the script that started it
@@ -49,14 +48,14 @@ def content(root, store=None):
         "%s/%s" % (driver, number)
         for driver in drivers
         for number in entries(root, "image", driver, "imagedb/content/sha256")
-        if NUMBER.match(number)
+        if DOCKER_ID.match(number)
     ]
     names = [
         (driver, *pair) for driver in drivers for pair in repositories(os.path.join(root, "image", driver, "repositories.json"))
     ]
     if store:
         names += [(CONTAINERD_STORE, *pair) for pair in store_names(*store)]
-    return Content(tuple(images), tuple(sorted(names)), tuple(one for one in entries(root, "containers") if NUMBER.match(one)))
+    return Content(tuple(images), tuple(sorted(names)), tuple(one for one in entries(root, "containers") if DOCKER_ID.match(one)))
 
 
 def repositories(path):

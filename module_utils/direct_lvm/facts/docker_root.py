@@ -10,7 +10,7 @@ import re
 
 from ..host import files
 from ..model.errors import Refused
-from ..model.names import FORMER, LOOP_FILE, OURS, SAME_DRIVER_FOLDERS, SHADOW, STRAY
+from ..model.names import DOCKER_ID, FORMER, LOOP_FILE, OURS, SAME_DRIVER_FOLDERS, SHADOW, STRAY
 from ..model.quoting import paste
 from ..texts import strict_json
 from . import systemd
@@ -54,7 +54,7 @@ def has_build_cache(root):
 
 def plugins(root):
     """How many plugins Docker manages (docker plugin ls): each has a folder with its root, in no storage driver."""
-    return len([name for name in entries(root, "plugins") if re.match(r"[0-9a-f]{64}\Z", name)])
+    return len([name for name in entries(root, "plugins") if DOCKER_ID.match(name)])
 
 
 def open_transaction(root, state):

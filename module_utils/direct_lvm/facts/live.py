@@ -8,13 +8,12 @@ import re
 from ..host import commands, files, trees, writable_layer
 from ..model import engines
 from ..model.host import Live
-from ..model.names import OURS, SHADOW
+from ..model.names import DOCKER_ID, OURS, SHADOW
 from ..texts import container_record
 from . import docker_content
 from .containerd import docker_address
 from .docker_root import container_config, entries, open_transaction
 
-NUMBER = re.compile(r"[0-9a-f]{64}\Z")
 LABEL = "direct-lvm.container"  # on what the second daemon makes: whose file system that is
 USED = "used"  # a file in the second daemon's folder: see Live.shadow
 # What keeps a second daemon from touching the first one's network and containers (moby, cmd/dockerd/config_unix.go).
@@ -44,7 +43,7 @@ def observe(docker, program):
         known=tuple(sorted(labelled(os.path.join(docker.root, SHADOW)).values())),
         written=tuple((one.id, written(docker.root, one.id)) for one in records),
         unique=layer_bytes(docker.root),
-        layers=tuple(one for one in entries(mounts_folder(docker.root, "devicemapper" + OURS)) if NUMBER.match(one)),
+        layers=tuple(one for one in entries(mounts_folder(docker.root, "devicemapper" + OURS)) if DOCKER_ID.match(one)),
         shadow=shadow(docker.root),
         transaction=open_transaction(os.path.join(docker.root, SHADOW), ()),
         program=path,
@@ -97,7 +96,7 @@ def mounts_folder(root, driver):
 
 
 def mount_id(root, driver, number):
-    """The name by which a graph driver knows the layer of a container, "" when there is none."""
+    """A graph driver's name for the layer of a container, "" without one."""
     return (files.read_text(os.path.join(mounts_folder(root, driver), number, "mount-id")) or "").strip()
 
 

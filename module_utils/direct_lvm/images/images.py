@@ -56,6 +56,11 @@ def list_images(host):
     return tuple(map(parse_image, described(host)))
 
 
+def image_ids(host, timeout=None):
+    """The IDs of all images, those too that others were built on, as a set. timeout in seconds, None for the common bound."""
+    return set(commands.run(docker(host, "images", "--all", "--quiet", "--no-trunc"), timeout=timeout).out.split())
+
+
 def described(host):
     """What `docker inspect` says of each image that `docker images` shows, in its order."""
     shown = commands.run(docker(host, "images", "--no-trunc", "--quiet")).out.split()

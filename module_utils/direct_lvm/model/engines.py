@@ -15,10 +15,8 @@ from .errors import Refused
 
 ENGINES = ("devicemapper", "docker-devmapper", "containerd")
 REMOVED_IN, EXPLICIT_FROM = 25, 23  # Docker versions: devicemapper is gone, devicemapper must be asked for
-KEEPS_FROM = (
-    20,
-    10,
-)  # dockerd tells of the flags that a second one needs; up to REMOVED_IN records are as container_record.py knows
+# Since then dockerd tells of the flags that a second one needs. Up to REMOVED_IN, records are as container_record.py knows them.
+KEEPS_FROM = (20, 10)
 
 
 class Engine(NamedTuple):

@@ -2,6 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The names of the pool, as LVM, device-mapper and this tool have them. Pure."""
 
+import re
+
+DOCKER_ID = re.compile(r"[0-9a-f]{64}\Z")  # of a container, and of an image without sha256: before it
 MANAGED = "# Managed by direct_lvm"  # first line of every file of ours
 SIZE_TAG = "direct-lvm/data_size="  # + the wanted size, so that a later, smaller wish is told from autoextend's work
 ADOPTED_TAG = "direct-lvm/adopted"  # on a VG that others made, so that a run without thin_pool_adopt_vg knows it too

@@ -11,10 +11,10 @@ from ..model.steps import ArchiveImage, KeepContainer, LoadImage, RemoveFile, Re
 from ..texts import docker_conflicts, docker_info, docker_words, own_files, switch_record
 from ..texts.daemon_json import merge
 from . import docker_switch, live_switch, ownership
+from .docker_switch import DRAINED, LARGER
 
 KINDS = {"loop-lvm": "loop-lvm: devicemapper on loop files, never meant for production", "direct-lvm": "an older thin pool"}
 SHOWN = 3  # names in a sentence
-LARGER = "Make the pool larger (thin_pool_devices, thin_pool_data_size), or remove images that nobody needs: docker image prune"
 
 
 def plan_docker(spec, host, image_store):
@@ -43,14 +43,12 @@ def plan_docker(spec, host, image_store):
         switch = docker_switch.switch(spec, docker, current, target, None)
         due = live_switch.finish(docker) or finish(docker, desired, "done")
         return [*switch, *docker_switch.started_again(docker), *due]
-    torn = []
+    current, torn = docker_switch.former_side(spec, docker, former, image_store), []
     if live_switch.is_torn(docker):
-        side = docker_switch.former_side(spec, docker, former, image_store)
-        torn = [*live_switch.bring_back(spec, docker, side, target), Replan("what Docker has is known once it serves")]
+        torn = [*live_switch.bring_back(spec, docker, current, target), Replan("what Docker has is known once it serves")]
     if not wiped:
         check_room(spec, host, image_store)
     if not obstacle:
-        current = docker_switch.former_side(spec, docker, former, image_store)
         check_moves(docker, target)
         return torn + wiped + live_switch.plan_live(spec, host, former, current, target)
     if torn:
@@ -58,7 +56,6 @@ def plan_docker(spec, host, image_store):
     kept = keep_content(docker, desired, obstacle if desired.containers == "keep" else "")
     names = docker_switch.names_on_pool(docker, former, image_store)
     record = former._replace(state="done", pending=pending(docker, former), names=names)
-    current = docker_switch.former_side(spec, docker, former, image_store)
     check_moves(docker, target)
     loads = finish(docker._replace(former=record), desired, "done")
     kind = docker_info.storage_kind(docker.info) if docker.info else ""
@@ -194,12 +191,11 @@ def silent(docker):
 
 def cannot_cross(containers, obstacle):
     """The refusal for containers. obstacle: why they cannot be kept, where that was asked for."""
-    first = "" if obstacle else "Have them come along (Docker 20.10 to 24 on overlay2): docker_storage_containers: keep\n"
+    first = "" if obstacle else "To keep them (Docker 20.10 to 24 on overlay2): docker_storage_containers: keep\n"
     if any(docker_switch.TASK.search(one.name) for one in containers):
         first = (
             "Those of a swarm's services come again when they are removed. Have the node drained around its switch:\n"
-            "docker_storage_before_switch: [hooks/swarm_drain.yml]\ndocker_storage_after_switch: [hooks/swarm_active.yml]\n"
-            "docker_storage_containers: discard\nOf others:\n"
+            "%s\nOf others:\n" % DRAINED
         )
     names = ", ".join("%s (%s, %s)" % (one.name, one.image, one.status) for one in containers)
     return Refused(
@@ -261,7 +257,8 @@ def left_behind(spec, host):
         sentences.append(sentence % shortened(docker.rootless))
     if docker is None or docker.info is None or is_on(docker.info, device_name(spec.pool)) != (spec.goal == ROLL_BACK):
         return tuple(sentences)
-    if docker.build_cache and engines.is_image_store(desired.engine, docker.version):
+    image_store = engines.is_image_store(desired.engine, docker.version)
+    if docker.build_cache and image_store:
         sentence = "BuildKit's build cache is not migrated: it stays in %s/buildkit, for a rollback, and builds start from scratch."
         sentences.append(sentence % docker.root)
     elif docker.build_cache:
@@ -270,7 +267,6 @@ def left_behind(spec, host):
             "driver %s, and a build that meets them on another one may fail. To have none left: "
             "docker builder prune --all --force, best before the switch." % (docker.root, docker.info.driver)
         )
-    image_store = engines.is_image_store(desired.engine, docker.version)
     if docker.nameless and live_switch.obstacle(docker, desired, docker_switch.former_of(docker), image_store):
         sentences.append(
             "Images that are named by a digest only are migrated without a name, for no archive holds one: %s. To have them found: "

@@ -41,6 +41,11 @@ from ..texts.docker_info import is_image_store
 from ..texts.units import Word
 
 STOP_TIMEOUT = 120
+LARGER = "Make the pool larger (thin_pool_devices, thin_pool_data_size), or remove images that nobody needs: docker image prune"
+# What a node of a swarm is switched with.
+DRAINED = """docker_storage_before_switch: [hooks/swarm_drain.yml]
+docker_storage_after_switch: [hooks/swarm_active.yml]
+docker_storage_containers: discard"""
 DEFAULT_DRIVERS = ("aufs", "overlay", "overlay2")  # what Docker takes when none is chosen and it finds no folder
 # A swarm's containers: SERVICE.SLOT.TASK, or SERVICE.NODE.TASK (moby, daemon/cluster/executor/container, taskName).
 TASK = re.compile(r"\.([0-9]+|[0-9a-z]{25})\.[0-9a-z]{25}\Z")

@@ -33,6 +33,7 @@ from ..model.steps import (
 )
 from ..texts import container_record, own_files
 from . import docker_switch
+from .docker_switch import DRAINED, LARGER
 
 FILL_TIMEOUT = 6 * 3600  # seconds, of one `docker save | docker load`
 START_TIMEOUT = 30  # seconds for each container
@@ -76,9 +77,7 @@ def check_containers(docker):
         (
             "are tasks of a swarm, which makes them anew by itself",
             [one for one in records if one.task],
-            "Have the node drained around its switch, and go without them:\n"
-            "docker_storage_before_switch: [hooks/swarm_drain.yml]\ndocker_storage_after_switch: [hooks/swarm_active.yml]\n"
-            "docker_storage_containers: discard    # %s",
+            "Drain the node around its switch, and go without them:\n" + DRAINED + "    # %s",
         ),
         (
             "are Kubernetes', whose kubelet makes them anew by itself",
@@ -174,7 +173,7 @@ def check_room(spec, docker, missing, lv):
         raise Refused(
             "Docker's images and what its containers wrote need %s of pool %s, which has %s free."
             % (geometry.format_size(total), full(spec.pool), geometry.format_size(free)),
-            "Make the pool larger (thin_pool_devices, thin_pool_data_size), or remove images that nobody needs: docker image prune",
+            LARGER,
         )
     base = dict(spec.docker.options).get("dm.basesize")
     base_size = geometry.parse_bytes(base) if base else BASE
@@ -184,7 +183,7 @@ def check_room(spec, docker, missing, lv):
         raise Refused(
             "container %s and its image have more than the %s of a file system on the pool."
             % (next(one.name for one in live.records if one.id == large[0]), geometry.format_size(base_size)),
-            "Have Docker make larger ones: docker_storage_options: {dm.basesize: %dG}" % (2 * base_size // 1024**3),
+            "For larger ones: docker_storage_options: {dm.basesize: %dG}" % (2 * base_size // 1024**3),
         )
 
 
@@ -247,11 +246,11 @@ def switch(spec, docker, current, target, record):
     records, root = docker.live.records, docker.root
     ids = tuple(one.id for one in records)
     ran = tuple(one.id for one in records if one.running or one.paused)
-    pool, why = device_name(spec.pool), "hand %s over to Docker"
+    pool, why = device_name(spec.pool), "give %s to Docker"
     moves = (
         BringLayers(root, pool, ids, "bring what the containers wrote to the pool"),
         CopyImageRecords(root, record.driver, "bring the images' names"),
-        SetDriver(root, ids, "devicemapper", record.driver, ran, "have the containers belong to the pool"),
+        SetDriver(root, ids, "devicemapper", record.driver, ran, "write the pool's storage driver into the containers' records"),
         *(
             Move("%s/%s%s" % (root, name, OURS), "%s/%s" % (root, name), why % name)
             for name in ("image/devicemapper", "devicemapper")
@@ -280,7 +279,7 @@ def switch(spec, docker, current, target, record):
 
 def put_back(docker, current, ids, ran):
     """The DockerConfig of the way back: the containers' records too."""
-    why = "have the containers belong to their former storage"
+    why = "write the previous storage driver into the containers' records"
     return current._replace(moves=(SetDriver(docker.root, ids, current.driver, "devicemapper", ran, why), *current.moves))
 
 
@@ -295,11 +294,7 @@ def bring_back(spec, docker, current, target):
 
 def give_up(spec, docker, current, target):
     """[step]: what a switch that was cut off owes to a Docker that is to stay where it was; what is on the pool waits there."""
-    if is_torn(docker):
-        steps = bring_back(spec, docker, current, target)
-    else:
-        down = {one.id for one in docker.live.records if not one.running}
-        steps = list(start(docker, tuple(one for one in as_it_was(docker).live.records if one.id in down)))
+    steps = bring_back(spec, docker, current, target) if is_torn(docker) else start_again(docker)
     return [*steps, docker_switch.note(docker.former._replace(state="back"), "note that Docker is where it was")]
 
 
@@ -308,9 +303,13 @@ def finish(docker):
     former = docker.former
     if not (docker.begun() and former.kept and docker.live):
         return []
+    return [*start_again(docker), *done(docker, former._replace(state="done"))]
+
+
+def start_again(docker):
+    """(step, ...): those that ran before a switch that was cut off, and do not now."""
     down = {one.id for one in docker.live.records if not one.running}
-    records = tuple(one for one in as_it_was(docker).live.records if one.id in down)
-    return [*start(docker, records), *done(docker, former._replace(state="done"))]
+    return start(docker, tuple(one for one in as_it_was(docker).live.records if one.id in down))
 
 
 def done(docker, record):
@@ -326,8 +325,9 @@ def stop(docker, records):
     running = {one.id for one in records if one.running or one.paused}
     paused = tuple(one.id for one in records if one.paused)
     steps = ()
-    if paused:  # a frozen process cannot see its signal
-        steps += (Command(("docker", "--host", docker.host, "unpause") + paused, "have paused containers end well", ok=(0, 1)),)
+    if paused:
+        why = "unpause what is to be stopped, for a frozen process sees no signal"
+        steps += (Command(("docker", "--host", docker.host, "unpause") + paused, why, ok=(0, 1)),)
     for batch in reversed(container_record.start_order(records)):
         ids = tuple(one for one in batch if one in running)
         longest = max([one.stop_timeout for one in records if one.id in ids] or [0])

@@ -13,10 +13,10 @@ import re
 
 from ..model.errors import Refused
 from ..model.host import KeptContainer
+from ..model.names import DOCKER_ID
 from ..model.quoting import paste
 from . import strict_json
 
-NUMBER = re.compile(r"[0-9a-f]{64}\Z")
 IMAGE = re.compile(r"sha256:[0-9a-f]{64}\Z")
 NAME = re.compile(r"/?([a-zA-Z0-9][a-zA-Z0-9_.-]*)\Z")  # daemon/names/names.go; daemon/names.go puts the slash there
 DRIVER, STOPPED = "Driver", "HasBeenManuallyStopped"
@@ -38,7 +38,7 @@ def parse(number, config_text, hostconfig_text):
     What it needs is as Docker and compose write it; with_needs() makes IDs of that. Raises Refused for what does not fit.
     """
     config, host = record(number, config_text, "config.v2.json"), record(number, hostconfig_text, "hostconfig.json")
-    if config.get("ID") != number or not NUMBER.match(number):
+    if config.get("ID") != number or not DOCKER_ID.match(number):
         raise unfit(number, "ID", "the name of its folder")
     name = NAME.match(field(number, config, "Name", str))
     image = field(number, config, "Image", str)

@@ -3,14 +3,13 @@
 """The record of a switch: what Docker had before, and how far the switch came. Written before Docker is stopped. Pure."""
 
 import json
-import re
 
 from ..model.errors import Refused
 from ..model.host import Image, SwitchRecord
+from ..model.names import DOCKER_ID
 from . import strict_json
 
 PATH = "/var/lib/direct-lvm/switch.json"
-NUMBER = re.compile(r"[0-9a-f]{64}\Z")
 STATES = ("begun", "done", "back")
 
 
@@ -36,7 +35,7 @@ def parse(text):
         former.state not in STATES
         or not all(isinstance(one, str) for one in texts)
         or not all(isinstance(one, list) for one in lists)
-        or not all(NUMBER.match(number) for number, _how in former.kept)
+        or not all(DOCKER_ID.match(number) for number, _how in former.kept)
         or not all(type(size) is int and 0 <= size < 2**63 for size in sizes)
     ):
         raise unreadable("not what this tool writes")

@@ -19,12 +19,12 @@ LIVE = Live(
     (APP, DB, OLD), program="/usr/sbin/dockerd", containerd="/run/containerd/containerd.sock", free=10**12, unique=BUSYBOX.size
 )
 ALL_IDS = (APP.id, DB.id, OLD.id)
-HELD = Content(("overlay2/" + NUMBER,), (), (APP.id, DB.id, OLD.id))
+HELD = Content(("overlay2/" + NUMBER,), (), ALL_IDS)
 SERVES = FRESH._replace(images=(BUSYBOX,), containers=(WEB,), content=HELD, live=LIVE, root_state=("overlay2", "image/overlay2"))
 ASIDE = ("devicemapper" + OURS, "image/devicemapper" + OURS)
 FILLED = SERVES._replace(
     content=HELD._replace(images=HELD.images + ("devicemapper%s/%s" % (OURS, NUMBER),)),
-    live=LIVE._replace(layers=(APP.id, DB.id, OLD.id), shadow="idle", known=(APP.id, DB.id, OLD.id)),
+    live=LIVE._replace(layers=ALL_IDS, shadow="idle", known=ALL_IDS),
     root_state=SERVES.root_state + ASIDE,
     transaction=7,
 )
@@ -35,7 +35,7 @@ KEPT = ((APP.id, "running"), (DB.id, "running"), (OLD.id, ""))
 BEGUN = SwitchRecord("begun", "overlay2", kept=KEPT)
 THERE = ON_POOL._replace(containers=3)
 MOVED = tuple(one._replace(driver="devicemapper") for one in (APP, DB, OLD))
-ALL = " ".join((APP.id, DB.id, OLD.id))
+ALL = " ".join(ALL_IDS)
 
 FILL = ["images " + BUSYBOX.id, "docker images"]
 STOPS = ["docker --host unix:///var/run/docker.sock stop " + one.id for one in (APP, DB)]
