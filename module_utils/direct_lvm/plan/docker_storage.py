@@ -15,6 +15,7 @@ from .docker_switch import DRAINED, LARGER
 
 KINDS = {"loop-lvm": "loop-lvm: devicemapper on loop files, never meant for production", "direct-lvm": "an older thin pool"}
 SHOWN = 3  # names in a sentence
+AGAIN = Replan("what Docker has is known once it serves")
 
 
 def plan_docker(spec, host, image_store):
@@ -28,6 +29,10 @@ def plan_docker(spec, host, image_store):
     pool, former = device_name(spec.pool), docker_switch.former_of(docker)
     target = docker_switch.pool_side(spec, docker, former, pool, image_store)
     on_pool = is_on(docker.info, pool)
+    torn = live_switch.is_torn(docker, on_pool)
+    if torn and live_switch.belongs_on_pool(docker, pool, on_pool):
+        side = docker_switch.former_side(spec, docker, former, image_store)
+        return [*live_switch.bring_to_pool(spec, docker, target, side), AGAIN]
     if on_pool and as_written(docker, spec.pool, desired, target) and not problems(spec, docker.info):
         return live_switch.finish(docker) or finish(docker, desired, "done")
     obstacle = live_switch.obstacle(docker, desired, former, image_store)
@@ -43,19 +48,24 @@ def plan_docker(spec, host, image_store):
         switch = docker_switch.switch(spec, docker, current, target, None)
         due = live_switch.finish(docker) or finish(docker, desired, "done")
         return [*switch, *docker_switch.started_again(docker), *due]
-    current, torn = docker_switch.former_side(spec, docker, former, image_store), []
-    if live_switch.is_torn(docker):
-        torn = [*live_switch.bring_back(spec, docker, current, target), Replan("what Docker has is known once it serves")]
-    if not wiped:
-        check_room(spec, host, image_store)
-    if not obstacle:
-        check_moves(docker, target)
-        return torn + wiped + live_switch.plan_live(spec, host, former, current, target)
+    current = docker_switch.former_side(spec, docker, former, image_store)
+    first = [*live_switch.bring_back(spec, docker, current, target), AGAIN] if torn else []
+    first += wiped
+    try:
+        if not wiped:
+            check_room(spec, host, image_store)
+        if not obstacle:
+            check_moves(docker, target)
+            return first + live_switch.plan_live(spec, host, former, current, target)
+    except Refused:
+        if not first:
+            raise
+        return first  # Docker serves first, or what fills the disk goes first; then it is told
     if torn:
-        return torn
+        return first
     kept = keep_content(docker, desired, obstacle if desired.containers == "keep" else "")
     names = docker_switch.names_on_pool(docker, former, image_store)
-    record = former._replace(state="done", pending=pending(docker, former), names=names)
+    record = former._replace(state="done", pending=pending(docker, former), names=names, kept=())
     check_moves(docker, target)
     loads = finish(docker._replace(former=record), desired, "done")
     kind = docker_info.storage_kind(docker.info) if docker.info else ""
@@ -134,7 +144,8 @@ def finish(docker, desired, state):
         for image in former.pending
         if desired.load_images
     ]
-    if SHADOW in docker.root_state:
+    # On the way back what is unfinished on the pool is known by that folder.
+    if SHADOW in docker.root_state and not (state == "back" and docker.live and docker.live.shadow == "unfinished"):
         steps.append(RemoveTree("%s/%s" % (docker.root, SHADOW), None, "left by a switch that was to keep the containers"))
     if steps or former.state == "begun":
         done = former._replace(state=state, pending=() if desired.load_images else former.pending)
@@ -308,11 +319,17 @@ def plan_back(spec, host):
         what = "this tool has not switched Docker on this host: there is nothing to go back to."
         raise Refused(what, "See what Docker uses: docker info")
     pool = device_name(spec.pool)
-    if former.state == "back" and docker.info is not None and not is_on(docker.info, pool):
+    on_pool = is_on(docker.info, pool)
+    if former.state == "back" and docker.info is not None and not on_pool:
         return finish(docker, desired, "back")
-    if docker.begun() and former.kept and docker.live and not is_on(docker.info, pool):
-        side = docker_switch.former_side(spec, docker, former, image_store)
-        return live_switch.give_up(spec, docker, side, docker_switch.pool_side(spec, docker, former, pool, image_store))
+    target = docker_switch.former_side(spec, docker, former, image_store)
+    if docker.begun() and former.kept and docker.live:
+        current = docker_switch.pool_side(spec, docker, former, pool, image_store)
+        gone = docker.info is None and desired.containers == "discard"  # that is how it is asked for
+        if live_switch.is_torn(docker, on_pool) and live_switch.belongs_on_pool(docker, pool, on_pool) and not gone:
+            return [*live_switch.bring_to_pool(spec, docker, current, target), AGAIN]
+        if not on_pool:
+            return live_switch.give_up(spec, docker, target, current)
     without = docker.info is None and former.state != "begun"
     if without and desired.containers != "discard":
         raise Refused(
@@ -322,14 +339,19 @@ def plan_back(spec, host):
             "more, until Docker is on this pool again.",
         )
     kept = [] if without else keep_content(docker, desired, "they can be kept on the way to the pool only")
-    target = docker_switch.former_side(spec, docker, former, image_store)
-    current = docker_switch.pool_side(spec, docker, former, pool, image_store)
+    current = docker_switch.pool_side(spec, once_aside(docker, target), former, pool, image_store)
     check_moves(docker, target)
     names = docker_switch.names_of_former(docker, former)
-    record = former._replace(state="back", pending=pending(docker, former), names=names)
+    record = former._replace(state="back", pending=pending(docker, former), names=names, kept=())
     loads = finish(docker._replace(former=record), desired, "back")
     kind = "it %s, and what only the pool has is left behind" % silent(docker) if without else ""
     return kept + docker_switch.switch(spec, docker, current, target, record, kind) + loads
+
+
+def once_aside(docker, side):
+    """The Docker as its folders are once it is on that side, so that a way back from there finds what has to be brought back."""
+    moved = tuple(move.target[len(docker.root) + 1 :] for move in side.moves + side.after)
+    return docker._replace(root_state=docker.root_state + tuple(name for name in moved if name.endswith(OURS)))
 
 
 def plan_clean(spec, host):

@@ -32,6 +32,7 @@ from ..model.steps import (
     Transaction,
 )
 from ..texts import container_record, own_files
+from ..texts.docker_conflicts import storage_settings
 from . import docker_switch
 from .docker_switch import DRAINED, LARGER
 
@@ -40,6 +41,10 @@ START_TIMEOUT = 30  # seconds for each container
 RESERVE = 1.1  # of the pool: file systems have metadata, and are written to by whole chunks
 BASE = 10 * 1024**3  # bytes of a container's file system unless dm.basesize says otherwise (moby, devmapper, deviceset.go)
 RAN = ("running", "paused")
+WITHOUT = (
+    "To have it on its former storage again, without what was written on the pool since it was switched:\n"
+    "ansible-playbook playbooks/rollback.yml -e docker_storage_containers=discard"
+)
 MAPPED = re.compile(r"/[0-9]+\.[0-9]+\Z")  # a data root with userns-remap
 
 
@@ -48,7 +53,7 @@ def obstacle(docker, desired, former, image_store):
     live = docker.live
     if live is None or desired.containers != "keep":
         return "they are not to be kept"
-    if docker.info is None and not docker.begun():
+    if docker.info is None and not (docker.begun() and docker.former.kept):
         return "Docker is not running"
     if image_store:
         return "Docker %s keeps images and containers in containerd, to which they cannot be moved yet" % docker.version
@@ -117,14 +122,22 @@ def as_it_was(docker):
     return docker._replace(live=docker.live._replace(records=records))
 
 
-def is_torn(docker):
-    """Whether a switch that keeps containers was cut off, and left Docker down or containers on the other side.
-
-    Not of a Docker that is on the pool: what it owes is in finish().
-    """
+def is_torn(docker, on_pool):
+    """Whether a switch that keeps containers was cut off, and left Docker down or containers on the other side."""
     if docker.live is None or not docker.begun() or not docker.former.kept:
         return False
-    return docker.info is None or any(one.driver == "devicemapper" for one in docker.live.records)
+    driver = "devicemapper" if on_pool else docker.former.driver
+    return docker.info is None or any(one.driver != driver for one in docker.live.records)
+
+
+def belongs_on_pool(docker, pool, on_pool):
+    """Whether a torn Docker has to be on the pool (a device-mapper name): its containers may have written there since.
+
+    One that is down starts where its settings say. They are written once the pool's side has all that Docker had, and on the way
+    back the containers' records are first, whose files are the same on both sides then.
+    """
+    settings = storage_settings(docker.dropin_text, docker.daemon_json)
+    return on_pool or (docker.info is None and ("storage-opt", "dm.thinpooldev=/dev/mapper/" + pool) in settings)
 
 
 def plan_fill(spec, docker, lv):
@@ -257,7 +270,7 @@ def switch(spec, docker, current, target, record):
         ),
     )
     target = target._replace(moves=moves, after=())
-    current = put_back(docker, current, ids, ran)
+    current = put_back(docker, current, "devicemapper", ids, ran)
     before = [docker_switch.note(record._replace(state="begun"), "note what Docker has now (%s), for the way back" % record.driver)]
     before.insert(0, docker_switch.unchanged(docker, False, "see that nothing has come since Docker was looked at"))
     check = (docker_switch.unchanged(docker, True, "see that nothing has come: what is not known now would be hidden"),)
@@ -277,24 +290,39 @@ def switch(spec, docker, current, target, record):
     return [*docker_switch.staged(forth), *before, transaction]
 
 
-def put_back(docker, current, ids, ran):
-    """The DockerConfig of the way back: the containers' records too."""
-    why = "write the previous storage driver into the containers' records"
-    return current._replace(moves=(SetDriver(docker.root, ids, current.driver, "devicemapper", ran, why), *current.moves))
+def put_back(docker, side, other, ids, ran):
+    """The DockerConfig of a side, with the containers' records. other: the storage driver that may stand there now."""
+    why = "write the storage driver %s into the containers' records" % side.driver
+    return side._replace(moves=(SetDriver(docker.root, ids, side.driver, other, ran, why), *side.moves))
 
 
-def bring_back(spec, docker, current, target):
-    """[step]: Docker on its former storage with all containers, after a switch that was cut off in its critical section."""
+def bring_back(spec, docker, side, other):
+    """[step]: Docker on a side with all containers, after a switch that was cut off in its critical section.
+
+    side, other: DockerConfigs. Raises Refused for a daemon that runs and does not answer.
+    """
+    if docker.info is None and docker.unit.active_state == "active":
+        raise Refused(
+            "Docker runs and does not answer (%s), and its switch was cut off." % docker.problem,
+            "See what it does: journalctl --no-pager --unit docker.service -n 50\nThen: systemctl restart docker",
+        )
     docker = as_it_was(docker)
     records = docker.live.records
     ids, ran = tuple(one.id for one in records), tuple(one.id for one in records if one.running)
-    back = docker_switch.to_side(spec, docker, put_back(docker, current, ids, ran), target)
+    back = docker_switch.to_side(spec, docker, put_back(docker, side, other.driver, ids, ran), other)
     return [*docker_switch.staged(back), *back, *start(docker, records)]
+
+
+def bring_to_pool(spec, docker, pool, former):
+    """[step]: bring_back() to the pool, with what can be done when Docker does not start there. pool, former: DockerConfigs."""
+    steps = bring_back(spec, docker, pool, former)
+    starts = [isinstance(step, Command) and step.argv[:2] == ("systemctl", "start") for step in steps]
+    return [step._replace(if_it_fails=WITHOUT) if at_start else step for step, at_start in zip(steps, starts)]
 
 
 def give_up(spec, docker, current, target):
     """[step]: what a switch that was cut off owes to a Docker that is to stay where it was; what is on the pool waits there."""
-    steps = bring_back(spec, docker, current, target) if is_torn(docker) else start_again(docker)
+    steps = bring_back(spec, docker, current, target) if is_torn(docker, False) else start_again(docker)
     return [*steps, docker_switch.note(docker.former._replace(state="back"), "note that Docker is where it was")]
 
 

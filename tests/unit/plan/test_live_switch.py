@@ -2,12 +2,13 @@
 
 import pytest
 import states
-from docker_hosts import BUSYBOX, DANGLING, DONE, DROPIN, FRESH, ON_POOL, RECORD, STOP, WANTED, WEB, due, host
+from docker_hosts import BUSYBOX, DANGLING, DONE, DROPIN, FRESH, OFF, ON_POOL, RECORD, STOP, TEXT, WANTED, WEB, due, host
 
 from module_utils.direct_lvm.model.errors import Refused
 from module_utils.direct_lvm.model.host import Content, KeptContainer, Live, SwitchRecord
 from module_utils.direct_lvm.model.names import OURS, SHADOW
-from module_utils.direct_lvm.model.spec import ROLL_BACK
+from module_utils.direct_lvm.model.spec import PROVISION, ROLL_BACK
+from module_utils.direct_lvm.model.steps import Replan
 from module_utils.direct_lvm.plan import plan
 
 KEEP = WANTED._replace(containers="keep")
@@ -118,7 +119,7 @@ def test_a_pool_that_somebody_has_used_since_is_not_made_anew(own, at):
 @pytest.mark.parametrize(
     ("docker", "records"),
     [
-        (FILLED._replace(former=BEGUN, info=None, problem="docker.service is inactive"), LIVE.records),
+        (FILLED._replace(former=BEGUN, info=None, unit=OFF, problem="docker.service is inactive"), LIVE.records),
         (FILLED._replace(former=BEGUN), (*MOVED[:1], *LIVE.records[1:])),
     ],
     ids=["down", "a-container-on-the-other-side"],
@@ -243,3 +244,70 @@ def test_the_second_daemons_folder_never_has_dockers_own_pool_removed():
     live = LIVE._replace(shadow="unfinished", transaction=7)
     docker = SERVES._replace(live=live, root_state=state, transaction=7)
     assert not any(line.startswith("lvremove") for line in due(docker, KEEP, used=3.0, transaction=7))
+
+
+TO_POOL = [STOP, "containers " + ALL, DROPIN, "systemctl daemon-reload", "systemctl reset-failed docker.service"]
+TO_POOL += ["systemctl start docker.socket docker.service", "docker info", *STARTS, "docker images"]
+THERE_AND_DOWN = FILLED._replace(
+    info=None, unit=OFF, problem="docker.service is inactive", former=BEGUN, dropin_text=TEXT, root_state=("devicemapper",)
+)
+
+
+@pytest.mark.parametrize("goal", [PROVISION, ROLL_BACK])
+@pytest.mark.parametrize(
+    ("docker", "records"),
+    [
+        (THERE_AND_DOWN, MOVED),
+        (DONE._replace(info=THERE, former=BEGUN, live=LIVE, content=HELD), (*LIVE.records[:1], *MOVED[1:])),
+    ],
+    ids=["down-and-set-up-for-the-pool", "on-the-pool-and-a-container-hidden"],
+)
+def test_containers_that_may_have_written_on_the_pool_since_stay_there(docker, records, goal):
+    """The switch was complete but for its record, or was being taken back: what is on overlay2 may be old by now."""
+    planned = due(docker._replace(live=LIVE._replace(records=records)), KEEP, goal=goal, used=3.0, transaction=7)
+    assert [line for line in planned if line != "space for " + DROPIN] == TO_POOL
+
+
+def test_a_docker_that_does_not_start_on_the_pool_goes_without_it_only_when_that_is_asked_for():
+    wanted = WANTED._replace(containers="discard")
+    planned = due(THERE_AND_DOWN, wanted, goal=ROLL_BACK, used=3.0, transaction=7)
+    seen = [line for line in planned if line in (STOP, "containers " + ALL, DROPIN)]
+    assert seen == [STOP, "containers " + ALL, DROPIN]
+    assert planned[-3:] == [*STARTS, RECORD]
+    steps = plan.plan(states.spec()._replace(docker=KEEP), host(THERE_AND_DOWN, used=3.0, transaction=7)).steps
+    said = [step.if_it_fails for step in steps if getattr(step, "argv", ())[:2] == ("systemctl", "start")]
+    assert "rollback.yml -e docker_storage_containers=discard" in said[0]
+
+
+def test_a_docker_that_runs_and_does_not_answer_is_not_moved():
+    docker = FILLED._replace(former=BEGUN, info=None, problem="docker info: timed out")
+    for goal in (PROVISION, ROLL_BACK):
+        with pytest.raises(Refused, match="runs and does not answer"):
+            due(docker, KEEP, goal=goal, used=3.0, transaction=7)
+
+
+@pytest.mark.parametrize("docker", [FILLED._replace(former=BEGUN, info=None, unit=OFF), UNFINISHED], ids=["down", "unfinished"])
+def test_what_is_refused_comes_after_docker_serves_and_what_fills_the_disk_is_gone(docker):
+    records = (APP, DB._replace(removed_at_end=True))
+    live = docker.live._replace(records=records, transaction=7)
+    planned = plan.plan(states.spec()._replace(docker=KEEP), host(docker._replace(live=live), used=3.0, transaction=7)).steps
+    assert isinstance(planned[-1], Replan)
+    assert not any(hasattr(step, "way_back") for step in planned)
+
+
+def test_another_switch_forgets_which_containers_came_along_with_the_one_before():
+    docker = DONE._replace(info=THERE, former=BEGUN._replace(state="done"), containers=(), images=(BUSYBOX,))
+    planned = plan.plan(states.spec()._replace(docker=WANTED, goal=ROLL_BACK), host(docker, used=3.0, transaction=7)).steps
+    records = [step.text for step in planned if getattr(step, "path", "") == RECORD]
+    assert [text.count("running") for text in records] == [0] * 2
+
+
+def test_an_archived_switch_that_was_cut_off_is_not_gone_on_with_as_one_that_keeps():
+    docker = SERVES._replace(former=BEGUN._replace(kept=(), pending=(BUSYBOX,)), info=None, unit=OFF, containers=())
+    docker = docker._replace(images=(), live=LIVE._replace(records=()))
+    assert "load " + BUSYBOX.id in due(docker, KEEP)
+
+
+def test_after_a_rollback_what_is_unfinished_on_the_pool_stays_known():
+    docker = UNFINISHED._replace(former=BEGUN._replace(state="back"))
+    assert due(docker, WANTED, goal=ROLL_BACK, used=3.0, transaction=7) == []

@@ -52,3 +52,25 @@ def test_a_way_to_overlay2_that_was_taken_back_keeps_the_record_of_the_former_st
     steps = plan.plan(states.spec()._replace(docker=WANTED._replace(roll_back_to="overlay2"), goal=ROLL_BACK), host(docker)).steps
     (switch,) = [step for step in steps if isinstance(step, Transaction)]
     assert switch_record.parse(switch.afterwards[-1].text) == loop
+
+
+@pytest.mark.parametrize("former", ["overlay2", "devicemapper"])
+def test_a_rollback_that_fails_brings_the_pools_own_folders_back(former):
+    """Without them Docker would find a pool in use and no metadata, and stay down."""
+    names = (*ON_POOL.root_state, "devicemapper.before-direct-lvm", "image/devicemapper.before-direct-lvm")
+    record = SwitchRecord("done", former, "old-pool" if former == "devicemapper" else "")
+    docker = ON_POOL._replace(former=record, root_state=names if former == "devicemapper" else ON_POOL.root_state)
+    planned = plan.plan(states.spec()._replace(docker=WANTED, goal=ROLL_BACK), host(docker)).steps
+    switch = next(step for step in planned if isinstance(step, Transaction))
+    root = "/var/lib/docker/"
+    folders = {"devicemapper": "the pool's", "image/devicemapper": "the pool's"}
+    if former == "devicemapper":
+        folders.update({name + ".before-direct-lvm": "the former" for name in ("devicemapper", "image/devicemapper")})
+    for steps in (switch.steps, switch.way_back):
+        for step in steps:
+            if hasattr(step, "source"):
+                source, target = step.source[len(root) :], step.target[len(root) :]
+                there = all(name[len(root) :] in folders for name in step.only_if)
+                if source in folders and target not in folders and there:
+                    folders[target] = folders.pop(source)
+    assert (folders["devicemapper"], folders["image/devicemapper"]) == ("the pool's", "the pool's")
