@@ -8,7 +8,7 @@ from ..model.names import OURS, SHADOW, device_name
 from ..model.quoting import paste, pasted
 from ..model.spec import ROLL_BACK
 from ..model.steps import ArchiveImage, KeepContainer, LoadImage, RemoveFile, RemoveTree, Replan
-from ..texts import docker_conflicts, docker_info, docker_words, own_files, switch_record
+from ..texts import docker_info, docker_words, own_files, switch_record
 from ..texts.daemon_json import merge
 from . import docker_switch, live_switch, ownership
 from .docker_switch import DRAINED, LARGER
@@ -109,8 +109,7 @@ def belongs(docker, pool, image_store):
         return False
     if image_store:
         return docker.daemon_json is not None and docker_switch.changed(docker, merge, own_files.IMAGE_STORE) == docker.daemon_json
-    settings = docker_conflicts.storage_settings(docker.dropin_text, docker.daemon_json)
-    return ("storage-opt", "dm.thinpooldev=/dev/mapper/" + pool) in settings
+    return docker_switch.is_set_up_for(docker, pool)
 
 
 def as_written(docker, pool, desired, side):

@@ -174,6 +174,11 @@ def moves_to_former(docker, former):
     return (tuple(aside), tuple(back)) if former.driver == "devicemapper" else ((), tuple(aside + back))
 
 
+def is_set_up_for(docker, pool):
+    """Whether Docker's settings name this pool (a device-mapper name) for its graph driver, running or not."""
+    return ("storage-opt", "dm.thinpooldev=/dev/mapper/" + pool) in storage_settings(docker.dropin_text, docker.daemon_json)
+
+
 def is_loop(docker):
     """Whether loop files stand where the pool's metadata would."""
     return "devicemapper/loop" in docker.root_state

@@ -32,7 +32,6 @@ from ..model.steps import (
     Transaction,
 )
 from ..texts import container_record, own_files
-from ..texts.docker_conflicts import storage_settings
 from . import docker_switch
 from .docker_switch import DRAINED, LARGER
 
@@ -42,7 +41,7 @@ RESERVE = 1.1  # of the pool: file systems have metadata, and are written to by 
 BASE = 10 * 1024**3  # bytes of a container's file system unless dm.basesize says otherwise (moby, devmapper, deviceset.go)
 RAN = ("running", "paused")
 WITHOUT = (
-    "To have it on its former storage again, without what was written on the pool since it was switched:\n"
+    "To move Docker to its previous storage, without what was written to the pool since the switch:\n"
     "ansible-playbook playbooks/rollback.yml -e docker_storage_containers=discard"
 )
 MAPPED = re.compile(r"/[0-9]+\.[0-9]+\Z")  # a data root with userns-remap
@@ -136,8 +135,7 @@ def belongs_on_pool(docker, pool, on_pool):
     One that is down starts where its settings say. They are written once the pool's side has all that Docker had, and on the way
     back the containers' records are first, whose files are the same on both sides then.
     """
-    settings = storage_settings(docker.dropin_text, docker.daemon_json)
-    return on_pool or (docker.info is None and ("storage-opt", "dm.thinpooldev=/dev/mapper/" + pool) in settings)
+    return on_pool or (docker.info is None and docker_switch.is_set_up_for(docker, pool))
 
 
 def plan_fill(spec, docker, lv):
